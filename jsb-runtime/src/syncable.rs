@@ -1,0 +1,97 @@
+//! What the derive says about an entity, and nothing more: names and choices, no behaviour.
+
+use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
+use sea_orm::{EntityTrait, IdenStatic, IntoActiveModel, ModelTrait};
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+/// The column type of an entity whose model is `M`.
+pub type ColumnOf<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
+/// The active model of an entity whose model is `M`.
+pub type ActiveModelOf<M> = <<M as ModelTrait>::Entity as EntityTrait>::ActiveModel;
+
+/// A row that is kept in sync. Write `#[derive(Syncable)]` on the entity's `Model` rather than this impl.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not kept in sync",
+    label = "this model has no `#[derive(Syncable)]`",
+    note = "add `#[derive(Syncable)]` and `#[syncable(resource = \"..\")]` to the entity's `Model`"
+)]
+pub trait Syncable:
+    ModelTrait<Entity: EntityTrait<Model = Self>> + IntoActiveModel<ActiveModelOf<Self>> + 'static
+{
+    /// The type of the version column.
+    type Version: VersionType;
+    /// The entity's name on the wire, for example `organization`.
+    const RESOURCE: &'static str;
+    /// How this entity's keys are kept from colliding with the other side's.
+    const KEYS: Keys;
+    /// What a `deleted` event does here.
+    const ON_DELETE: OnDelete;
+    /// The column that holds the row's version, in UTC and whole microseconds.
+    const VERSION: ColumnOf<Self>;
+    /// The columns that travel, in the order of the struct; a skipped column is not among them.
+    const FIELDS: &'static [Field<ColumnOf<Self>>];
+}
+
+/// How the keys of two systems that both create rows are kept apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Keys {
+    /// UUID, string and composite keys: the application draws keys that cannot collide.
+    Natural,
+    /// Node `k` of `n` draws only ids with `id mod n = k`.
+    Interleaved,
+    /// Only one system ever creates rows of this entity.
+    SingleWriter,
+}
+
+/// What a `deleted` event of the other side does to the row here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OnDelete {
+    /// The row is deleted.
+    Apply,
+    /// The row stays, and deletes here are not published either. Must be the same on both sides.
+    Ignore,
+}
+
+/// One column that travels.
+#[derive(Clone, Copy, Debug)]
+pub struct Field<C> {
+    /// The column.
+    pub column: C,
+    rename: Option<&'static str>,
+}
+
+impl<C: IdenStatic> Field<C> {
+    /// A column that travels under its own name.
+    pub const fn new(column: C) -> Self {
+        Self { column, rename: None }
+    }
+
+    /// A column that travels under another name.
+    pub const fn renamed(column: C, name: &'static str) -> Self {
+        Self { column, rename: Some(name) }
+    }
+
+    /// The field's name in the payload.
+    pub fn name(&self) -> &'static str {
+        self.rename.unwrap_or_else(|| self.column.as_str())
+    }
+}
+
+/// A type that can hold a row's version: a point in time that every database stores to the microsecond.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot hold a row's version",
+    label = "not a UTC timestamp with microseconds",
+    note = "use `DateTimeUtc`, `DateTimeWithTimeZone`, `DateTime` (read as UTC), `TimeDateTimeWithTimeZone` or `TimeDateTime`"
+)]
+pub trait VersionType: sealed::Sealed {}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! version_types {
+    ($($ty:ty),+) => { $(impl sealed::Sealed for $ty {} impl VersionType for $ty {})+ };
+}
+version_types!(DateTime<Utc>, DateTime<FixedOffset>, NaiveDateTime, OffsetDateTime, PrimitiveDateTime);
