@@ -1,5 +1,122 @@
 //! Keeps the rows of two applications' databases in sync over NATS JetStream.
+//!
+//! A SeaORM entity gets `#[derive(Syncable)]`; from then on every committed save travels
+//!
+//! ```text
+//! save -> outbox row -> relay -> JetStream -> consumer -> inbox row -> row on the other side
+//! ```
+//!
+//! and arrives there once, without echo, whatever crashes on the way. The README begins with an example; this page
+//! lists what there is: [`Syncable`] and [`handler`] to declare, [`start`] and [`Config`] to run, [`skip_publish`],
+//! [`publish`] and [`sync_from_event`] for what is not an ordinary save, and [`hooks`] for entities with hooks of their
+//! own.
 
+// In the order in which an event meets them.
+pub mod backoff;
+mod clock;
+mod config;
+mod event;
+mod message;
+mod outcome;
+mod payload;
+mod subject;
+mod trace;
+pub mod version;
+
+mod handler;
+mod registry;
+mod row;
 mod syncable;
 
-pub use syncable::{Field, Keys, OnDelete, Syncable, VersionType};
+pub mod hooks;
+mod keys;
+mod save;
+mod scope;
+mod settings;
+
+mod direct;
+mod lease;
+mod outbox;
+mod relay;
+
+mod jetstream;
+pub mod topology;
+
+mod apply;
+mod consumer;
+mod dlq;
+mod hold;
+mod inbox;
+mod obstacle;
+mod parked;
+mod processor;
+mod rescue;
+mod tombstone;
+mod upsert;
+
+mod bridge;
+mod dialect;
+mod preflight;
+mod retention;
+mod status;
+
+pub use bridge::{Bridge, ShutdownError, publish, start};
+pub use config::{Config, ConfigError, Node, Role};
+pub use event::{Envelope, EnvelopeError, Event, NewEvent, SCHEMA_VERSION, event_type};
+pub use handler::{AsJson, HandlerContext, HandlerError, HandlerResult, Payload};
+pub use jetstream::{ConnectError, ProvisionError, PublishError};
+//pub use jsb_derive::{Syncable, handler};
+pub use payload::PayloadError;
+pub use preflight::StartError;
+pub use registry::RegistryError;
+pub use save::SaveConnection;
+pub use scope::skip_publish;
+pub use status::Status;
+pub use syncable::{ActiveModelOf, ColumnOf, Field, Keys, OnDelete, Syncable, VersionType};
+pub use upsert::{ApplyError, Effect, sync_from_event};
+
+/// What an entity file or a handler file needs.
+pub mod prelude {
+    pub use crate::{Event, HandlerContext, HandlerError, HandlerResult, Syncable};
+    pub use async_trait;
+}
+
+/// For tests of convergence: work under a wrong clock.
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::clock::skewed;
+}
+
+/// What generated code calls. Not for use by hand: it changes without notice.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::handler::{Incoming, decode};
+    pub use crate::registry::{EntityRegistration, HandlerRegistration};
+    pub use crate::save::{delete, delete_model, insert, save, update, update_without_returning};
+    pub use crate::syncable::{Field, Keys, OnDelete};
+    pub use crate::{HandlerContext, HandlerResult, SaveConnection};
+    pub use async_trait;
+    pub use inventory;
+    pub use sea_orm::{ActiveModelBehavior, ConnectionTrait, DbErr, DeleteResult, UpdateResult};
+    pub use std::boxed::Box;
+
+    pub use crate::{__register as register, __register_handler as register_handler};
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register {
+    ($model:ty) => {
+        $crate::__private::inventory::submit! { $crate::__private::EntityRegistration::of::<$model>() }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __register_handler {
+    (resource: $resource:expr, event: $event:expr, name: $name:expr, run: $run:expr $(,)?) => {
+        $crate::__private::inventory::submit! {
+            $crate::__private::HandlerRegistration { resource: $resource, event: $event, name: $name, run: $run }
+        }
+    };
+}

@@ -1,8 +1,11 @@
 //! What the derive says about an entity, and nothing more: names and choices, no behaviour.
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
-use sea_orm::{EntityTrait, IdenStatic, IntoActiveModel, ModelTrait};
+use sea_orm::sea_query::Value;
+use sea_orm::{EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, ModelTrait, TryGetable, TryIntoModel};
 use time::{OffsetDateTime, PrimitiveDateTime};
+
+use crate::version::Version;
 
 /// The column type of an entity whose model is `M`.
 pub type ColumnOf<M> = <<M as ModelTrait>::Entity as EntityTrait>::Column;
@@ -16,7 +19,10 @@ pub type ActiveModelOf<M> = <<M as ModelTrait>::Entity as EntityTrait>::ActiveMo
     note = "add `#[derive(Syncable)]` and `#[syncable(resource = \"..\")]` to the entity's `Model`"
 )]
 pub trait Syncable:
-    ModelTrait<Entity: EntityTrait<Model = Self>> + IntoActiveModel<ActiveModelOf<Self>> + 'static
+    ModelTrait<Entity: EntityTrait<Model = Self, ActiveModel: TryIntoModel<Self> + Send + Sync>>
+    + FromQueryResult
+    + IntoActiveModel<ActiveModelOf<Self>>
+    + 'static
 {
     /// The type of the version column.
     type Version: VersionType;
@@ -85,13 +91,56 @@ impl<C: IdenStatic> Field<C> {
     label = "not a UTC timestamp with microseconds",
     note = "use `DateTimeUtc`, `DateTimeWithTimeZone`, `DateTime` (read as UTC), `TimeDateTimeWithTimeZone` or `TimeDateTime`"
 )]
-pub trait VersionType: sealed::Sealed {}
+pub trait VersionType: TryGetable + Into<Value> + sealed::Sealed {
+    /// The column's value for a version.
+    #[doc(hidden)]
+    fn from_version(version: Version) -> Self;
+    /// The version that a column's value stands for.
+    #[doc(hidden)]
+    fn into_version(self) -> Version;
+}
 
 mod sealed {
     pub trait Sealed {}
 }
 
-macro_rules! version_types {
-    ($($ty:ty),+) => { $(impl sealed::Sealed for $ty {} impl VersionType for $ty {})+ };
+macro_rules! version_type {
+    ($ty:ty, $from_utc:expr, $to_utc:expr) => {
+        impl sealed::Sealed for $ty {}
+        impl VersionType for $ty {
+            fn from_version(version: Version) -> Self {
+                let from_utc: fn(DateTime<Utc>) -> Self = $from_utc;
+                from_utc(version.time())
+            }
+
+            fn into_version(self) -> Version {
+                let to_utc: fn(Self) -> DateTime<Utc> = $to_utc;
+                Version::at(to_utc(self))
+            }
+        }
+    };
 }
-version_types!(DateTime<Utc>, DateTime<FixedOffset>, NaiveDateTime, OffsetDateTime, PrimitiveDateTime);
+
+version_type!(DateTime<Utc>, |utc| utc, |time| time);
+version_type!(DateTime<FixedOffset>, |utc| utc.fixed_offset(), |time| time.to_utc());
+version_type!(NaiveDateTime, |utc| utc.naive_utc(), |time| time.and_utc());
+version_type!(OffsetDateTime, offset_from_utc, utc_from_offset);
+version_type!(
+    PrimitiveDateTime,
+    |utc| {
+        let time = offset_from_utc(utc);
+        Self::new(time.date(), time.time())
+    },
+    |time| utc_from_offset(time.assume_utc())
+);
+
+/// Versions lie within a year of the present or are refused, far inside what both crates can hold.
+fn offset_from_utc(utc: DateTime<Utc>) -> OffsetDateTime {
+    let nanos = i128::from(utc.timestamp_micros()) * 1_000;
+    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn utc_from_offset(time: OffsetDateTime) -> DateTime<Utc> {
+    let micros = time.unix_timestamp_nanos() / 1_000;
+    i64::try_from(micros).ok().and_then(DateTime::from_timestamp_micros).unwrap_or_default()
+}

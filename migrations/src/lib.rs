@@ -1,1 +1,29 @@
-//! The tables of JSB.
+//! The tables of JSB, as SeaORM migrations for PostgreSQL and SQLite.
+//!
+//! A migrator of yours adds them with one line:
+//!
+//! ```
+//! use sea_orm_migration::prelude::*;
+//!
+//! struct Migrator;
+//!
+//! impl MigratorTrait for Migrator {
+//!     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+//!         let mut migrations: Vec<Box<dyn MigrationTrait>> = vec![/* your own */];
+//!         migrations.extend(jsb_migrations::all());
+//!         migrations
+//!     }
+//! }
+//! ```
+
+mod interleave;
+mod m20261101_000001_create_sync_tables;
+
+pub use interleave::interleave;
+
+use sea_orm_migration::MigrationTrait;
+
+/// Every migration of JSB, oldest first. They never change once released; new ones are appended.
+pub fn all() -> Vec<Box<dyn MigrationTrait>> {
+    vec![Box::new(m20261101_000001_create_sync_tables::Migration)]
+}

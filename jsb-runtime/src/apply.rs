@@ -1,0 +1,98 @@
+//! One attempt on one event: the inbox row, the upsert and the handlers, in one transaction.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt;
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+
+use crate::config::Config;
+use crate::event::{Envelope, event_type};
+use crate::handler::{HandlerContext, HandlerError, Incoming};
+use crate::inbox::{self, Claim};
+use crate::message::Message;
+use crate::outcome::Settled;
+use crate::registry::{HandlerRegistration, Registry};
+use crate::upsert::{ApplyError, Effect};
+use crate::{dialect, outbox, scope};
+
+/// An event and what is needed to try it.
+pub(crate) struct Attempt<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) config: &'a Config,
+    pub(crate) message: &'a Message,
+    pub(crate) event: &'a Envelope,
+    /// Which attempt this is, from 1.
+    pub(crate) number: u32,
+}
+
+impl Attempt<'_> {
+    /// Tries the event; everything it writes commits, or nothing does.
+    pub(crate) async fn run(&self, db: &DatabaseConnection) -> Result<Settled, ApplyError> {
+        let txn = db.begin_with_options(dialect::writing()).await?;
+        match self.run_in(&txn).await {
+            Ok(settled) => {
+                txn.commit().await?;
+                outbox::hint();
+                Ok(settled)
+            }
+            Err(error) => {
+                // The attempt's own error says more than the rollback's, and the transaction ends in any case.
+                let _ = txn.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// The attempt within a transaction of the caller's.
+    pub(crate) async fn run_in(&self, txn: &DatabaseTransaction) -> Result<Settled, ApplyError> {
+        if !self.config.use_inbox {
+            return self.effect(txn).await;
+        }
+        if inbox::claim(txn, self.message).await? == Claim::Settled {
+            return Ok(Settled::Duplicate);
+        }
+        let settled = self.effect(txn).await?;
+        inbox::processed(txn, self.message).await?;
+        Ok(settled)
+    }
+
+    async fn effect(&self, txn: &DatabaseTransaction) -> Result<Settled, ApplyError> {
+        let (event, registry) = (self.event, self.registry);
+        let entity = registry.entity(&event.resource_type).filter(|_| is_entity_event(event));
+        let handlers = registry.handlers(&event.resource_type, &event.event_type);
+        if entity.is_none() && handlers.is_empty() {
+            let (resource, event_type) = (event.resource_type.clone(), event.event_type.clone());
+            return Err(ApplyError::Unknown { resource, event_type });
+        }
+        let effect = match entity {
+            Some(entity) => (entity.apply)(txn, event, &self.config.app_name).await?,
+            None => Effect::Applied,
+        };
+        let incoming = Incoming { envelope: event.clone(), stale: effect == Effect::Stale };
+        for handler in handlers {
+            self.handle(handler, &incoming, txn).await?;
+        }
+        Ok(effect.into())
+    }
+
+    async fn handle(
+        &self,
+        handler: &HandlerRegistration,
+        incoming: &Incoming,
+        txn: &DatabaseTransaction,
+    ) -> Result<(), ApplyError> {
+        let context = HandlerContext::new(txn, self.number);
+        let run = scope::caused_by(self.message.trace(), (handler.run)(incoming, &context));
+        let result = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)));
+        result.map_err(|error| ApplyError::Handler { name: handler.name, error })
+    }
+}
+
+pub(crate) fn is_entity_event(event: &Envelope) -> bool {
+    matches!(event.event_type.as_str(), event_type::CREATED | event_type::UPDATED | event_type::DELETED)
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("it panicked: {}", text.unwrap_or("without a message")).into()
+}

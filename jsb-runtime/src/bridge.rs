@@ -1,0 +1,228 @@
+//! The bridge: the only place that spawns. It checks, connects, starts what the roles ask for, and stops it in order.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::task::TaskTracker;
+
+use crate::config::{Config, Role};
+use crate::event::NewEvent;
+use crate::jetstream::{ProvisionError, Transport};
+use crate::outcome::chain;
+use crate::preflight::{self, StartError};
+use crate::processor::Processor;
+use crate::registry::Registry;
+use crate::relay::{self, Relay};
+use crate::status::Status;
+use crate::{backoff, clock, consumer, direct, outbox, retention, scope, settings};
+
+/// How long a start waits for NATS before it goes on without: saves need not wait for it.
+const FIRST_CONNECTION: Duration = Duration::from_secs(3);
+/// How soon a task that panicked is begun again.
+const RESTART: Duration = Duration::from_secs(1);
+/// How long a shutdown waits for what is in hand.
+const SHUTDOWN: Duration = Duration::from_secs(30);
+
+/// A running bridge. Dropping it stops it too, without waiting.
+pub struct Bridge {
+    db: DatabaseConnection,
+    transport: Transport,
+    tasks: TaskTracker,
+    stop: DropGuard,
+}
+
+/// Why a shutdown was not clean. Nothing is lost: what was in hand is published or delivered again.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ShutdownError {
+    /// Something in hand did not end in time.
+    #[error("what was in hand did not end within {} seconds; it will be done again", SHUTDOWN.as_secs())]
+    TimedOut,
+}
+
+/// Starts a bridge on `db`, whose migrations have run. A NATS server that is away is waited for in the background.
+///
+/// # Errors
+///
+/// [`StartError`] for whatever waiting would not mend.
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use jsb_runtime::Config;
+///
+/// let db = sea_orm::Database::connect("postgres://localhost/a").await?;
+/// let bridge = jsb_runtime::start(Config::from_env()?, db.clone()).await?;
+/// // serve ..
+/// bridge.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, StartError> {
+    config.validate()?;
+    let registry = Arc::new(Registry::collect()?);
+    let database_id = preflight::check(&db, &config, &registry).await?;
+    tracing::info!(app = config.app_name, roles = ?config.roles, registered = registry.names(), "starting");
+    let config = Arc::new(config);
+    let transport = Transport::connect(Arc::clone(&config)).await?;
+    first_attachment(&transport).await?;
+
+    let stop = CancellationToken::new();
+    let bridge = Bridge {
+        db: db.clone(),
+        transport: transport.clone(),
+        tasks: TaskTracker::new(),
+        stop: stop.clone().drop_guard(),
+    };
+    {
+        let (transport, stop) = (transport.clone(), stop.clone());
+        bridge.spawn("provisioner", move || stay_attached(transport.clone(), stop.clone()));
+    }
+    if !config.use_outbox {
+        let events = direct::register(&database_id);
+        bridge.tasks.spawn(relay::run_direct(transport.clone(), Arc::clone(&config), events, stop.clone()));
+    }
+    if config.roles.contains(&Role::Relay) {
+        let relay = Relay { db: db.clone(), transport: transport.clone(), config: Arc::clone(&config) };
+        let (db, config, stop_relay, stop) = (db.clone(), Arc::clone(&config), stop.clone(), stop.clone());
+        bridge.spawn("relay", move || relay.clone().run(stop_relay.clone()));
+        bridge.spawn("retention", move || retention::run(db.clone(), Arc::clone(&config), stop.clone()));
+    }
+    if config.roles.contains(&Role::Consumer) {
+        bridge.consume(Processor {
+            db,
+            transport,
+            config,
+            registry,
+            stop,
+            parked: AtomicBool::new(true),
+            must_sweep: AtomicBool::new(true),
+        });
+    }
+    Ok(bridge)
+}
+
+async fn first_attachment(transport: &Transport) -> Result<(), StartError> {
+    let attach = async {
+        transport.until_connected().await;
+        transport.provision().await
+    };
+    match tokio::time::timeout(FIRST_CONNECTION, attach).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error @ ProvisionError::Topology(_))) => Err(error.into()),
+        Ok(Err(error)) => {
+            tracing::warn!(error = chain(&error), "JetStream is not ready; going on without for now");
+            Ok(())
+        }
+        Err(_) => {
+            tracing::warn!("NATS is away; events wait in the outbox until it is back");
+            Ok(())
+        }
+    }
+}
+
+/// Attaches whenever there is a connection and nothing is attached: after an outage the server may have lost its store.
+async fn stay_attached(transport: Transport, stop: CancellationToken) {
+    let keep = async {
+        let mut failures = 0;
+        loop {
+            tokio::select! {
+                () = transport.until_detached() => {}
+                () = transport.until_disconnected() => transport.detach(),
+            }
+            transport.until_connected().await;
+            match transport.provision().await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    tracing::warn!(error = chain(&error), failures, "the stream or the consumer is not there");
+                    let pause = backoff::doubling(Duration::from_millis(500), Duration::from_secs(10), failures);
+                    tokio::time::sleep(pause).await;
+                }
+            }
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = keep => {}
+    }
+}
+
+impl Bridge {
+    fn consume(&self, processor: Processor) {
+        let processor = Arc::new(processor);
+        let [consuming, rescuing, retrying] = std::array::from_fn(|_| Arc::clone(&processor));
+        self.spawn("consumer", move || consumer::run(Arc::clone(&consuming)));
+        self.spawn("rescue", move || Arc::clone(&rescuing).rescue_spent());
+        if processor.config.use_inbox {
+            self.spawn("parked", move || Arc::clone(&retrying).retry_parked());
+        }
+    }
+
+    /// Runs a task under the caller's clock; one that panics is reported and begun again.
+    fn spawn<F>(&self, name: &'static str, task: impl Fn() -> F + Send + Sync + 'static)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let supervised = async move {
+            while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
+                tracing::error!(task = name, "a task of the bridge panicked and is begun again");
+                tokio::time::sleep(RESTART).await;
+            }
+        };
+        self.tasks.spawn(clock::skewed(clock::offset(), supervised));
+    }
+
+    /// The connection, and how many events stand where.
+    ///
+    /// # Errors
+    ///
+    /// When the database fails.
+    pub async fn status(&self) -> Result<Status, DbErr> {
+        Status::read(&self.db, self.transport.is_ready()).await
+    }
+
+    /// Stops: takes nothing new, finishes what is in hand, and closes the connection to NATS. Not to the database.
+    ///
+    /// # Errors
+    ///
+    /// [`ShutdownError`] when something in hand did not end in time.
+    pub async fn shutdown(self) -> Result<(), ShutdownError> {
+        self.stop.disarm().cancel();
+        self.tasks.close();
+        let ended = tokio::time::timeout(SHUTDOWN, self.tasks.wait()).await;
+        self.transport.close().await;
+        ended.map_err(|_| ShutdownError::TimedOut)
+    }
+}
+
+/// Publishes an event that is no entity's. Within a transaction it goes out if that commits.
+///
+/// # Errors
+///
+/// When the event cannot be recorded, or the outbox is off.
+///
+/// # Example
+///
+/// ```
+/// # use jsb_runtime::NewEvent;
+/// # async fn example(txn: &sea_orm::DatabaseTransaction) -> Result<(), sea_orm::DbErr> {
+/// jsb_runtime::publish(txn, NewEvent::new("report", "42", "finished", serde_json::json!({"pages": 7}))).await
+/// # }
+/// ```
+pub async fn publish<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), DbErr> {
+    let settings = settings::for_save(db).await?;
+    if !settings.use_outbox {
+        scope::direct_to(&settings.database_id)?;
+    }
+    match scope::captured(event) {
+        Some(event) => outbox::record(db, &event).await,
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,387 @@
+//! The configuration: a plain struct, read from the environment once, checked as a whole.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::subject;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Everything that a bridge can be told. [`Config::new`] holds the defaults; every field may be set.
+///
+/// ```
+/// use jsb_runtime::{Config, Role};
+/// let config = Config::new("system_a", "system_b").nats_url("nats://127.0.0.1:4222").roles([Role::Relay]);
+/// assert_eq!(config.stream_name, "sync-stream");
+/// ```
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// `APP_NAME`: this application's name, a token of letters, digits, `_` and `-`.
+    pub app_name: String,
+    /// `DESTINATION_APP`: the application on the other side.
+    pub destination_app: String,
+    /// `NATS_URL`: one server or a comma list, with credentials where the servers want them.
+    pub nats_url: String,
+    /// `NATS_CREDS`: a credentials file.
+    pub nats_creds: Option<PathBuf>,
+    /// `STREAM_NAME`: the stream that is made when none carries the subjects yet.
+    pub stream_name: String,
+    /// `AUTO_PROVISION`: whether the stream and the consumer are made or brought up to date at start.
+    pub auto_provision: bool,
+    /// `USE_OUTBOX`: whether events are recorded with the row; off, they are published after commit, at most once.
+    pub use_outbox: bool,
+    /// `USE_INBOX`: whether received events are recorded; off, only the version check guards against duplicates.
+    pub use_inbox: bool,
+    /// `USE_DLQ`: whether dead events are published to the DLQ; off, they stay in the inbox as `dead`.
+    pub use_dlq: bool,
+    /// `MAX_DELIVER`: how often a handler may fail on an event, and how often the server delivers it.
+    pub max_deliver: u32,
+    /// `ACK_WAIT`: how long the server waits for an acknowledgement, where no back-off list says otherwise.
+    pub ack_wait: Duration,
+    /// `BACKOFF`: the delays before an event is tried again.
+    pub backoff: Vec<Duration>,
+    /// `STREAM_REPLICAS`: replicas of a stream that is made.
+    pub stream_replicas: usize,
+    /// `STREAM_MAX_AGE`: how long a stream that is made keeps its messages.
+    pub stream_max_age: Duration,
+    /// `BATCH_SIZE`: how many events are relayed or pulled at a time.
+    pub batch_size: usize,
+    /// `OUTBOX_RETENTION`: how long sent events are kept.
+    pub outbox_retention: Duration,
+    /// `INBOX_RETENTION`: how long processed and dead events are kept.
+    pub inbox_retention: Duration,
+    /// `TOMBSTONE_RETENTION`: how long tombstones are kept; for ever where unset.
+    pub tombstone_retention: Option<Duration>,
+    /// `PARK_FOR`: how long an event waits for what it lacks before it goes to the DLQ.
+    pub park_for: Duration,
+    /// `KEEP_PARENT_AFTER`: how long a delete of the other side waits for the row's children here to go, before this side
+    /// keeps the row.
+    pub keep_parent_after: Duration,
+    /// `NODE_INDEX` and `NODE_COUNT`: which interleaved keys this system draws.
+    pub node: Option<Node>,
+    /// `ROLES`: what this process does.
+    pub roles: BTreeSet<Role>,
+}
+
+/// Node `index` of `count` draws ids with `id mod count = index`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// From 0 to `count - 1`.
+    pub index: u32,
+    /// How many systems draw keys.
+    pub count: u32,
+}
+
+/// A part of the bridge's work, which can be split over processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Role {
+    /// Publishes what the outbox holds.
+    Relay,
+    /// Pulls and applies events.
+    Consumer,
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "relay" => Ok(Self::Relay),
+            "consumer" => Ok(Self::Consumer),
+            other => Err(format!("`{other}` is no role: write relay, consumer, or both with a comma")),
+        }
+    }
+}
+
+/// Everything that is wrong with a configuration, one fault a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration has {} fault(s):\n  {}", .faults.len(), .faults.join("\n  "))]
+pub struct ConfigError {
+    /// The faults, each beginning with the variable's name.
+    pub faults: Vec<String>,
+}
+
+impl Config {
+    /// The defaults for the app `app_name` that syncs with `destination_app`.
+    pub fn new(app_name: impl Into<String>, destination_app: impl Into<String>) -> Self {
+        Self {
+            app_name: app_name.into(),
+            destination_app: destination_app.into(),
+            nats_url: "nats://127.0.0.1:4222".to_owned(),
+            nats_creds: None,
+            stream_name: "sync-stream".to_owned(),
+            auto_provision: true,
+            use_outbox: true,
+            use_inbox: true,
+            use_dlq: true,
+            max_deliver: 5,
+            ack_wait: Duration::from_secs(30),
+            backoff: [1, 5, 15, 30, 60].map(Duration::from_secs).to_vec(),
+            stream_replicas: 1,
+            stream_max_age: 30 * DAY,
+            batch_size: 500,
+            outbox_retention: 7 * DAY,
+            inbox_retention: 45 * DAY,
+            tombstone_retention: None,
+            park_for: 7 * DAY,
+            keep_parent_after: Duration::from_secs(60),
+            node: None,
+            roles: BTreeSet::from([Role::Relay, Role::Consumer]),
+        }
+    }
+
+    /// Reads the environment, once, and checks it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every fault at once.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// Reads the variables that `lookup` gives, and checks them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every fault at once.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Variables { lookup, faults: Vec::new() };
+        let mut config = Self::new(env.required("APP_NAME"), env.required("DESTINATION_APP"));
+        env.read("NATS_URL", &mut config.nats_url, parsed);
+        env.read("NATS_CREDS", &mut config.nats_creds, |text| parsed(text).map(Some));
+        env.read("STREAM_NAME", &mut config.stream_name, parsed);
+        env.read("AUTO_PROVISION", &mut config.auto_provision, switch);
+        env.read("USE_OUTBOX", &mut config.use_outbox, switch);
+        env.read("USE_INBOX", &mut config.use_inbox, switch);
+        env.read("USE_DLQ", &mut config.use_dlq, switch);
+        env.read("MAX_DELIVER", &mut config.max_deliver, parsed);
+        env.read("ACK_WAIT", &mut config.ack_wait, duration);
+        env.read("BACKOFF", &mut config.backoff, |text| list(text, duration));
+        env.read("STREAM_REPLICAS", &mut config.stream_replicas, parsed);
+        env.read("STREAM_MAX_AGE", &mut config.stream_max_age, duration);
+        env.read("BATCH_SIZE", &mut config.batch_size, parsed);
+        env.read("OUTBOX_RETENTION", &mut config.outbox_retention, duration);
+        env.read("INBOX_RETENTION", &mut config.inbox_retention, duration);
+        env.read("TOMBSTONE_RETENTION", &mut config.tombstone_retention, optional_duration);
+        env.read("PARK_FOR", &mut config.park_for, duration);
+        env.read("KEEP_PARENT_AFTER", &mut config.keep_parent_after, duration);
+        env.read("ROLES", &mut config.roles, |text| list(text, parsed));
+        config.node = env.node();
+        env.faults.extend(config.faults());
+        if env.faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: env.faults }) }
+    }
+
+    /// Checks the configuration as a whole; `start` does so too.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every fault at once.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let faults = self.faults();
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError { faults }) }
+    }
+
+    fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut rule = |holds: bool, fault: &str| {
+            if !holds {
+                faults.push(fault.to_owned());
+            }
+        };
+        let token = "must be a token of letters, digits, `_` and `-`";
+        // A missing name is reported by the reader of the environment.
+        rule(self.app_name.is_empty() || subject::is_token(&self.app_name), &format!("APP_NAME {token}"));
+        rule(
+            self.destination_app.is_empty() || subject::is_token(&self.destination_app),
+            &format!("DESTINATION_APP {token}"),
+        );
+        rule(
+            self.app_name.is_empty() || self.app_name != self.destination_app,
+            "DESTINATION_APP must differ from APP_NAME",
+        );
+        rule(
+            self.app_name != "dlq" && self.destination_app != "dlq",
+            "APP_NAME and DESTINATION_APP must not be `dlq`, the name of the dead letter subject",
+        );
+        rule(subject::is_token(&self.stream_name), &format!("STREAM_NAME {token}"));
+        rule(!self.nats_url.trim().is_empty(), "NATS_URL must not be empty");
+        rule(self.max_deliver >= 1, "MAX_DELIVER must be at least 1");
+        rule(!self.backoff.is_empty(), "BACKOFF must hold at least one delay");
+        rule(
+            self.backoff.len() <= self.max_deliver as usize,
+            "BACKOFF must not hold more delays than MAX_DELIVER: the server refuses such a consumer",
+        );
+        rule(self.backoff.iter().all(|delay| !delay.is_zero()), "BACKOFF must hold delays above zero");
+        rule(self.ack_wait >= Duration::from_secs(1), "ACK_WAIT must be at least 1s");
+        rule((1..=5).contains(&self.stream_replicas), "STREAM_REPLICAS must be between 1 and 5");
+        rule((1..=10_000).contains(&self.batch_size), "BATCH_SIZE must be between 1 and 10000");
+        rule(
+            self.inbox_retention >= self.stream_max_age + self.outbox_retention,
+            "INBOX_RETENTION must be at least STREAM_MAX_AGE plus OUTBOX_RETENTION: \
+             an event that can still come again must be remembered",
+        );
+        rule(self.use_inbox || self.use_dlq, "USE_INBOX and USE_DLQ must not both be off: a dead event needs a place");
+        rule(!self.roles.is_empty(), "ROLES must name relay, consumer, or both");
+        rule(self.node.is_none_or(|node| node.index < node.count), "NODE_INDEX must be below NODE_COUNT");
+        faults
+    }
+}
+
+macro_rules! setters {
+    ($($(#[$doc:meta])* $name:ident: $ty:ty;)+) => {
+        impl Config {
+            $($(#[$doc])*
+            #[must_use]
+            pub fn $name(mut self, $name: impl Into<$ty>) -> Self {
+                self.$name = $name.into();
+                self
+            })+
+        }
+    };
+}
+
+setters! {
+    /// Sets [`Config::nats_url`].
+    nats_url: String;
+    /// Sets [`Config::nats_creds`].
+    nats_creds: Option<PathBuf>;
+    /// Sets [`Config::stream_name`].
+    stream_name: String;
+    /// Sets [`Config::auto_provision`].
+    auto_provision: bool;
+    /// Sets [`Config::use_outbox`].
+    use_outbox: bool;
+    /// Sets [`Config::use_inbox`].
+    use_inbox: bool;
+    /// Sets [`Config::use_dlq`].
+    use_dlq: bool;
+    /// Sets [`Config::max_deliver`].
+    max_deliver: u32;
+    /// Sets [`Config::ack_wait`].
+    ack_wait: Duration;
+    /// Sets [`Config::backoff`].
+    backoff: Vec<Duration>;
+    /// Sets [`Config::stream_replicas`].
+    stream_replicas: usize;
+    /// Sets [`Config::stream_max_age`].
+    stream_max_age: Duration;
+    /// Sets [`Config::batch_size`].
+    batch_size: usize;
+    /// Sets [`Config::outbox_retention`].
+    outbox_retention: Duration;
+    /// Sets [`Config::inbox_retention`].
+    inbox_retention: Duration;
+    /// Sets [`Config::tombstone_retention`].
+    tombstone_retention: Option<Duration>;
+    /// Sets [`Config::park_for`].
+    park_for: Duration;
+    /// Sets [`Config::keep_parent_after`].
+    keep_parent_after: Duration;
+    /// Sets [`Config::roles`].
+    roles: BTreeSet<Role>;
+}
+
+impl Config {
+    /// Sets [`Config::node`].
+    #[must_use]
+    pub fn node(mut self, index: u32, count: u32) -> Self {
+        self.node = Some(Node { index, count });
+        self
+    }
+}
+
+/// Shows everything but the credentials.
+impl fmt::Debug for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Config")
+            .field("app_name", &self.app_name)
+            .field("destination_app", &self.destination_app)
+            .field("nats_url", &without_credentials(&self.nats_url))
+            .field("stream_name", &self.stream_name)
+            .field("auto_provision", &self.auto_provision)
+            .field("use_outbox", &self.use_outbox)
+            .field("use_inbox", &self.use_inbox)
+            .field("use_dlq", &self.use_dlq)
+            .field("roles", &self.roles)
+            .field("node", &self.node)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The servers of a URL list, without user, password or token.
+pub(crate) fn without_credentials(urls: &str) -> String {
+    let hide = |url: &str| match url.trim().rsplit_once('@') {
+        Some((before, host)) => format!("{}***@{host}", before.find("://").map_or("", |end| &before[..end + 3])),
+        None => url.trim().to_owned(),
+    };
+    urls.split(',').map(hide).collect::<Vec<_>>().join(",")
+}
+
+struct Variables<L> {
+    lookup: L,
+    faults: Vec<String>,
+}
+
+impl<L: Fn(&str) -> Option<String>> Variables<L> {
+    fn text(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    fn required(&mut self, name: &str) -> String {
+        self.text(name).unwrap_or_else(|| {
+            self.faults.push(format!("{name} must be set"));
+            String::new()
+        })
+    }
+
+    fn read<T>(&mut self, name: &str, field: &mut T, parse: impl Fn(&str) -> Result<T, String>) {
+        match self.text(name).as_deref().map(parse) {
+            Some(Ok(value)) => *field = value,
+            Some(Err(fault)) => self.faults.push(format!("{name}: {fault}")),
+            None => {}
+        }
+    }
+
+    fn node(&mut self) -> Option<Node> {
+        let (mut index, mut count) = (None, None);
+        self.read("NODE_INDEX", &mut index, |text| parsed(text).map(Some));
+        self.read("NODE_COUNT", &mut count, |text| parsed(text).map(Some));
+        match (index, count) {
+            (Some(index), Some(count)) => Some(Node { index, count }),
+            (None, None) => None,
+            _ => {
+                self.faults.push("NODE_INDEX and NODE_COUNT must be set together".to_owned());
+                None
+            }
+        }
+    }
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        other => Err(format!("`{other}` is neither true nor false")),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("`{text}` is no duration such as 30s, 5m or 7d: {error}"))
+}
+
+fn optional_duration(text: &str) -> Result<Option<Duration>, String> {
+    if text.eq_ignore_ascii_case("off") { Ok(None) } else { duration(text).map(Some) }
+}
+
+fn list<T, C: FromIterator<T>>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<C, String> {
+    text.split(',').map(|item| parse(item.trim())).collect()
+}

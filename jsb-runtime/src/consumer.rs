@@ -1,0 +1,115 @@
+//! The consumer: pulls, hands each message to the processor, and turns the outcome into an acknowledgement.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use sea_orm::DbErr;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff;
+use crate::hold::Hold;
+use crate::inbox;
+use crate::jetstream::{Delivery, Disposition};
+use crate::outcome::{Outcome, Settled, chain};
+use crate::processor::{Origin, Processor};
+
+/// How long a stopping consumer goes on with the batch in hand before it gives the rest back.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Pulls and applies until the bridge stops, then finishes the batch in hand.
+pub(crate) async fn run(processor: Arc<Processor>) {
+    let stop = &processor.stop;
+    let mut failures = 0;
+    while !stop.is_cancelled() {
+        let pulled = tokio::select! {
+            () = stop.cancelled() => break,
+            pulled = pull(&processor, failures > 0) => pulled,
+        };
+        match pulled {
+            Ok(batch) => {
+                failures = 0;
+                process(&processor, batch, stop).await;
+            }
+            Err(error) => {
+                failures += 1;
+                let pause = backoff::doubling(Duration::from_millis(100), Duration::from_secs(5), failures);
+                tracing::warn!(error, failures, "nothing could be pulled");
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(pause) => {}
+                }
+            }
+        }
+    }
+}
+
+/// The next batch. While the database is away nothing is pulled; what nobody else will bring is looked for first.
+async fn pull(processor: &Processor, failed_before: bool) -> Result<Vec<Delivery>, String> {
+    let attached = processor.transport.attached().await;
+    if processor.must_sweep.swap(false, Ordering::Relaxed) {
+        if let Err(error) = processor.sweep().await {
+            processor.must_sweep.store(true, Ordering::Relaxed);
+            return Err(chain(&error));
+        }
+    }
+    if !processor.until_database_answers().await {
+        return Ok(Vec::new());
+    }
+    attached.pull(processor.config.batch_size).await.map_err(|error| {
+        // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
+        if failed_before {
+            processor.transport.detach();
+        }
+        chain(&error)
+    })
+}
+
+/// Processes a batch in order; what was delivered before comes last, what began least often first, so that a message
+/// that kills its process takes no other with it.
+async fn process(processor: &Processor, batch: Vec<Delivery>, stop: &CancellationToken) {
+    let hold = Hold::start(processor.transport.attached().await.ack_wait, &batch);
+    let (fresh, mut repeated): (Vec<_>, Vec<_>) = batch.into_iter().partition(|delivery| delivery.deliveries == 1);
+    let mut stopped = None;
+    sort_by_starts(processor, &mut repeated).await;
+    for delivery in fresh.into_iter().chain(repeated) {
+        if stop.is_cancelled() && stopped.get_or_insert_with(Instant::now).elapsed() > DRAIN {
+            delivery.tell(Disposition::Nak(Duration::from_secs(1))).await;
+            continue;
+        }
+        let origin = Origin::Delivery { number: delivery.deliveries, of: processor.config.max_deliver };
+        let outcome = processor.process(&delivery.message, origin).await;
+        hold.settle(&delivery);
+        delivery.tell(disposition(&outcome)).await;
+        tracing::debug!(event_id = delivery.message.event_id, ?outcome, "an event was processed");
+        if let Outcome::Settled(Settled::Applied | Settled::Stale) = outcome {
+            log_if_failed(processor.release(&delivery.message).await);
+        }
+    }
+}
+
+fn disposition(outcome: &Outcome) -> Disposition {
+    match outcome {
+        Outcome::Settled(_) | Outcome::Parked => Disposition::Ack,
+        Outcome::Retry(delay) => Disposition::Nak(*delay),
+        Outcome::Dead => Disposition::Term,
+        Outcome::Held => Disposition::Nak(Duration::from_secs(1)),
+    }
+}
+
+async fn sort_by_starts(processor: &Processor, repeated: &mut Vec<Delivery>) {
+    let mut counted = Vec::with_capacity(repeated.len());
+    for delivery in repeated.drain(..) {
+        // A count that cannot be read changes the order only; the attempt itself meets the database's trouble.
+        let starts = inbox::starts(&processor.db, &delivery.message).await.unwrap_or_default();
+        counted.push((starts, delivery));
+    }
+    counted.sort_by_key(|(starts, delivery)| (*starts, delivery.message.stream_seq));
+    repeated.extend(counted.into_iter().map(|(_, delivery)| delivery));
+}
+
+fn log_if_failed(released: Result<(), DbErr>) {
+    if let Err(error) = released {
+        tracing::warn!(error = chain(&error), "events that waited for this one are left to the timer");
+    }
+}

@@ -1,0 +1,211 @@
+//! What PostgreSQL and SQLite do differently, in one place: locks, clocks, transactions, and what their errors mean.
+
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, sqlx,
+};
+
+/// How JSB begins a transaction that will write: on SQLite with the write lock, since a deferred transaction that has
+/// read first fails at once when another one wrote meanwhile.
+pub(crate) fn writing() -> TransactionOptions {
+    TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
+}
+
+/// Takes the lock of a key, whether or not it has a row, until the transaction ends. It has to be a statement of its
+/// own: the snapshot of a statement that locks is older than the lock. SQLite's write lock is held already.
+pub(crate) async fn lock_key<C: ConnectionTrait>(db: &C, resource: &str, id: &str) -> Result<(), DbErr> {
+    if db.get_database_backend() == DbBackend::Postgres {
+        let sql = "SELECT pg_advisory_xact_lock($1, hashtext($2) & 65535)";
+        let key = format!("{resource}/{id}");
+        db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [LOCK_CLASS.into(), key.into()]))
+            .await?;
+    }
+    Ok(())
+}
+
+/// The advisory locks of JSB, "JSB" in ASCII. A transaction that touches very many keys must not fill the server's lock
+/// table, so keys share 65,536 locks; two that share one only wait for each other.
+const LOCK_CLASS: i32 = 0x004a_5342;
+
+/// The database's clock in milliseconds since 1970, as an SQL expression: leases must not depend on the clocks of processes.
+pub(crate) fn now_millis(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint",
+        _ => "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+    }
+}
+
+/// Makes a transaction of the user's unable to commit, after a row was written whose event could not be recorded.
+/// PostgreSQL has done so already if the database raised the error; on SQLite the save's savepoint is rolled back.
+pub(crate) async fn forbid_commit<C: ConnectionTrait>(db: &C) {
+    if db.get_database_backend() == DbBackend::Postgres {
+        let sql = "DO $$ BEGIN RAISE EXCEPTION 'the event of a saved row could not be recorded'; END $$";
+        // The statement is there to fail.
+        let _ = db.execute_unprepared(sql).await;
+    }
+}
+
+/// What an error of the database means for the one who got it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The database is away, starting, stopping, full or read-only: nobody's fault, wait for it.
+    Outage,
+    /// A deadlock, a serialization failure or a busy database: the same transaction may well succeed at once.
+    Contention,
+    /// A foreign key does not hold.
+    ForeignKey,
+    /// A unique value is taken.
+    Unique,
+    /// The data break another constraint or have no form in the column: no retry heals it.
+    BadData,
+    /// Anything else.
+    Other,
+}
+
+/// What an error means.
+pub(crate) fn fault(error: &DbErr) -> Fault {
+    match error {
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Fault::Outage,
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => sqlx_fault(error),
+        _ => Fault::Other,
+    }
+}
+
+fn sqlx_fault(error: &sqlx::Error) -> Fault {
+    use sqlx::Error as E;
+    match error {
+        E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => Fault::Outage,
+        E::Database(error) if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() => {
+            postgres_fault(&error.code().unwrap_or_default())
+        }
+        E::Database(error) => sqlite_fault(&error.code().unwrap_or_default()),
+        _ => Fault::Other,
+    }
+}
+
+/// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
+fn postgres_fault(code: &str) -> Fault {
+    match code {
+        "23503" => Fault::ForeignKey,
+        "23505" | "23P01" => Fault::Unique,
+        "40001" | "40P01" | "55P03" => Fault::Contention,
+        "25006" => Fault::Outage,
+        _ => match code.get(..2) {
+            Some("08" | "53" | "57" | "58") => Fault::Outage,
+            Some("22" | "23") => Fault::BadData,
+            _ => Fault::Other,
+        },
+    }
+}
+
+/// By extended result code, <https://www.sqlite.org/rescode.html>.
+fn sqlite_fault(code: &str) -> Fault {
+    match code.parse::<i32>().unwrap_or_default() {
+        787 | 1811 => Fault::ForeignKey,
+        1555 | 2067 | 2579 => Fault::Unique,
+        code => match code & 0xff {
+            5 | 6 => Fault::Contention,
+            8 | 10 | 13 | 14 => Fault::Outage,
+            18 | 19 | 20 => Fault::BadData,
+            _ => Fault::Other,
+        },
+    }
+}
+
+/// The columns of the unique index that an error speaks of.
+pub(crate) async fn unique_columns<C: ConnectionTrait>(db: &C, error: &DbErr) -> Result<Vec<String>, DbErr> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return Ok(Vec::new());
+    };
+    let Some(error) = error.as_database_error() else {
+        return Ok(Vec::new());
+    };
+    match (db.get_database_backend(), error.constraint()) {
+        (DbBackend::Postgres, Some(index)) => postgres_index_columns(db, error.table(), index).await,
+        _ => Ok(sqlite_index_columns(error.message())),
+    }
+}
+
+async fn postgres_index_columns<C: ConnectionTrait>(
+    db: &C,
+    table: Option<&str>,
+    index: &str,
+) -> Result<Vec<String>, DbErr> {
+    let sql = "SELECT a.attname::text AS name FROM pg_index i \
+               JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid \
+               JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) \
+               WHERE c.relname = $1 AND t.relname = $2";
+    let values = [index.into(), table.unwrap_or_default().into()];
+    let rows = db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    rows.iter().map(|row| row.try_get("", "name")).collect()
+}
+
+/// SQLite names them in its message: `UNIQUE constraint failed: organizations.domain, organizations.region`.
+fn sqlite_index_columns(message: &str) -> Vec<String> {
+    let Some((_, columns)) = message.split_once("UNIQUE constraint failed: ") else {
+        return Vec::new();
+    };
+    columns.split(", ").filter_map(|column| column.rsplit_once('.')).map(|(_, name)| name.to_owned()).collect()
+}
+
+/// Explains the one error of SQLite whose own message leads nowhere.
+pub(crate) fn explained(error: DbErr) -> DbErr {
+    const BUSY_SNAPSHOT: &str = "517";
+    match &error {
+        DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))
+            if inner.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == BUSY_SNAPSHOT) =>
+        {
+            DbErr::Custom(
+                "this SQLite transaction has read before it writes, and another one wrote meanwhile (SQLITE_BUSY_SNAPSHOT): \
+                 begin it with `begin_with_options` and `SqliteTransactionMode::Immediate`, or retry it"
+                    .to_owned(),
+            )
+        }
+        _ => error,
+    }
+}
+
+/// Whether a statement failed since its table is not there.
+pub(crate) fn is_missing_table(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error else {
+        return false;
+    };
+    const UNDEFINED_TABLE: &str = "42P01";
+    inner.as_database_error().is_some_and(|error| {
+        error.code().is_some_and(|code| code == UNDEFINED_TABLE) || error.message().contains("no such table")
+    })
+}
+
+/// A foreign key by which the database changes rows of the child when the parent goes or changes.
+pub(crate) struct ActingForeignKey {
+    pub(crate) child: String,
+    pub(crate) parent: String,
+    pub(crate) action: String,
+}
+
+/// The foreign keys of these tables that act by themselves.
+pub(crate) async fn acting_foreign_keys<C: ConnectionTrait>(
+    db: &C,
+    tables: &[&str],
+) -> Result<Vec<ActingForeignKey>, DbErr> {
+    let backend = db.get_database_backend();
+    let mut found = Vec::new();
+    for table in tables {
+        let sql = match backend {
+            DbBackend::Postgres => {
+                "SELECT f.relname::text AS parent, CASE c.confdeltype WHEN 'c' THEN 'DELETE CASCADE' \
+                 WHEN 'n' THEN 'DELETE SET NULL' ELSE 'DELETE SET DEFAULT' END AS action \
+                 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class f ON f.oid = c.confrelid \
+                 WHERE c.contype = 'f' AND c.confdeltype IN ('c', 'n', 'd') AND t.relname = $1"
+            }
+            _ => {
+                "SELECT \"table\" AS parent, 'DELETE ' || on_delete AS action FROM pragma_foreign_key_list($1) \
+                 WHERE on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+            }
+        };
+        for row in db.query_all_raw(Statement::from_sql_and_values(backend, sql, [(*table).into()])).await? {
+            let (parent, action) = (row.try_get("", "parent")?, row.try_get("", "action")?);
+            found.push(ActingForeignKey { child: (*table).to_owned(), parent, action });
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,43 @@
+//! Publishing without the outbox: right after commit, at most once, by the bridge of the database that was saved to.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+
+use crate::event::NewEvent;
+use crate::scope::Direct;
+
+/// Beyond this many events that wait for the network, further ones are lost, and said to be: memory must not grow.
+pub(crate) const CAPACITY: usize = 1_024;
+
+/// The bridges of this process by the id of their database: a save knows its connection only, and a pair is two bridges.
+static BRIDGES: LazyLock<Mutex<HashMap<String, mpsc::Sender<NewEvent>>>> = LazyLock::new(Mutex::default);
+
+fn bridges() -> MutexGuard<'static, HashMap<String, mpsc::Sender<NewEvent>>> {
+    BRIDGES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Makes a bridge known; the events come out of the receiver.
+pub(crate) fn register(database_id: &str) -> mpsc::Receiver<NewEvent> {
+    let (sender, receiver) = mpsc::channel(CAPACITY);
+    bridges().insert(database_id.to_owned(), sender);
+    receiver
+}
+
+/// Whether a bridge for this database takes events.
+pub(crate) fn is_running(database_id: &str) -> bool {
+    bridges().get(database_id).is_some_and(|sender| !sender.is_closed())
+}
+
+/// Hands the events of a committed save to the bridge of its database.
+pub(crate) fn publish(direct: Direct) {
+    let Some(database_id) = direct.database_id else { return };
+    let sender = bridges().get(&database_id).cloned();
+    for event in direct.events {
+        let (resource, id) = (event.resource_type.clone(), event.resource_id.clone());
+        if sender.as_ref().is_none_or(|sender| sender.try_send(event).is_err()) {
+            tracing::error!(resource, id, "an event is lost: USE_OUTBOX is off and the bridge cannot take it");
+        }
+    }
+}

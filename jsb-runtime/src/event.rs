@@ -1,0 +1,220 @@
+//! The event: its envelope on the wire, and the forms it has before and after.
+
+use std::ops::Deref;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value as Json;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use crate::trace::Trace;
+
+/// The newest envelope version that is understood, and the one that is written.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The event types that entities publish; any other is a custom one.
+pub mod event_type {
+    /// A row was inserted.
+    pub const CREATED: &str = "created";
+    /// A row was updated.
+    pub const UPDATED: &str = "updated";
+    /// A row was deleted.
+    pub const DELETED: &str = "deleted";
+}
+
+/// An event as it travels; field by field the body of the message.
+#[derive(Clone, Debug, Serialize)]
+pub struct Envelope<P = Json> {
+    /// Unique; a UUIDv7 where JSB made it, any string from others.
+    pub event_id: String,
+    /// The version of the envelope's form.
+    pub schema_version: u32,
+    /// `created`, `updated`, `deleted`, or a custom type.
+    pub event_type: String,
+    /// The app that published the event.
+    pub producer: String,
+    /// The row's key, as text.
+    pub resource_id: String,
+    /// When it happened, by the producer's clock.
+    #[serde(serialize_with = "in_microseconds")]
+    pub occurred_at: DateTime<Utc>,
+    /// The trace that the event belongs to.
+    pub trace_id: String,
+    /// The entity's name on the wire, for example `organization`.
+    pub resource_type: String,
+    /// The row's columns, or whatever a custom event carries.
+    pub payload: P,
+}
+
+fn in_microseconds<S: Serializer>(time: &DateTime<Utc>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+/// The envelope of an outbox row, whose payload is sent as it was stored.
+pub(crate) type StoredEnvelope = Envelope<Box<RawValue>>;
+
+/// An event that is about to be recorded; the relay adds the producer.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    pub(crate) event_id: String,
+    pub(crate) event_type: String,
+    pub(crate) resource_type: String,
+    pub(crate) resource_id: String,
+    pub(crate) occurred_at: DateTime<Utc>,
+    pub(crate) trace: Trace,
+    pub(crate) payload: Json,
+}
+
+impl NewEvent {
+    /// An event of type `event_type` about the thing `resource_type`/`resource_id`.
+    ///
+    /// ```
+    /// let event = jsb_runtime::NewEvent::new("report", "42", "finished", serde_json::json!({"pages": 7}));
+    /// ```
+    pub fn new(
+        resource_type: impl Into<String>,
+        resource_id: impl Into<String>,
+        event_type: impl Into<String>,
+        payload: Json,
+    ) -> Self {
+        Self {
+            event_id: Uuid::now_v7().to_string(),
+            event_type: event_type.into(),
+            resource_type: resource_type.into(),
+            resource_id: resource_id.into(),
+            occurred_at: crate::clock::now(),
+            trace: crate::scope::next_trace(),
+            payload,
+        }
+    }
+}
+
+/// Why a message's body is no event.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The body is no JSON object of the envelope's form.
+    #[error("the body is not an event: {0}")]
+    Malformed(#[from] serde_json::Error),
+    /// A field that cannot be done without is missing.
+    #[error("the event has no `{0}`")]
+    Missing(&'static str),
+    /// An identifier is too long to be stored as a key.
+    #[error("the event's `{0}` is longer than {MAX_ID_BYTES} bytes or holds a NUL character")]
+    UnusableId(&'static str),
+}
+
+/// Identifiers are keys of the inbox, and PostgreSQL's index entries end at 2,704 bytes.
+const MAX_ID_BYTES: usize = 512;
+
+/// The body as foreign producers write it: some fields may be missing, others unknown, ids may be numbers.
+#[derive(Deserialize)]
+struct Body {
+    event_id: Option<Id>,
+    schema_version: Option<u32>,
+    event_type: Option<String>,
+    producer: Option<String>,
+    resource_id: Option<Id>,
+    #[serde(default, deserialize_with = "lenient_time")]
+    occurred_at: Option<DateTime<Utc>>,
+    trace_id: Option<String>,
+    resource_type: Option<String>,
+    #[serde(default)]
+    payload: Json,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Id {
+    Text(String),
+    Number(serde_json::Number),
+}
+
+impl Id {
+    fn into_text(self) -> String {
+        match self {
+            Self::Text(text) => text,
+            Self::Number(number) => number.to_string(),
+        }
+    }
+}
+
+fn lenient_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    text.map(|text| crate::payload::parse_time(&text).map_err(serde::de::Error::custom)).transpose()
+}
+
+impl Envelope {
+    /// Reads a body; `message_id` (the `Nats-Msg-Id` header) and `source` (from the subject) stand in for what the body lacks.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError`] when the body is no event.
+    pub fn read(body: &[u8], message_id: Option<&str>, source: &str) -> Result<Self, EnvelopeError> {
+        let body: Body = serde_json::from_slice(body)?;
+        let (event_type, prefix) = split_type(body.event_type.ok_or(EnvelopeError::Missing("event_type"))?);
+        let event_id = body.event_id.map(Id::into_text).or_else(|| message_id.map(str::to_owned));
+        let resource_id = body.resource_id.map(Id::into_text).or_else(|| id_of_payload(&body.payload));
+        Ok(Self {
+            event_id: usable_id(event_id, "event_id")?,
+            schema_version: body.schema_version.unwrap_or(SCHEMA_VERSION),
+            event_type,
+            producer: body.producer.unwrap_or_else(|| source.to_owned()),
+            resource_id: usable_id(resource_id, "resource_id")?,
+            occurred_at: body.occurred_at.unwrap_or_else(crate::clock::now),
+            trace_id: body.trace_id.unwrap_or_else(|| Trace::start().trace_id()),
+            resource_type: usable_id(body.resource_type.or(prefix), "resource_type")?,
+            payload: body.payload,
+        })
+    }
+}
+
+/// `user.created` is read as type `created` of resource `user`.
+fn split_type(event_type: String) -> (String, Option<String>) {
+    match event_type.rsplit_once('.') {
+        Some((resource, kind)) => (kind.to_owned(), Some(resource.to_owned())),
+        None => (event_type, None),
+    }
+}
+
+fn id_of_payload(payload: &Json) -> Option<String> {
+    match payload.get("id")? {
+        Json::String(text) => Some(text.clone()),
+        Json::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+fn usable_id(id: Option<String>, name: &'static str) -> Result<String, EnvelopeError> {
+    let id = id.filter(|id| !id.is_empty()).ok_or(EnvelopeError::Missing(name))?;
+    if id.len() > MAX_ID_BYTES || id.contains('\0') { Err(EnvelopeError::UnusableId(name)) } else { Ok(id) }
+}
+
+/// An event as a handler gets it: the envelope, with its payload decoded.
+#[derive(Clone, Debug)]
+pub struct Event<P = Json> {
+    envelope: Envelope,
+    /// The decoded payload.
+    pub payload: P,
+    stale: bool,
+}
+
+impl<P> Event<P> {
+    pub(crate) fn new(envelope: Envelope, payload: P, stale: bool) -> Self {
+        Self { envelope, payload, stale }
+    }
+
+    /// Whether a newer state of this row is here already, since this event was retried, replayed or overtaken.
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+}
+
+impl<P> Deref for Event<P> {
+    type Target = Envelope;
+
+    fn deref(&self) -> &Envelope {
+        &self.envelope
+    }
+}

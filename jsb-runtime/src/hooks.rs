@@ -1,0 +1,266 @@
+//! The hooks of every synced entity. The derive calls them; an entity with hooks of its own calls them from there.
+//!
+//! ```
+//! # mod note {
+//! use jsb_runtime::prelude::*;
+//! use sea_orm::entity::prelude::*;
+//!
+//! #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
+//! #[sea_orm(table_name = "notes")]
+//! #[syncable(resource = "note", behavior = "custom")]
+//! pub struct Model {
+//!     #[sea_orm(primary_key, auto_increment = false)]
+//!     pub id: Uuid,
+//!     pub text: String,
+//!     pub updated_at: DateTimeUtc,
+//! }
+//!
+//! #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+//! pub enum Relation {}
+//!
+//! #[async_trait::async_trait]
+//! impl ActiveModelBehavior for ActiveModel {
+//!     async fn before_save<C: ConnectionTrait>(self, db: &C, insert: bool) -> Result<Self, DbErr> {
+//!         if self.text.try_as_ref().is_some_and(|text| text.is_empty()) {
+//!             return Err(DbErr::Custom("a note must not be empty".to_owned()));
+//!         }
+//!         jsb_runtime::hooks::before_save::<Model, _>(self, db, insert).await
+//!     }
+//!     async fn after_save<C: ConnectionTrait>(model: Model, db: &C, insert: bool) -> Result<Model, DbErr> {
+//!         jsb_runtime::hooks::after_save(model, db, insert).await
+//!     }
+//!     async fn before_delete<C: ConnectionTrait>(self, db: &C) -> Result<Self, DbErr> {
+//!         jsb_runtime::hooks::before_delete::<Model, _>(self, db).await
+//!     }
+//!     async fn after_delete<C: ConnectionTrait>(self, db: &C) -> Result<Self, DbErr> {
+//!         jsb_runtime::hooks::after_delete::<Model, _>(self, db).await
+//!     }
+//! }
+//! # }
+//! ```
+
+use std::any::type_name;
+
+use sea_orm::sea_query::{LockType, Value};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable, QueryFilter,
+    QuerySelect,
+};
+
+use crate::event::{NewEvent, event_type};
+use crate::settings::{self, SaveSettings};
+use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
+use crate::upsert::stored_version;
+use crate::version::{self, Version};
+use crate::{clock, dialect, keys, outbox, payload, row, scope, tombstone};
+
+/// Draws the row's version, and its key where this node draws keys itself.
+///
+/// # Errors
+///
+/// [`DbErr::Custom`] when the save could not be atomic with its event, before anything is written.
+pub async fn before_save<M: Syncable, C: ConnectionTrait>(
+    row: ActiveModelOf<M>,
+    db: &C,
+    insert: bool,
+) -> Result<ActiveModelOf<M>, DbErr> {
+    prepare::<M, C>(row, db, insert).await.map_err(dialect::explained)
+}
+
+/// Records the `created` or `updated` event.
+///
+/// # Errors
+///
+/// When the event cannot be recorded; the transaction can then no longer commit.
+pub async fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Result<M, DbErr> {
+    if !scope::publishing_is_skipped() {
+        let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
+        or_forbid_commit(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
+    }
+    Ok(model)
+}
+
+/// Reads the row that is about to be deleted, since its last state travels with the event.
+///
+/// # Errors
+///
+/// [`DbErr::Custom`] when the delete could not be atomic with its event, before anything is written.
+pub async fn before_delete<M: Syncable, C: ConnectionTrait>(
+    row: ActiveModelOf<M>,
+    db: &C,
+) -> Result<ActiveModelOf<M>, DbErr> {
+    load_doomed::<M, C>(row, db).await.map_err(dialect::explained)
+}
+
+/// Leaves a tombstone and records the `deleted` event; nothing, if there was no row.
+///
+/// # Errors
+///
+/// When the event cannot be recorded; the transaction can then no longer commit.
+pub async fn after_delete<M: Syncable, C: ConnectionTrait>(
+    row: ActiveModelOf<M>,
+    db: &C,
+) -> Result<ActiveModelOf<M>, DbErr> {
+    if publishes_deletes::<M>() {
+        or_forbid_commit(db, publish_delete::<M, C>(&row, db).await).await?;
+    }
+    Ok(row)
+}
+
+async fn prepare<M: Syncable, C: ConnectionTrait>(
+    mut row: ActiveModelOf<M>,
+    db: &C,
+    insert: bool,
+) -> Result<ActiveModelOf<M>, DbErr> {
+    cut_timestamps::<M>(&mut row);
+    if scope::publishing_is_skipped() {
+        return keep_version::<M, C>(row, db, insert).await;
+    }
+    admit::<C>(&settings_in_transaction::<M, C>(db).await?)?;
+    let above = match row::key_of::<M>(&row) {
+        Some(key) if insert => {
+            keys::must_be_ours::<M, C>(db, &key).await?;
+            deleted_version::<M, C>(db, &key).await?
+        }
+        Some(key) => stored_version::<M, C>(db, &key, LockType::NoKeyUpdate).await?,
+        None => {
+            keys::draw::<M, C>(&mut row, db).await?;
+            None
+        }
+    };
+    let version = version::draw(clock::now(), above);
+    if version.is_too_far_ahead(clock::now()) {
+        return Err(DbErr::Custom(format!(
+            "a `{}` has version {}, more than a year ahead of this clock: no save can go above it; mend the clock or the row",
+            M::RESOURCE,
+            version.time()
+        )));
+    }
+    row::set_version::<M>(&mut row, version);
+    Ok(row)
+}
+
+async fn settings_in_transaction<M: Syncable, C: ConnectionTrait>(db: &C) -> Result<SaveSettings, DbErr> {
+    if !is_transaction::<C>() {
+        return Err(DbErr::Custom(format!(
+            "a `{}` must be saved within a transaction, so that its event commits with it: call `insert`, `update`, `save` or \
+             `delete` on the entity's own ActiveModel, which begin one, or pass a `DatabaseTransaction`; \
+             `{}` is neither (code that is generic over `C: ConnectionTrait` needs `C: ConnectionTrait + TransactionTrait`)",
+            M::RESOURCE,
+            type_name::<C>()
+        )));
+    }
+    settings::for_save(db).await
+}
+
+/// A hook sees a connection and cannot ask it whether it is a transaction, but it can see its type.
+fn is_transaction<C>() -> bool {
+    type_name::<C>() == type_name::<DatabaseTransaction>()
+}
+
+fn admit<C>(settings: &SaveSettings) -> Result<(), DbErr> {
+    if !settings.read_committed {
+        return Err(DbErr::Custom(
+            "a synced row must be saved at isolation level READ COMMITTED: above it, a save draws its version from a snapshot \
+             that may be older than the row"
+                .to_owned(),
+        ));
+    }
+    if !settings.use_outbox {
+        scope::direct_to(&settings.database_id)?;
+    }
+    Ok(())
+}
+
+/// A save that is not published must not look newer than one that is.
+async fn keep_version<M: Syncable, C: ConnectionTrait>(
+    mut row: ActiveModelOf<M>,
+    db: &C,
+    insert: bool,
+) -> Result<ActiveModelOf<M>, DbErr> {
+    if !insert {
+        row.not_set(M::VERSION);
+        return Ok(row);
+    }
+    if row::key_of::<M>(&row).is_none() {
+        keys::draw::<M, C>(&mut row, db).await?;
+    }
+    if row.is_not_set(M::VERSION) {
+        row::set_version::<M>(&mut row, Version::at(clock::now()));
+    }
+    Ok(row)
+}
+
+fn cut_timestamps<M: Syncable>(row: &mut ActiveModelOf<M>) {
+    for column in <M::Entity as EntityTrait>::Column::iter() {
+        if let ActiveValue::Set(value) = row.get(column) {
+            row.set(column, payload::cut(value));
+        }
+    }
+}
+
+/// The version of the key's tombstone, under the key's lock: an applied event of this key may be on its way.
+async fn deleted_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<Option<Version>, DbErr> {
+    let id = row::resource_id(key.iter().cloned());
+    dialect::lock_key(db, M::RESOURCE, &id).await?;
+    tombstone::find(db, M::RESOURCE, &id).await
+}
+
+fn publishes_deletes<M: Syncable>() -> bool {
+    M::ON_DELETE == OnDelete::Apply && !scope::publishing_is_skipped()
+}
+
+async fn load_doomed<M: Syncable, C: ConnectionTrait>(
+    row: ActiveModelOf<M>,
+    db: &C,
+) -> Result<ActiveModelOf<M>, DbErr> {
+    let Some(key) = row::key_of::<M>(&row).filter(|_| publishes_deletes::<M>()) else {
+        return Ok(row);
+    };
+    admit::<C>(&settings_in_transaction::<M, C>(db).await?)?;
+    dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
+    let found = M::Entity::find().filter(row::has_key::<M>(&key)).lock(LockType::Update).one(db).await?;
+    Ok(match found {
+        Some(found) => found.into_active_model(),
+        None => absent::<M>(row),
+    })
+}
+
+/// An active model without a version tells `after_delete` that there was no row.
+fn absent<M: Syncable>(mut row: ActiveModelOf<M>) -> ActiveModelOf<M> {
+    row.not_set(M::VERSION);
+    row
+}
+
+async fn publish_delete<M: Syncable, C: ConnectionTrait>(row: &ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
+    let (Some(key), Some(here)) = (row::key_of::<M>(row), row::version_of::<M>(row)) else {
+        return Ok(());
+    };
+    let version = version::draw(clock::now(), Some(here));
+    let mut last = row.clone();
+    row::set_version::<M>(&mut last, version);
+    tombstone::put(db, M::RESOURCE, &row::resource_id(key.into_iter()), version).await?;
+    publish_row::<M, C>(&last, db, event_type::DELETED).await
+}
+
+async fn publish_row<M: Syncable, C: ConnectionTrait>(
+    row: &ActiveModelOf<M>,
+    db: &C,
+    event_type: &str,
+) -> Result<(), DbErr> {
+    let payload = row::payload_of::<M>(row).map_err(|error| DbErr::Custom(error.to_string()))?;
+    let id = row::resource_id(row::key_of::<M>(row).into_iter().flatten());
+    let event = NewEvent::new(M::RESOURCE, id, event_type, payload);
+    match scope::captured(event) {
+        Some(event) => outbox::record(db, &event).await,
+        None => Ok(()),
+    }
+}
+
+/// The row is written: if its event is not, the row must not stay.
+async fn or_forbid_commit<C: ConnectionTrait>(db: &C, recorded: Result<(), DbErr>) -> Result<(), DbErr> {
+    if recorded.is_err() {
+        dialect::forbid_commit(db).await;
+    }
+    recorded
+}

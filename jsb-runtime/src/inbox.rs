@@ -1,0 +1,274 @@
+//! The inbox: which events were settled, which failed or wait, and how often.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Order, Query};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+
+use crate::message::Message;
+use crate::outcome::Reason;
+
+const TABLE: &str = "inbox_events";
+
+/// How often a message may begin without an outcome before it is taken for one that kills its process.
+pub(crate) const MAX_STARTS: u32 = 5;
+
+/// Whether an event is still to be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    Open,
+    Settled,
+}
+
+/// Takes an event for this transaction. A concurrent duplicate waits here until the transaction ends, and then finds
+/// the event settled.
+pub(crate) async fn claim<C: ConnectionTrait>(txn: &C, message: &Message) -> Result<Claim, DbErr> {
+    if txn.execute(&insert(message, "processed")).await?.rows_affected() == 1 {
+        return Ok(Claim::Open);
+    }
+    let select = Query::select().column("status").from(TABLE).cond_where(is(message)).lock_exclusive().to_owned();
+    let status = txn.query_one(&select).await?.map(|row| row.try_get::<String>("", "status")).transpose()?;
+    Ok(match status.as_deref() {
+        Some("processed" | "dead") => Claim::Settled,
+        _ => Claim::Open,
+    })
+}
+
+/// Marks an event that this transaction has claimed as processed; its payload is no longer needed.
+pub(crate) async fn processed<C: ConnectionTrait>(txn: &C, message: &Message) -> Result<(), DbErr> {
+    let update = Query::update()
+        .table(TABLE)
+        .values([
+            ("status", "processed".into()),
+            ("processed_at", crate::clock::now().into()),
+            ("payload", Expr::null()),
+            ("reason", Expr::null()),
+            ("waits_for", Expr::null()),
+            ("available_at", Expr::null()),
+        ])
+        .cond_where(is(message))
+        .to_owned();
+    txn.execute(&update).await.map(drop)
+}
+
+/// What an event has been through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Counters {
+    /// How often it began since the last outcome.
+    pub(crate) starts: i32,
+    /// How often it failed.
+    pub(crate) attempts: i32,
+}
+
+/// Commits that an event is about to be tried, with all that is needed to bury it; `None` if it is settled.
+pub(crate) async fn start<C: ConnectionTrait>(db: &C, message: &Message) -> Result<Option<Counters>, DbErr> {
+    transition(db, message, [("starts", Expr::col("starts").add(1))]).await
+}
+
+/// Counts a failed attempt; `None` if the event is settled.
+pub(crate) async fn fail<C: ConnectionTrait>(
+    db: &C,
+    message: &Message,
+    error: &str,
+) -> Result<Option<Counters>, DbErr> {
+    let changes = [
+        ("status", "failed".into()),
+        ("starts", 0.into()),
+        ("attempts", Expr::col("attempts").add(1)),
+        ("last_error", error.into()),
+        ("failed_at", crate::clock::now().into()),
+    ];
+    transition(db, message, changes).await
+}
+
+/// Why an event is parked, until when, and for what.
+pub(crate) struct Parking<'a> {
+    pub(crate) reason: Reason,
+    pub(crate) waits_for: Option<String>,
+    pub(crate) retry_after: Duration,
+    pub(crate) error: &'a str,
+}
+
+/// Parks an event that is not settled.
+pub(crate) async fn park<C: ConnectionTrait>(db: &C, message: &Message, parking: Parking<'_>) -> Result<(), DbErr> {
+    let changes = [
+        ("status", "parked".into()),
+        ("starts", 0.into()),
+        ("reason", parking.reason.as_str().into()),
+        ("waits_for", parking.waits_for.into()),
+        ("available_at", (crate::clock::now() + parking.retry_after).into()),
+        ("last_error", parking.error.into()),
+    ];
+    transition(db, message, changes).await.map(drop)
+}
+
+/// Marks an event as dead. Its payload stays until it is pruned, since the DLQ may have had no room for it.
+pub(crate) async fn bury<C: ConnectionTrait>(
+    db: &C,
+    message: &Message,
+    reason: Reason,
+    error: &str,
+) -> Result<(), DbErr> {
+    let now = crate::clock::now();
+    let changes = [
+        ("status", "dead".into()),
+        ("reason", reason.as_str().into()),
+        ("last_error", error.into()),
+        ("failed_at", now.into()),
+        ("processed_at", now.into()),
+        ("available_at", Expr::null()),
+        ("waits_for", Expr::null()),
+    ];
+    transition(db, message, changes).await.map(drop)
+}
+
+/// Changes the row of an event, which is made first if there is none; `None` if the event is settled. A crash between
+/// the two statements leaves a failed row without attempts, which is true.
+async fn transition<C: ConnectionTrait>(
+    db: &C,
+    message: &Message,
+    changes: impl IntoIterator<Item = (&'static str, Expr)>,
+) -> Result<Option<Counters>, DbErr> {
+    db.execute(&insert(message, "failed")).await?;
+    let update = Query::update()
+        .table(TABLE)
+        .values(changes)
+        .cond_where(is(message))
+        .and_where(Expr::col("status").is_not_in(["processed", "dead"]))
+        .returning(Query::returning().columns(["starts", "attempts"]))
+        .to_owned();
+    let row = db.query_one(&update).await?;
+    row.map(|row| Ok(Counters { starts: row.try_get("", "starts")?, attempts: row.try_get("", "attempts")? }))
+        .transpose()
+}
+
+/// How often this event had begun without an outcome.
+pub(crate) async fn starts<C: ConnectionTrait>(db: &C, message: &Message) -> Result<i32, DbErr> {
+    let select = Query::select().column("starts").from(TABLE).cond_where(is(message)).to_owned();
+    Ok(db.query_one(&select).await?.map(|row| row.try_get("", "starts")).transpose()?.unwrap_or(0))
+}
+
+/// An event that waits in the inbox.
+pub(crate) struct Stored {
+    pub(crate) message: Message,
+    pub(crate) waits_for: Option<String>,
+    pub(crate) received_at: DateTime<Utc>,
+}
+
+/// Parked events whose time has come, those that began least often first: one that kills its process must not keep the
+/// others from being tried.
+pub(crate) async fn due<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<Stored>, DbErr> {
+    let now = crate::clock::now();
+    stored(db, Condition::all().add(Expr::col("available_at").lte(now)), limit).await
+}
+
+/// Whether any event is parked.
+pub(crate) async fn any_parked<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
+    let select =
+        Query::select().expr(Expr::val(1)).from(TABLE).and_where(Expr::cust("status = 'parked'")).limit(1).to_owned();
+    Ok(db.query_one(&select).await?.is_some())
+}
+
+/// Parked events that wait for this row.
+pub(crate) async fn waiting_for<C: ConnectionTrait>(db: &C, row: &str, limit: u64) -> Result<Vec<Stored>, DbErr> {
+    stored(db, Condition::all().add(Expr::col("waits_for").eq(row)), limit).await
+}
+
+/// The parked event that speaks of this row and waits for a unique value.
+pub(crate) async fn in_conflict<C: ConnectionTrait>(db: &C, row: &str) -> Result<Option<Stored>, DbErr> {
+    let (resource, id) = row.split_once('/').unwrap_or_default();
+    let about = Condition::all()
+        .add(Expr::col("resource_type").eq(resource))
+        .add(Expr::col("resource_id").eq(id))
+        .add(Expr::col("reason").eq(Reason::UniqueConflict.as_str()));
+    Ok(stored(db, about, 1).await?.pop())
+}
+
+async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Result<Vec<Stored>, DbErr> {
+    let select = Query::select()
+        .columns(["subject", "headers", "payload", "stream_seq", "waits_for", "received_at"])
+        .from(TABLE)
+        .and_where(Expr::cust("status = 'parked'"))
+        .cond_where(which)
+        .order_by("starts", Order::Asc)
+        .order_by("available_at", Order::Asc)
+        .limit(limit)
+        .to_owned();
+    db.query_all(&select).await?.iter().map(read).collect()
+}
+
+fn read(row: &QueryResult) -> Result<Stored, DbErr> {
+    let headers: Option<String> = row.try_get("", "headers")?;
+    let headers: BTreeMap<_, _> = headers.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let body: Option<Vec<u8>> = row.try_get("", "payload")?;
+    let stream_seq: Option<i64> = row.try_get("", "stream_seq")?;
+    let seq = stream_seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0);
+    Ok(Stored {
+        message: Message::read(row.try_get("", "subject")?, headers, body.unwrap_or_default(), seq),
+        waits_for: row.try_get("", "waits_for")?,
+        received_at: row.try_get("", "received_at")?,
+    })
+}
+
+/// Deletes up to `limit` settled events older than `before`; returns how many.
+pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, limit: u64) -> Result<u64, DbErr> {
+    let oldest = Query::select()
+        .columns(["source_app", "event_id"])
+        .from(TABLE)
+        .and_where(Expr::cust("status IN ('processed', 'dead')"))
+        .and_where(Expr::col("processed_at").lt(before))
+        .limit(limit)
+        .to_owned();
+    let key = Expr::tuple([Expr::col("source_app"), Expr::col("event_id")]);
+    let delete = Query::delete().from_table(TABLE).and_where(key.in_subquery(oldest)).to_owned();
+    Ok(db.execute(&delete).await?.rows_affected())
+}
+
+fn is(message: &Message) -> Condition {
+    Condition::all()
+        .add(Expr::col("source_app").eq(message.source_app.as_str()))
+        .add(Expr::col("event_id").eq(message.event_id.as_str()))
+}
+
+/// Makes the row of a message unless there is one. A processed event needs no payload.
+fn insert(message: &Message, status: &str) -> InsertStatement {
+    let (resource_type, resource_id, event_type) = message.labels();
+    let now = crate::clock::now();
+    let processed = status == "processed";
+    let payload = (!processed).then(|| message.body.clone());
+    let headers = (!processed).then(|| serde_json::to_string(&message.headers).unwrap_or_default());
+    Query::insert()
+        .into_table(TABLE)
+        .columns([
+            "source_app",
+            "event_id",
+            "resource_type",
+            "resource_id",
+            "event_type",
+            "subject",
+            "status",
+            "payload",
+            "headers",
+            "stream_seq",
+            "received_at",
+            "processed_at",
+        ])
+        .values_panic([
+            message.source_app.as_str().into(),
+            message.event_id.as_str().into(),
+            resource_type.into(),
+            resource_id.into(),
+            event_type.into(),
+            message.subject.as_str().into(),
+            status.into(),
+            payload.into(),
+            headers.into(),
+            i64::try_from(message.stream_seq).ok().into(),
+            now.into(),
+            processed.then_some(now).into(),
+        ])
+        .on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned())
+        .to_owned()
+}

@@ -1,0 +1,13 @@
+//! JetStream: the only folder that names the client library.
+
+mod connection;
+mod provision;
+mod publish;
+mod pull;
+
+pub use connection::ConnectError;
+pub(crate) use connection::Transport;
+pub use provision::ProvisionError;
+pub(crate) use publish::Outgoing;
+pub use publish::PublishError;
+pub(crate) use pull::{Acker, Delivery, Disposition, PullError};

@@ -1,0 +1,129 @@
+//! Publishing: sent, then acknowledged, or an error that says whether to try again.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::{PublishError as ClientError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use serde::Serialize;
+
+use super::connection::Transport;
+
+/// Why a message was not acknowledged.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// NATS is away, or the stream is not there yet.
+    #[error("not connected to JetStream, or not provisioned yet")]
+    NotConnected,
+    /// No acknowledgement came in time; the message may or may not be in the stream.
+    #[error("no acknowledgement came from JetStream: {0}")]
+    Unacknowledged(#[source] ClientError),
+    /// No stream carries the subject.
+    #[error("no stream carries the subject `{0}`")]
+    NoStream(String),
+    /// The server refused the message for now, for example because the stream is full.
+    #[error("JetStream refused the message: {0}")]
+    Rejected(#[source] ClientError),
+    /// The message is larger than the server or the stream allows.
+    #[error("the message of {bytes} bytes is larger than the server or the stream allows: {source}")]
+    TooLarge {
+        /// The size of body and headers.
+        bytes: usize,
+        /// The client's or the server's words.
+        source: ClientError,
+    },
+    /// The event cannot be written as JSON.
+    #[error("the event cannot be written: {0}")]
+    Unreadable(#[from] serde_json::Error),
+}
+
+impl PublishError {
+    /// Whether no retry heals it.
+    pub fn is_permanent(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::Unreadable(_))
+    }
+}
+
+/// A message that is ready to go out.
+pub(crate) struct Outgoing {
+    subject: String,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Outgoing {
+    pub(crate) fn new(
+        subject: String,
+        headers: BTreeMap<String, String>,
+        body: &impl Serialize,
+    ) -> Result<Self, serde_json::Error> {
+        Ok(Self::raw(subject, headers, serde_json::to_vec(body)?))
+    }
+
+    pub(crate) fn raw(subject: String, headers: BTreeMap<String, String>, body: Vec<u8>) -> Self {
+        Self { subject, headers: headers.iter().filter_map(|(name, value)| header(name, value)).collect(), body }
+    }
+
+    fn bytes(&self) -> usize {
+        let line = |(name, values): (&HeaderName, &Vec<HeaderValue>)| -> usize {
+            values.iter().map(|value| AsRef::<[u8]>::as_ref(name).len() + value.as_str().len() + 4).sum()
+        };
+        self.body.len() + self.headers.iter().map(line).sum::<usize>()
+    }
+}
+
+/// A header line; line breaks, which end one, become spaces, and a name that cannot be sent is left out.
+fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
+    let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    Some((HeaderName::from_str(name).ok()?, HeaderValue::from_str(value.trim()).ok()?))
+}
+
+impl Transport {
+    /// Publishes and waits until JetStream has the message.
+    pub(crate) async fn publish(&self, message: Outgoing) -> Result<(), PublishError> {
+        if !self.is_connected() {
+            return Err(PublishError::NotConnected);
+        }
+        let (subject, bytes) = (message.subject.clone(), message.bytes());
+        let publish = PublishMessage::build().headers(message.headers).payload(message.body.into());
+        let acknowledged = match self.context.send_publish(message.subject, publish).await {
+            Ok(acknowledgement) => acknowledgement.await,
+            Err(error) => Err(error),
+        };
+        acknowledged.map(drop).map_err(|error| self.explain(error, subject, bytes))
+    }
+
+    fn explain(&self, error: ClientError, subject: String, bytes: usize) -> PublishError {
+        match error.kind() {
+            PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge { bytes, source: error },
+            PublishErrorKind::StreamNotFound => {
+                self.detach();
+                PublishError::NoStream(subject)
+            }
+            PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending => {
+                PublishError::Unacknowledged(error)
+            }
+            _ => match server_code(&error) {
+                Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM) => {
+                    PublishError::TooLarge { bytes, source: error }
+                }
+                Some(_) => PublishError::Rejected(error),
+                None => PublishError::Unacknowledged(error),
+            },
+        }
+    }
+
+    /// The most bytes that the server takes for body and headers together.
+    pub(crate) fn max_payload(&self) -> usize {
+        self.context.client().max_payload()
+    }
+}
+
+/// The code with which the server refused, if it was the server.
+fn server_code(error: &ClientError) -> Option<ErrorCode> {
+    let source = std::error::Error::source(error)?;
+    source.downcast_ref::<async_nats::jetstream::Error>().map(async_nats::jetstream::Error::error_code)
+}

@@ -1,0 +1,79 @@
+//! Interleaved keys: node `k` of `n` draws only ids with `id mod n = k`, so that two systems never draw the same.
+
+use sea_orm::sea_query::{Expr, ExprTrait, Query, Value};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName};
+
+use crate::config::Node;
+use crate::row;
+use crate::syncable::{ActiveModelOf, Keys, Syncable};
+
+const TABLE: &str = "sync_keys";
+
+/// Draws the key of a row where the database does not do so itself: an interleaved one on SQLite.
+pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
+    if M::KEYS != Keys::Interleaved || db.get_database_backend() == DbBackend::Postgres {
+        return Ok(());
+    }
+    let update = Query::update()
+        .table(TABLE)
+        .value("next_id", Expr::col("next_id").add(Expr::col("node_count")))
+        .and_where(Expr::col("table_name").eq(table::<M>()))
+        .returning(Query::returning().expr(Expr::col("next_id").sub(Expr::col("node_count"))))
+        .to_owned();
+    let drawn = db.query_one(&update).await?.ok_or_else(not_interleaved::<M>)?;
+    let id: i64 = drawn.try_get_by_index(0)?;
+    for column in row::key_columns::<M>() {
+        let id = match M::get_value_type(column) {
+            sea_orm::sea_query::ArrayType::Int => i32::try_from(id).ok().map(Value::from),
+            sea_orm::sea_query::ArrayType::Unsigned => u32::try_from(id).ok().map(Value::from),
+            sea_orm::sea_query::ArrayType::BigUnsigned => u64::try_from(id).ok().map(Value::from),
+            _ => Some(Value::from(id)),
+        };
+        row.set(column, id.ok_or_else(|| DbErr::Custom(format!("the ids of `{}` are used up", table::<M>())))?);
+    }
+    Ok(())
+}
+
+/// Refuses a key that the caller chose from the other node's share.
+pub(crate) async fn must_be_ours<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
+    let [id] = key else { return Ok(()) };
+    if M::KEYS != Keys::Interleaved {
+        return Ok(());
+    }
+    let node = node_of(db, table::<M>()).await?.ok_or_else(not_interleaved::<M>)?;
+    let id: i128 = row::resource_id([id.clone()].into_iter()).parse().unwrap_or_default();
+    if id.rem_euclid(node.count.into()) == node.index.into() {
+        return Ok(());
+    }
+    Err(DbErr::Custom(format!(
+        "id {id} of `{}` belongs to another node: this one is node {} of {} and may choose only ids with that remainder; \
+         leave the id `NotSet` to have one drawn",
+        M::RESOURCE,
+        node.index,
+        node.count
+    )))
+}
+
+/// How a table's keys were interleaved by the migration helper.
+pub(crate) async fn node_of<C: ConnectionTrait>(db: &C, table: &str) -> Result<Option<Node>, DbErr> {
+    let select = Query::select()
+        .columns(["node_index", "node_count"])
+        .from(TABLE)
+        .and_where(Expr::col("table_name").eq(table))
+        .to_owned();
+    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
+    let part = |name| row.try_get::<i32>("", name).map(i32::unsigned_abs);
+    Ok(Some(Node { index: part("node_index")?, count: part("node_count")? }))
+}
+
+fn table<M: Syncable>() -> &'static str {
+    M::Entity::default().table_name()
+}
+
+fn not_interleaved<M: Syncable>() -> DbErr {
+    DbErr::Custom(format!(
+        "table `{table}` has interleaved keys by its `#[syncable(keys = \"interleaved\")]`, but they were never set up: \
+         call `jsb_migrations::interleave(manager, \"{table}\", ..)` after its migration",
+        table = table::<M>()
+    ))
+}

@@ -1,0 +1,54 @@
+//! The lease: of all processes on one database one relays, and another takes over seconds after it dies.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
+use uuid::Uuid;
+
+use crate::dialect;
+
+/// How long a lease outlives its holder.
+const TIME_TO_LIVE: Duration = Duration::from_secs(5);
+/// How soon a holder renews it.
+const RENEW_AFTER: Duration = Duration::from_secs(2);
+
+/// One process's claim to a lease. A row works with poolers and on SQLite, where a session's lock would not.
+pub(crate) struct Lease {
+    name: &'static str,
+    holder: String,
+    renewed: Option<Instant>,
+}
+
+impl Lease {
+    pub(crate) fn new(name: &'static str) -> Self {
+        Self { name, holder: Uuid::now_v7().to_string(), renewed: None }
+    }
+
+    /// Takes or renews the lease; whether this process holds it now. Asks the database only when it is time to.
+    pub(crate) async fn hold(&mut self, db: &DatabaseConnection) -> Result<bool, DbErr> {
+        if self.renewed.is_some_and(|renewed| renewed.elapsed() < RENEW_AFTER) {
+            return Ok(true);
+        }
+        let asked = Instant::now();
+        let backend = db.get_database_backend();
+        let now = dialect::now_millis(backend);
+        let ttl = TIME_TO_LIVE.as_millis();
+        let sql = format!(
+            "INSERT INTO sync_leases (name, holder, expires_at) VALUES ($1, $2, {now} + {ttl}) \
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at \
+             WHERE sync_leases.holder = excluded.holder OR sync_leases.expires_at < {now}"
+        );
+        let values = [self.name.into(), self.holder.as_str().into()];
+        let held = db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected() == 1;
+        self.renewed = held.then_some(asked);
+        Ok(held)
+    }
+
+    /// Gives the lease up, so that another process need not wait for it to end.
+    pub(crate) async fn release(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
+        self.renewed = None;
+        let sql = "DELETE FROM sync_leases WHERE name = $1 AND holder = $2";
+        let values = [self.name.into(), self.holder.as_str().into()];
+        db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await.map(drop)
+    }
+}

@@ -1,0 +1,175 @@
+//! The outbox: events are recorded with the row they speak of, claimed in order, and marked once JetStream has them.
+
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
+use tokio::sync::watch;
+
+use crate::event::NewEvent;
+
+const TABLE: &str = "outbox_events";
+
+/// Wakes the relays of this process. It is a hint only, so that it may be shared by every bridge of the process.
+static RECORDED: LazyLock<watch::Sender<()>> = LazyLock::new(watch::Sender::default);
+
+/// Says that there may be something to relay.
+pub(crate) fn hint() {
+    RECORDED.send_replace(());
+}
+
+/// Listens to hints; subscribe before looking for work, so that none is missed.
+pub(crate) fn hints() -> watch::Receiver<()> {
+    RECORDED.subscribe()
+}
+
+/// Records an event in the transaction of `db`. For an entity's event this comes after the row's own write: the id is
+/// then drawn under the row's lock, and the ids of one row follow its commits.
+pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: &NewEvent) -> Result<(), DbErr> {
+    let now = crate::clock::now();
+    let headers = serde_json::to_string(&event.trace.headers()).map_err(|error| DbErr::Json(error.to_string()))?;
+    let insert = Query::insert()
+        .into_table(TABLE)
+        .columns([
+            "event_id",
+            "resource_type",
+            "resource_id",
+            "event_type",
+            "payload",
+            "headers",
+            "occurred_at",
+            "status",
+            "attempts",
+            "available_at",
+            "created_at",
+        ])
+        .values_panic([
+            event.event_id.as_str().into(),
+            event.resource_type.as_str().into(),
+            event.resource_id.as_str().into(),
+            event.event_type.as_str().into(),
+            event.payload.to_string().into(),
+            headers.into(),
+            event.occurred_at.into(),
+            "pending".into(),
+            0.into(),
+            now.into(),
+            now.into(),
+        ])
+        .to_owned();
+    db.execute(&insert).await?;
+    hint();
+    Ok(())
+}
+
+/// A row that waits to be published.
+#[derive(Debug, FromQueryResult)]
+pub(crate) struct Pending {
+    pub(crate) id: i64,
+    pub(crate) event_id: String,
+    pub(crate) resource_type: String,
+    pub(crate) resource_id: String,
+    pub(crate) event_type: String,
+    pub(crate) payload: String,
+    pub(crate) headers: String,
+    pub(crate) occurred_at: DateTime<Utc>,
+    pub(crate) attempts: i32,
+    available_at: DateTime<Utc>,
+}
+
+impl Pending {
+    pub(crate) fn headers(&self) -> BTreeMap<String, String> {
+        serde_json::from_str(&self.headers).unwrap_or_default()
+    }
+
+    pub(crate) fn row(&self) -> (&str, &str) {
+        (&self.resource_type, &self.resource_id)
+    }
+
+    /// Whether it waits after a failure of its own.
+    pub(crate) fn is_delayed(&self, now: DateTime<Utc>) -> bool {
+        self.available_at > now
+    }
+}
+
+/// The oldest rows that wait. By status, not by a cursor over ids: a transaction that drew its id early may commit late.
+pub(crate) async fn pending<C: ConnectionTrait>(db: &C, limit: usize) -> Result<Vec<Pending>, DbErr> {
+    let select = Query::select()
+        .columns([
+            "id",
+            "event_id",
+            "resource_type",
+            "resource_id",
+            "event_type",
+            "payload",
+            "headers",
+            "occurred_at",
+            "attempts",
+            "available_at",
+        ])
+        .from(TABLE)
+        .and_where(is_pending())
+        .order_by("id", Order::Asc)
+        .limit(limit as u64)
+        .to_owned();
+    db.query_all(&select).await?.iter().map(|row| Pending::from_query_result(row, "")).collect()
+}
+
+/// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
+fn is_pending() -> Expr {
+    Expr::cust("status = 'pending'")
+}
+
+/// Marks rows that JetStream has acknowledged.
+pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, ids: &[i64]) -> Result<(), DbErr> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let update = Query::update()
+        .table(TABLE)
+        .values([("status", "sent".into()), ("sent_at", crate::clock::now().into()), ("last_error", Expr::null())])
+        .and_where(Expr::col("id").is_in(ids.iter().copied()))
+        .to_owned();
+    db.execute(&update).await.map(drop)
+}
+
+/// Marks a row that can never be published as it is.
+pub(crate) async fn mark_failed<C: ConnectionTrait>(db: &C, id: i64, error: &str) -> Result<(), DbErr> {
+    let update = Query::update()
+        .table(TABLE)
+        .values([("status", "failed".into()), ("attempts", Expr::col("attempts").add(1)), ("last_error", error.into())])
+        .and_where(Expr::col("id").eq(id))
+        .to_owned();
+    db.execute(&update).await.map(drop)
+}
+
+/// Delays a row that the server refused for now.
+pub(crate) async fn delay<C: ConnectionTrait>(db: &C, id: i64, by: Duration, error: &str) -> Result<(), DbErr> {
+    let update = Query::update()
+        .table(TABLE)
+        .values([
+            ("available_at", (crate::clock::now() + by).into()),
+            ("attempts", Expr::col("attempts").add(1)),
+            ("last_error", error.into()),
+        ])
+        .and_where(Expr::col("id").eq(id))
+        .to_owned();
+    db.execute(&update).await.map(drop)
+}
+
+/// Deletes up to `limit` sent rows older than `before`; returns how many.
+pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, limit: u64) -> Result<u64, DbErr> {
+    let oldest = Query::select()
+        .column("id")
+        .from(TABLE)
+        .and_where(Expr::cust("status = 'sent'"))
+        .and_where(Expr::col("sent_at").lt(before))
+        .order_by("sent_at", Order::Asc)
+        .limit(limit)
+        .to_owned();
+    let delete = Query::delete().from_table(TABLE).and_where(Expr::col("id").in_subquery(oldest)).to_owned();
+    Ok(db.execute(&delete).await?.rows_affected())
+}

@@ -1,0 +1,152 @@
+//! What becomes of an event, as closed sets: every decision of the consumer is one `match` over these.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::dialect::{self, Fault};
+use crate::event::{Envelope, event_type};
+use crate::upsert::{ApplyError, Effect};
+
+/// What became of an event that was tried.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// It is settled: committed, or known to be.
+    Settled(Settled),
+    /// It failed and is tried again after a delay.
+    Retry(Duration),
+    /// It waits in the inbox for what it lacks.
+    Parked,
+    /// It is in the DLQ, or where that is off, in the inbox as dead.
+    Dead,
+    /// The database is away: nothing was decided, and nothing is held against the event.
+    Held,
+}
+
+/// How an event was settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settled {
+    /// Its row is as it says, and its handlers have run.
+    Applied,
+    /// Its row was newer already; its handlers have run.
+    Stale,
+    /// It had been settled before.
+    Duplicate,
+}
+
+impl From<Effect> for Settled {
+    fn from(effect: Effect) -> Self {
+        match effect {
+            Effect::Applied => Self::Applied,
+            Effect::Stale => Self::Stale,
+        }
+    }
+}
+
+/// Why an event is parked or dead; the text is what the DLQ's `x-dlq-reason` and the inbox's `reason` say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    Malformed,
+    UnsupportedVersion,
+    ForgedProducer,
+    HopLimit,
+    UnknownEvent,
+    InvalidPayload,
+    ConstraintViolated,
+    VersionInFuture,
+    OlderThanTombstones,
+    HandlerRefused,
+    MaxAttempts,
+    CrashLoop,
+    ParentMissing,
+    HasChildren,
+    UniqueConflict,
+    DeliveriesSpent,
+}
+
+impl Reason {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Malformed => "malformed",
+            Self::UnsupportedVersion => "unsupported_version",
+            Self::ForgedProducer => "forged_producer",
+            Self::HopLimit => "hop_limit",
+            Self::UnknownEvent => "unknown_event",
+            Self::InvalidPayload => "invalid_payload",
+            Self::ConstraintViolated => "constraint_violated",
+            Self::VersionInFuture => "version_in_future",
+            Self::OlderThanTombstones => "older_than_tombstones",
+            Self::HandlerRefused => "handler_refused",
+            Self::MaxAttempts => "max_attempts",
+            Self::CrashLoop => "crash_loop",
+            Self::ParentMissing => "parent_missing",
+            Self::HasChildren => "has_children",
+            Self::UniqueConflict => "unique_conflict",
+            Self::DeliveriesSpent => "deliveries_spent",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a failed attempt calls for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Try the same again at once; it costs no attempt.
+    AtOnce,
+    /// Wait until the database is back; it costs no attempt.
+    Hold,
+    /// Keep it in the inbox until what it lacks has changed.
+    Park(Reason),
+    /// Try again later; it costs an attempt.
+    Retry,
+    /// No retry heals it.
+    Bury(Reason),
+}
+
+/// What the failure of an attempt on `event` calls for.
+pub(crate) fn verdict(error: &ApplyError, event: &Envelope) -> Verdict {
+    match error {
+        ApplyError::Payload(_) => Verdict::Bury(Reason::InvalidPayload),
+        ApplyError::Unknown { .. } => Verdict::Bury(Reason::UnknownEvent),
+        ApplyError::VersionInFuture(_) => Verdict::Bury(Reason::VersionInFuture),
+        ApplyError::OlderThanTombstones(_) => Verdict::Bury(Reason::OlderThanTombstones),
+        ApplyError::Db(error) => match dialect::fault(error) {
+            Fault::Outage => Verdict::Hold,
+            Fault::Contention => Verdict::AtOnce,
+            Fault::ForeignKey if event.event_type == event_type::DELETED => Verdict::Park(Reason::HasChildren),
+            Fault::ForeignKey => Verdict::Park(Reason::ParentMissing),
+            Fault::Unique => Verdict::Park(Reason::UniqueConflict),
+            Fault::BadData => Verdict::Bury(Reason::ConstraintViolated),
+            Fault::Other => Verdict::Retry,
+        },
+        ApplyError::Handler { error, .. } if error.is_permanent() => Verdict::Bury(Reason::HandlerRefused),
+        ApplyError::Handler { error, .. } => match database_fault(error.source()) {
+            Some(Fault::Outage) => Verdict::Hold,
+            Some(Fault::Contention) => Verdict::AtOnce,
+            _ => Verdict::Retry,
+        },
+    }
+}
+
+/// What the database said, where a handler's error comes from it.
+fn database_fault(error: &(dyn std::error::Error + 'static)) -> Option<Fault> {
+    let chain = std::iter::successors(Some(error), |error| error.source());
+    chain.filter_map(|error| error.downcast_ref()).map(dialect::fault).next()
+}
+
+/// An error with all that caused it, in one line.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in std::iter::successors(error.source(), |error| error.source()) {
+        let cause = cause.to_string();
+        // Many errors repeat their cause in their own text.
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}

@@ -1,0 +1,156 @@
+//! Events that wait in the inbox: tried again when what they wait for was applied, and by a timer.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
+
+use crate::inbox::{self, Stored};
+use crate::message::Message;
+use crate::obstacle::Obstacle;
+use crate::outcome::{Outcome, Settled, chain};
+use crate::processor::{Origin, Processor};
+use crate::upsert::ApplyError;
+use crate::{dialect, outbox};
+
+/// How many parked events are read at a time.
+const BATCH: u64 = 100;
+/// How often the timer looks, while something waits and while nothing does.
+const POLL: Duration = Duration::from_secs(1);
+const IDLE_POLL: Duration = Duration::from_secs(5);
+
+impl Processor {
+    /// Tries parked events whose time has come, until the bridge stops.
+    pub(crate) async fn retry_parked(self: Arc<Self>) {
+        while !self.stop.is_cancelled() {
+            let pause = match self.retry_due().await {
+                Ok(()) if self.parked.load(Ordering::Relaxed) => POLL,
+                Ok(()) => IDLE_POLL,
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "parked events could not be read");
+                    IDLE_POLL
+                }
+            };
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    async fn retry_due(&self) -> Result<(), DbErr> {
+        self.parked.store(inbox::any_parked(&self.db).await?, Ordering::Relaxed);
+        if !self.parked.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for stored in inbox::due(&self.db, BATCH).await? {
+            if self.stop.is_cancelled() {
+                break;
+            }
+            self.retry(stored).await?;
+        }
+        Ok(())
+    }
+
+    /// Tries the events that wait for a row that was just settled, and then those that wait for theirs.
+    pub(crate) async fn release(&self, settled: &Message) -> Result<(), DbErr> {
+        let mut rows = VecDeque::from_iter(row_of(settled));
+        while let Some(row) = rows.pop_front().filter(|_| self.parked.load(Ordering::Relaxed)) {
+            for stored in inbox::waiting_for(&self.db, &row, BATCH).await? {
+                let released = row_of(&stored.message);
+                if let Outcome::Settled(_) = self.process(&stored.message, stored.origin()).await {
+                    rows.extend(released);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn retry(&self, stored: Stored) -> Result<(), DbErr> {
+        let outcome = self.process(&stored.message, stored.origin()).await;
+        match (outcome, &stored.waits_for) {
+            (Outcome::Settled(_), _) => self.release(&stored.message).await,
+            (Outcome::Parked, Some(_)) => match self.untangle(stored).await {
+                Err(ApplyError::Db(error)) => Err(error),
+                // They stay parked, and each says for what.
+                Ok(()) | Err(_) => Ok(()),
+            },
+            _ => Ok(()),
+        }
+    }
+
+    /// Applies a circle of events that each wait for a unique value that the next one gives up, in one transaction.
+    async fn untangle(&self, stored: Stored) -> Result<(), ApplyError> {
+        let Some(circle) = self.circle(stored).await? else { return Ok(()) };
+        let txn = self.db.begin_with_options(dialect::writing()).await?;
+        let rows: BTreeSet<String> = circle.iter().filter_map(|stored| row_of(&stored.message)).collect();
+        for stored in &circle {
+            self.apply_among(&txn, &stored.message, &rows).await?;
+        }
+        txn.commit().await?;
+        outbox::hint();
+        tracing::info!(?rows, "rows that exchanged a unique value were applied together");
+        Ok(())
+    }
+
+    /// The parked events that wait for one another in a circle, beginning with this one.
+    async fn circle(&self, first: Stored) -> Result<Option<Vec<Stored>>, DbErr> {
+        let start = row_of(&first.message);
+        let mut circle = vec![first];
+        while circle.len() < BATCH as usize {
+            let Some(next) = circle.last().and_then(|last| last.waits_for.clone()) else { return Ok(None) };
+            if Some(&next) == start.as_ref() {
+                return Ok(Some(circle));
+            }
+            match inbox::in_conflict(&self.db, &next).await? {
+                Some(stored) => circle.push(stored),
+                None => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Applies one event of a circle; a row of the circle that is in its way steps aside for the moment.
+    async fn apply_among(
+        &self,
+        txn: &DatabaseTransaction,
+        message: &Message,
+        rows: &BTreeSet<String>,
+    ) -> Result<Settled, ApplyError> {
+        let Ok(event) = &message.envelope else { return Ok(Settled::Stale) };
+        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(Settled::Stale) };
+        let attempt = self.attempt_on(message, event, 1);
+        for _ in rows {
+            let savepoint = txn.begin().await?;
+            let error = match attempt.run_in(&savepoint).await {
+                Ok(settled) => {
+                    savepoint.commit().await?;
+                    return Ok(settled);
+                }
+                Err(error) => error,
+            };
+            savepoint.rollback().await?;
+            let ApplyError::Db(refused) = &error else { return Err(error) };
+            let columns = dialect::unique_columns(txn, refused).await?;
+            let holder = (entity.blocked_by)(txn, event, &Obstacle::Unique(columns.clone())).await?;
+            let Some(holder) = holder.filter(|holder| rows.contains(holder)) else { return Err(error) };
+            let id = holder.split_once('/').map_or("", |(_, id)| id);
+            (entity.move_aside)(txn, id, &columns).await?;
+        }
+        attempt.run_in(txn).await
+    }
+}
+
+impl Stored {
+    fn origin(&self) -> Origin {
+        Origin::Stored { age: Processor::age(self.received_at) }
+    }
+}
+
+/// The row that an event speaks of, as `resource/id`.
+fn row_of(message: &Message) -> Option<String> {
+    let event = message.envelope.as_ref().ok()?;
+    Some(format!("{}/{}", event.resource_type, event.resource_id))
+}

@@ -1,0 +1,220 @@
+//! Columns to JSON and back, by the column's own type.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound, Timelike, Utc};
+use rust_decimal::Decimal;
+use sea_orm::sea_query::{ArrayType, OptionEnum, Value};
+use serde_json::{Number, Value as Json};
+use time::{OffsetDateTime, PrimitiveDateTime};
+use uuid::Uuid;
+
+/// Why a column's value cannot travel, or a payload's field cannot become a column's value.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PayloadError {
+    /// The payload is no JSON object.
+    #[error("the payload is no JSON object")]
+    NotAnObject,
+    /// A field cannot become the column's type.
+    #[error("field `{field}`: {found} is no {expected}")]
+    Field {
+        /// The field's name on the wire.
+        field: String,
+        /// What stands in the payload, shortened.
+        found: String,
+        /// The type that the column has.
+        expected: String,
+    },
+    /// The column's type or value has no form in JSON.
+    #[error("column `{column}`: {reason}")]
+    Column {
+        /// The column's name on the wire.
+        column: String,
+        /// Why it cannot travel.
+        reason: String,
+    },
+    /// The payload lacks what identifies the row.
+    #[error("the payload has no key `{0}`")]
+    NoKey(String),
+    /// The payload lacks fields that a whole row needs.
+    #[error("the payload lacks `{0}`")]
+    Incomplete(String),
+}
+
+/// Cuts a timestamp to microseconds, so that every database stores what the event says.
+pub(crate) fn cut(value: Value) -> Value {
+    let micros = |time: OffsetDateTime| time.replace_microsecond(time.microsecond()).unwrap_or(time);
+    match value {
+        Value::ChronoTime(Some(time)) => Value::ChronoTime(Some(time.trunc_subsecs(6))),
+        Value::ChronoDateTime(Some(time)) => Value::ChronoDateTime(Some(time.trunc_subsecs(6))),
+        Value::ChronoDateTimeUtc(Some(time)) => Value::ChronoDateTimeUtc(Some(time.trunc_subsecs(6))),
+        Value::ChronoDateTimeLocal(Some(time)) => Value::ChronoDateTimeLocal(Some(time.trunc_subsecs(6))),
+        Value::ChronoDateTimeWithTimeZone(Some(time)) => Value::ChronoDateTimeWithTimeZone(Some(time.trunc_subsecs(6))),
+        Value::TimeTime(Some(time)) => {
+            Value::TimeTime(Some(time.replace_microsecond(time.microsecond()).unwrap_or(time)))
+        }
+        Value::TimeDateTime(Some(time)) => {
+            Value::TimeDateTime(Some(time.replace_microsecond(time.microsecond()).unwrap_or(time)))
+        }
+        Value::TimeDateTimeWithTimeZone(Some(time)) => Value::TimeDateTimeWithTimeZone(Some(micros(time))),
+        other => other,
+    }
+}
+
+/// A column's value in JSON, or why it has none.
+pub(crate) fn to_json(value: Value) -> Result<Json, String> {
+    let json = match value {
+        Value::Bool(v) => v.map(Json::from),
+        Value::TinyInt(v) => v.map(Json::from),
+        Value::SmallInt(v) => v.map(Json::from),
+        Value::Int(v) => v.map(Json::from),
+        Value::BigInt(v) => v.map(Json::from),
+        Value::TinyUnsigned(v) => v.map(Json::from),
+        Value::SmallUnsigned(v) => v.map(Json::from),
+        Value::Unsigned(v) => v.map(Json::from),
+        Value::BigUnsigned(v) => v.map(Json::from),
+        // By its shortest decimal form, or 0.1 would arrive as 0.10000000149011612.
+        Value::Float(v) => v.map(|v| finite(v.to_string().parse().unwrap_or(f64::NAN))).transpose()?,
+        Value::Double(v) => v.map(finite).transpose()?,
+        Value::String(v) => v.map(Json::from),
+        Value::Enum(OptionEnum::Some(v)) => Some(v.value.to_string().into()),
+        Value::Enum(OptionEnum::None(_)) => None,
+        Value::Char(v) => v.map(|v| v.to_string().into()),
+        Value::Bytes(v) => v.map(|v| BASE64.encode(v).into()),
+        Value::Json(v) => v.map(|v| *v),
+        Value::ChronoDate(v) => v.map(|v| v.to_string().into()),
+        Value::ChronoTime(v) => v.map(time_text),
+        Value::ChronoDateTime(v) => v.map(|v| timestamp(v.and_utc())),
+        Value::ChronoDateTimeUtc(v) => v.map(timestamp),
+        Value::ChronoDateTimeLocal(v) => v.map(|v| timestamp(v.to_utc())),
+        Value::ChronoDateTimeWithTimeZone(v) => v.map(|v| timestamp(v.to_utc())),
+        Value::TimeDate(v) => v.map(|v| chrono_date(v).map(|v| v.to_string().into())).transpose()?,
+        Value::TimeTime(v) => v.map(|v| chrono_time(v).map(time_text)).transpose()?,
+        Value::TimeDateTime(v) => v.map(|v| chrono_utc(v.assume_utc()).map(timestamp)).transpose()?,
+        Value::TimeDateTimeWithTimeZone(v) => v.map(|v| chrono_utc(v).map(timestamp)).transpose()?,
+        Value::Uuid(v) => v.map(|v| v.to_string().into()),
+        Value::Decimal(v) => v.map(|v| v.to_string().into()),
+        other => return Err(format!("{:?} columns cannot be synced", other.array_type())),
+    };
+    Ok(json.unwrap_or(Json::Null))
+}
+
+fn finite(number: f64) -> Result<Json, String> {
+    Number::from_f64(number).map(Json::Number).ok_or_else(|| format!("{number} has no form in JSON"))
+}
+
+fn timestamp(time: DateTime<Utc>) -> Json {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true).into()
+}
+
+fn time_text(time: NaiveTime) -> Json {
+    time.format("%H:%M:%S%.6f").to_string().into()
+}
+
+/// A field of a payload as a value of the column's type; `None` when it is none.
+#[allow(unreachable_patterns, reason = "an application may enable column types that are not known here")]
+pub(crate) fn from_json(json: &Json, column: &ArrayType) -> Option<Value> {
+    let text = json.as_str();
+    let null = json.is_null();
+    /// `None` for null, else the parsed value; a failed parse leaves the whole function.
+    macro_rules! value {
+        ($variant:ident, $parsed:expr) => {
+            Value::$variant(if null { None } else { Some($parsed?) })
+        };
+    }
+    let value = match column {
+        ArrayType::Bool => value!(Bool, json.as_bool()),
+        ArrayType::TinyInt => value!(TinyInt, json.as_i64().and_then(|v| v.try_into().ok())),
+        ArrayType::SmallInt => value!(SmallInt, json.as_i64().and_then(|v| v.try_into().ok())),
+        ArrayType::Int => value!(Int, json.as_i64().and_then(|v| v.try_into().ok())),
+        ArrayType::BigInt => value!(BigInt, json.as_i64()),
+        ArrayType::TinyUnsigned => value!(TinyUnsigned, json.as_u64().and_then(|v| v.try_into().ok())),
+        ArrayType::SmallUnsigned => value!(SmallUnsigned, json.as_u64().and_then(|v| v.try_into().ok())),
+        ArrayType::Unsigned => value!(Unsigned, json.as_u64().and_then(|v| v.try_into().ok())),
+        ArrayType::BigUnsigned => value!(BigUnsigned, json.as_u64()),
+        ArrayType::Float => value!(Float, json.as_number().and_then(|v| v.to_string().parse().ok())),
+        ArrayType::Double => value!(Double, json.as_f64()),
+        ArrayType::String => value!(String, text.map(str::to_owned)),
+        ArrayType::Enum(_) => value!(String, text.map(str::to_owned)),
+        ArrayType::Char => value!(Char, text.and_then(only_char)),
+        ArrayType::Bytes => value!(Bytes, text.and_then(|v| BASE64.decode(v).ok())),
+        ArrayType::Json => Value::Json((!null).then(|| Box::new(json.clone()))),
+        ArrayType::ChronoDate => value!(ChronoDate, text.and_then(|v| v.parse().ok())),
+        ArrayType::ChronoTime => value!(ChronoTime, text.and_then(|v| v.parse().ok())),
+        ArrayType::ChronoDateTime => value!(ChronoDateTime, text.and_then(utc).map(|v| v.naive_utc())),
+        ArrayType::ChronoDateTimeUtc => value!(ChronoDateTimeUtc, text.and_then(utc)),
+        ArrayType::ChronoDateTimeLocal => value!(ChronoDateTimeLocal, text.and_then(utc).map(Into::into)),
+        ArrayType::ChronoDateTimeWithTimeZone => value!(ChronoDateTimeWithTimeZone, text.and_then(utc).map(Into::into)),
+        ArrayType::TimeDate => value!(TimeDate, text.and_then(|v| v.parse().ok()).and_then(time_date)),
+        ArrayType::TimeTime => value!(TimeTime, text.and_then(|v| v.parse().ok()).and_then(time_time)),
+        ArrayType::TimeDateTime => value!(TimeDateTime, text.and_then(utc).and_then(offset).map(without_offset)),
+        ArrayType::TimeDateTimeWithTimeZone => value!(TimeDateTimeWithTimeZone, text.and_then(utc).and_then(offset)),
+        ArrayType::Uuid => value!(Uuid, text.and_then(|v| Uuid::parse_str(v).ok())),
+        ArrayType::Decimal => value!(Decimal, decimal(json)),
+        _ => return None,
+    };
+    Some(cut(value))
+}
+
+fn utc(text: &str) -> Option<DateTime<Utc>> {
+    parse_time(text).ok()
+}
+
+/// A timestamp with a zone, or without one, which is read as UTC; any precision, cut to microseconds.
+pub(crate) fn parse_time(text: &str) -> Result<DateTime<Utc>, chrono::ParseError> {
+    let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
+    let time = zoned.or_else(|error| {
+        let naive = text.replacen(' ', "T", 1);
+        naive.parse::<NaiveDateTime>().map(|time| time.and_utc()).map_err(|_| error)
+    })?;
+    Ok(time.trunc_subsecs(6))
+}
+
+fn only_char(text: &str) -> Option<char> {
+    let mut chars = text.chars();
+    chars.next().filter(|_| chars.next().is_none())
+}
+
+/// Ours are strings; a foreign producer may write a number.
+fn decimal(json: &Json) -> Option<Decimal> {
+    match json {
+        Json::String(text) => text.parse().ok(),
+        Json::Number(number) => number.to_string().parse().ok(),
+        _ => None,
+    }
+}
+
+fn chrono_utc(time: OffsetDateTime) -> Result<DateTime<Utc>, String> {
+    i64::try_from(time.unix_timestamp_nanos() / 1_000)
+        .ok()
+        .and_then(DateTime::from_timestamp_micros)
+        .ok_or_else(|| format!("{time} is out of range"))
+}
+
+fn chrono_date(date: time::Date) -> Result<NaiveDate, String> {
+    NaiveDate::from_yo_opt(date.year(), date.ordinal().into()).ok_or_else(|| format!("{date} is out of range"))
+}
+
+fn chrono_time(time: time::Time) -> Result<NaiveTime, String> {
+    let (hour, minute, second, nano) = time.as_hms_nano();
+    NaiveTime::from_hms_nano_opt(hour.into(), minute.into(), second.into(), nano)
+        .ok_or_else(|| format!("{time} is out of range"))
+}
+
+fn offset(time: DateTime<Utc>) -> Option<OffsetDateTime> {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.timestamp_micros()) * 1_000).ok()
+}
+
+fn without_offset(time: OffsetDateTime) -> PrimitiveDateTime {
+    PrimitiveDateTime::new(time.date(), time.time())
+}
+
+fn time_date(date: NaiveDate) -> Option<time::Date> {
+    time::Date::from_ordinal_date(date.year(), date.ordinal().try_into().ok()?).ok()
+}
+
+fn time_time(time: NaiveTime) -> Option<time::Time> {
+    let part = |part: u32| part.try_into().ok();
+    time::Time::from_hms_nano(part(time.hour())?, part(time.minute())?, part(time.second())?, time.nanosecond()).ok()
+}

@@ -1,0 +1,105 @@
+//! What must hold before a bridge may start: the tables, whose database it is, the keys, and the foreign keys.
+
+use sea_orm::{DatabaseConnection, DbErr};
+
+use crate::config::{Config, ConfigError};
+use crate::jetstream::{ConnectError, ProvisionError};
+use crate::registry::{Registry, RegistryError};
+use crate::syncable::Keys;
+use crate::{dialect, keys, settings};
+
+/// Why a bridge did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The configuration has faults.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// What is registered cannot be used.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The database could not be asked.
+    #[error(transparent)]
+    Db(#[from] DbErr),
+    /// The sync tables are not there.
+    #[error("the sync tables are not there ({0}): add `jsb_migrations::all()` to your Migrator and run it")]
+    NotMigrated(#[source] DbErr),
+    /// The database is another app's.
+    #[error("this database belongs to app `{found}`, but APP_NAME is `{configured}`")]
+    ForeignDatabase {
+        /// The app that was started on it before.
+        found: String,
+        /// The app that is configured.
+        configured: String,
+    },
+    /// An entity's interleaved keys are not set up as configured.
+    #[error("keys of table `{table}`: {fault}")]
+    Keys {
+        /// The table.
+        table: &'static str,
+        /// What is wrong, and what to do.
+        fault: String,
+    },
+    /// A foreign key between synced tables changes rows behind the hooks.
+    #[error(
+        "foreign key of `{child}` to `{parent}` is ON {action}: rows that the database changes by itself are not synced; \
+         make it NO ACTION and delete the children through their entity first"
+    )]
+    Cascade {
+        /// The table that holds the key.
+        child: String,
+        /// The table that it refers to.
+        parent: String,
+        /// What the database would do.
+        action: String,
+    },
+    /// There is no connection to be had.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The stream cannot be brought about.
+    #[error(transparent)]
+    Provision(#[from] ProvisionError),
+}
+
+/// Checks the database, writes the settings that hooks read, and returns the database's id.
+pub(crate) async fn check(db: &DatabaseConnection, config: &Config, registry: &Registry) -> Result<String, StartError> {
+    let stored = settings::store(db, &config.app_name, config.use_outbox).await;
+    let (database_id, app_name) = stored.map_err(|error| match dialect::is_missing_table(&error) {
+        true => StartError::NotMigrated(error),
+        false => StartError::Db(error),
+    })?;
+    if app_name != config.app_name {
+        return Err(StartError::ForeignDatabase { found: app_name, configured: config.app_name.clone() });
+    }
+    check_keys(db, config, registry).await?;
+    check_foreign_keys(db, registry).await?;
+    Ok(database_id)
+}
+
+async fn check_keys(db: &DatabaseConnection, config: &Config, registry: &Registry) -> Result<(), StartError> {
+    for entity in registry.entities().filter(|entity| entity.keys == Keys::Interleaved) {
+        let table = (entity.table)();
+        let fault = match (keys::node_of(db, table).await?, config.node) {
+            (None, _) => format!(
+                "they were never interleaved: call `jsb_migrations::interleave(manager, \"{table}\", ..)` after its migration"
+            ),
+            (Some(found), Some(node)) if found != node => format!(
+                "they are interleaved as node {} of {}, but NODE_INDEX and NODE_COUNT say {} of {}",
+                found.index, found.count, node.index, node.count
+            ),
+            _ => continue,
+        };
+        return Err(StartError::Keys { table, fault });
+    }
+    Ok(())
+}
+
+async fn check_foreign_keys(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
+    let tables: Vec<&str> = registry.entities().map(|entity| (entity.table)()).collect();
+    for key in dialect::acting_foreign_keys(db, &tables).await? {
+        if tables.contains(&key.child.as_str()) && tables.contains(&key.parent.as_str()) {
+            return Err(StartError::Cascade { child: key.child, parent: key.parent, action: key.action });
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,151 @@
+//! What the derive and the handler macro registered: entities and handlers, found by the linker through `inventory`.
+
+use std::any::type_name;
+use std::collections::BTreeMap;
+
+use futures_util::future::BoxFuture;
+use sea_orm::{DatabaseTransaction, EntityName, EntityTrait, Iterable, RelationDef, RelationTrait};
+
+use crate::event::Envelope;
+use crate::handler::{HandlerContext, HandlerResult, Incoming};
+use crate::obstacle::{self, Obstacle};
+use crate::syncable::{Keys, Syncable};
+use crate::upsert::{self, ApplyError, Effect};
+
+/// An entity that is kept in sync, behind function pointers so that the consumer need not know its type.
+pub struct EntityRegistration {
+    pub(crate) resource: &'static str,
+    pub(crate) keys: Keys,
+    pub(crate) model: fn() -> &'static str,
+    pub(crate) table: fn() -> &'static str,
+    pub(crate) apply: for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a str) -> ApplyFuture<'a, Effect>,
+    pub(crate) keep: for<'a> fn(&'a DatabaseTransaction, &'a Envelope) -> ApplyFuture<'a, ()>,
+    pub(crate) blocked_by:
+        for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a Obstacle) -> ApplyFuture<'a, Option<String>>,
+    pub(crate) move_aside: for<'a> fn(&'a DatabaseTransaction, &'a str, &'a [String]) -> ApplyFuture<'a, ()>,
+}
+
+type ApplyFuture<'a, T> = BoxFuture<'a, Result<T, ApplyError>>;
+
+impl EntityRegistration {
+    /// The registration of the entity whose model is `M`.
+    pub const fn of<M: Syncable>() -> Self {
+        Self {
+            resource: M::RESOURCE,
+            keys: M::KEYS,
+            model: type_name::<M>,
+            table: table_of::<M>,
+            apply: |txn, event, own_app| Box::pin(upsert::apply::<M>(txn, event, own_app)),
+            keep: |txn, event| Box::pin(upsert::keep::<M>(txn, event)),
+            blocked_by: |txn, event, obstacle| Box::pin(obstacle::blocked_by::<M>(txn, event, obstacle)),
+            move_aside: |txn, id, columns| Box::pin(obstacle::move_aside::<M>(txn, id, columns)),
+        }
+    }
+}
+
+fn table_of<M: Syncable>() -> &'static str {
+    M::Entity::default().table_name()
+}
+
+pub(crate) fn relations_of<M: Syncable>() -> Vec<RelationDef> {
+    <M::Entity as EntityTrait>::Relation::iter().map(|relation| relation.def()).collect()
+}
+
+/// A custom handler.
+pub struct HandlerRegistration {
+    /// The resource whose events it gets.
+    pub resource: &'static str,
+    /// The event type that it gets.
+    pub event: &'static str,
+    /// Its path, for logs and errors.
+    pub name: &'static str,
+    /// Decodes the event and runs the handler.
+    pub run: for<'a> fn(&'a Incoming, &'a HandlerContext<'a>) -> BoxFuture<'a, HandlerResult>,
+}
+
+inventory::collect!(EntityRegistration);
+inventory::collect!(HandlerRegistration);
+
+/// Why the registrations cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// Nothing is registered.
+    #[error(
+        "no entity and no handler is registered: derive `Syncable` on an entity, and if they live in a crate that the \
+         binary never names, add `use that_crate as _;`, since the linker drops crates that nothing refers to"
+    )]
+    Empty,
+    /// Two entities claim one name on the wire.
+    #[error("resource `{resource}` is registered twice, by {first} and {second}")]
+    Duplicate {
+        /// The name.
+        resource: &'static str,
+        /// The model of one.
+        first: &'static str,
+        /// The model of the other.
+        second: &'static str,
+    },
+}
+
+/// The entity that is called `resource` on the wire.
+pub(crate) fn entity(resource: &str) -> Option<&'static EntityRegistration> {
+    inventory::iter::<EntityRegistration>.into_iter().find(|entity| entity.resource == resource)
+}
+
+/// The resource whose rows live in `table`.
+pub(crate) fn resource_of(table: &str) -> Option<&'static str> {
+    inventory::iter::<EntityRegistration>
+        .into_iter()
+        .find(|entity| (entity.table)() == table)
+        .map(|entity| entity.resource)
+}
+
+/// Every registration of this binary.
+pub(crate) struct Registry {
+    entities: BTreeMap<&'static str, &'static EntityRegistration>,
+    handlers: BTreeMap<(&'static str, &'static str), Vec<&'static HandlerRegistration>>,
+}
+
+impl Registry {
+    pub(crate) fn collect() -> Result<Self, RegistryError> {
+        let mut entities = BTreeMap::new();
+        for entity in inventory::iter::<EntityRegistration> {
+            if let Some(first) = entities.insert(entity.resource, entity) {
+                let (first, second) = ((first.model)(), (entity.model)());
+                return Err(RegistryError::Duplicate { resource: entity.resource, first, second });
+            }
+        }
+        let mut handlers = BTreeMap::<_, Vec<_>>::new();
+        for handler in inventory::iter::<HandlerRegistration> {
+            handlers.entry((handler.resource, handler.event)).or_default().push(handler);
+        }
+        if entities.is_empty() && handlers.is_empty() {
+            return Err(RegistryError::Empty);
+        }
+        // The linker's order is not the source's; by name it is at least always the same.
+        handlers.values_mut().for_each(|handlers| handlers.sort_by_key(|handler| handler.name));
+        Ok(Self { entities, handlers })
+    }
+
+    pub(crate) fn entity(&self, resource: &str) -> Option<&'static EntityRegistration> {
+        self.entities.get(resource).copied()
+    }
+
+    pub(crate) fn entities(&self) -> impl Iterator<Item = &'static EntityRegistration> + '_ {
+        self.entities.values().copied()
+    }
+
+    pub(crate) fn handlers(&self, resource: &str, event: &str) -> &[&'static HandlerRegistration] {
+        // The keys are 'static, so a lookup by shorter-lived names goes through the range of equal ones.
+        self.handlers.iter().find(|((r, e), _)| *r == resource && *e == event).map_or(&[], |(_, found)| found)
+    }
+
+    /// The resources and handlers, for the log at start.
+    pub(crate) fn names(&self) -> String {
+        let handlers = self.handlers.iter().flat_map(|((resource, event), handlers)| {
+            handlers.iter().map(move |handler| format!("{} for {resource}.{event}", handler.name))
+        });
+        self.entities.keys().map(|resource| (*resource).to_owned()).chain(handlers).collect::<Vec<_>>().join(", ")
+    }
+}

@@ -1,0 +1,220 @@
+//! The relay: publishes what the outbox holds, in order within each row, side by side across rows.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use sea_orm::{DatabaseConnection, DbErr};
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::backoff;
+use crate::config::Config;
+use crate::event::{Envelope, SCHEMA_VERSION, StoredEnvelope};
+use crate::jetstream::{Outgoing, PublishError, Transport};
+use crate::lease::Lease;
+use crate::message::MESSAGE_ID;
+use crate::outbox::{self, Pending};
+use crate::outcome::chain;
+use crate::subject;
+use crate::trace::{TRACEPARENT, Trace};
+
+/// How soon the relay looks again after a hint that came before its commit, and how rarely while nothing happens.
+const SOONEST_POLL: Duration = Duration::from_millis(10);
+const RAREST_POLL: Duration = Duration::from_secs(2);
+/// The pauses while NATS or the database is away.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+#[derive(Clone)]
+pub(crate) struct Relay {
+    pub(crate) db: DatabaseConnection,
+    pub(crate) transport: Transport,
+    pub(crate) config: Arc<Config>,
+}
+
+/// What one step did.
+enum Step {
+    /// Some rows were published; there may be more.
+    Published,
+    /// Nothing is to be done for now.
+    Idle,
+    /// JetStream did not take what it was offered.
+    Refused(PublishError),
+}
+
+impl Relay {
+    /// Relays until `stop`, then finishes the batch in hand.
+    pub(crate) async fn run(self, stop: CancellationToken) {
+        let mut lease = Lease::new("relay");
+        let mut hints = outbox::hints();
+        let (mut polls, mut failures) = (0, 0);
+        while !stop.is_cancelled() {
+            hints.mark_unchanged();
+            let pause = match self.step(&mut lease).await {
+                Ok(Step::Published) => {
+                    (polls, failures) = (0, 0);
+                    continue;
+                }
+                Ok(Step::Idle) => {
+                    (polls, failures) = (polls + 1, 0);
+                    backoff::doubling(SOONEST_POLL, RAREST_POLL, polls)
+                }
+                Ok(Step::Refused(error)) => {
+                    failures += 1;
+                    self.pause(failures, &chain(&error))
+                }
+                Err(error) => {
+                    failures += 1;
+                    self.pause(failures, &chain(&error))
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {}
+                () = self.transport.reconnected(), if failures > 0 => {}
+                _ = hints.changed(), if failures == 0 => polls = 0,
+            }
+        }
+        if let Err(error) = lease.release(&self.db).await {
+            tracing::debug!(error = chain(&error), "the relay's lease runs out by itself");
+        }
+    }
+
+    fn pause(&self, failures: u32, error: &str) -> Duration {
+        let pause = backoff::jittered(backoff::doubling(FIRST_PAUSE, LONGEST_PAUSE, failures));
+        tracing::warn!(error, failures, ?pause, "the relay could not publish; events wait in the outbox");
+        pause
+    }
+
+    async fn step(&self, lease: &mut Lease) -> Result<Step, DbErr> {
+        if !self.transport.is_ready() {
+            return Ok(Step::Refused(PublishError::NotConnected));
+        }
+        if !lease.hold(&self.db).await? {
+            return Ok(Step::Idle);
+        }
+        let pending = outbox::pending(&self.db, self.config.batch_size).await?;
+        let mut published = false;
+        for wave in waves(&pending) {
+            let answers = join_all(wave.iter().map(|row| self.publish(row))).await;
+            let (mut sent, mut refused) = (Vec::new(), None);
+            for (row, answer) in wave.into_iter().zip(answers) {
+                match answer {
+                    Ok(()) => sent.push(row.id),
+                    Err(error) if error.is_permanent() => {
+                        tracing::error!(event_id = row.event_id, error = chain(&error), "an event cannot be published");
+                        outbox::mark_failed(&self.db, row.id, &chain(&error)).await?;
+                        published = true;
+                    }
+                    Err(error) => {
+                        if let PublishError::Rejected(_) = error {
+                            let failures = row.attempts.unsigned_abs() + 1;
+                            let delay = backoff::listed(&self.config.backoff, failures);
+                            outbox::delay(&self.db, row.id, delay, &chain(&error)).await?;
+                        }
+                        refused = Some(error);
+                    }
+                }
+            }
+            outbox::mark_sent(&self.db, &sent).await?;
+            published |= !sent.is_empty();
+            // The later events of a row that was refused keep their place behind it.
+            if let Some(error) = refused {
+                return Ok(Step::Refused(error));
+            }
+        }
+        Ok(if published { Step::Published } else { Step::Idle })
+    }
+
+    async fn publish(&self, row: &Pending) -> Result<(), PublishError> {
+        self.transport.publish(self.outgoing(row)?).await
+    }
+
+    fn outgoing(&self, row: &Pending) -> Result<Outgoing, PublishError> {
+        let mut headers = row.headers();
+        let envelope = StoredEnvelope {
+            event_id: row.event_id.clone(),
+            schema_version: SCHEMA_VERSION,
+            event_type: row.event_type.clone(),
+            producer: self.config.app_name.clone(),
+            resource_id: row.resource_id.clone(),
+            occurred_at: row.occurred_at,
+            trace_id: Trace::id_in(headers.get(TRACEPARENT).map(String::as_str)),
+            resource_type: row.resource_type.clone(),
+            payload: RawValue::from_string(row.payload.clone()).map_err(PublishError::Unreadable)?,
+        };
+        headers.insert(MESSAGE_ID.to_owned(), row.event_id.clone());
+        Ok(Outgoing::new(self.subject(), headers, &envelope)?)
+    }
+
+    fn subject(&self) -> String {
+        subject::sync(&self.config.app_name, &self.config.destination_app)
+    }
+}
+
+/// The rows in waves: each holds at most one event of a row, the oldest first. Events of a row that waits after a
+/// failure of its own are left out.
+fn waves(pending: &[Pending]) -> Vec<Vec<&Pending>> {
+    let now = crate::clock::now();
+    let mut waves: Vec<Vec<&Pending>> = Vec::new();
+    let mut depth = std::collections::HashMap::new();
+    let mut delayed = HashSet::new();
+    for event in pending {
+        if delayed.contains(&event.row()) || event.is_delayed(now) {
+            delayed.insert(event.row());
+            continue;
+        }
+        let wave = depth.entry(event.row()).or_insert(0_usize);
+        if waves.len() == *wave {
+            waves.push(Vec::new());
+        }
+        waves[*wave].push(event);
+        *wave += 1;
+    }
+    waves
+}
+
+/// Publishes events that do not go through the outbox, until the bridge stops.
+pub(crate) async fn run_direct(
+    transport: Transport,
+    config: Arc<Config>,
+    mut events: tokio::sync::mpsc::Receiver<crate::event::NewEvent>,
+    stop: CancellationToken,
+) {
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = events.recv() => event,
+            () = stop.cancelled() => return,
+        };
+        let Some(event) = event else { return };
+        let (resource, id) = (event.resource_type.clone(), event.resource_id.clone());
+        if let Err(error) = publish_direct(&transport, &config, event).await {
+            tracing::error!(resource, id, error = chain(&error), "an event is lost: USE_OUTBOX is off");
+        }
+    }
+}
+
+async fn publish_direct(
+    transport: &Transport,
+    config: &Config,
+    event: crate::event::NewEvent,
+) -> Result<(), PublishError> {
+    let mut headers = event.trace.headers();
+    headers.insert(MESSAGE_ID.to_owned(), event.event_id.clone());
+    let envelope = Envelope {
+        event_id: event.event_id,
+        schema_version: SCHEMA_VERSION,
+        event_type: event.event_type,
+        producer: config.app_name.clone(),
+        resource_id: event.resource_id,
+        occurred_at: event.occurred_at,
+        trace_id: event.trace.trace_id(),
+        resource_type: event.resource_type,
+        payload: event.payload,
+    };
+    let subject = subject::sync(&config.app_name, &config.destination_app);
+    transport.publish(Outgoing::new(subject, headers, &envelope)?).await
+}

@@ -1,0 +1,47 @@
+//! Retention: old rows go in small transactions, each status by its own rule, and never ahead of what may still be needed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::outcome::chain;
+use crate::{clock, dialect, inbox, outbox, tombstone};
+
+const EVERY: Duration = Duration::from_secs(300);
+const BATCH: u64 = 1_000;
+
+/// Prunes now and then until `stop`.
+pub(crate) async fn run(db: DatabaseConnection, config: Arc<Config>, stop: CancellationToken) {
+    loop {
+        match prune(&db, &config, &stop).await {
+            Ok(0) => {}
+            Ok(rows) => tracing::info!(rows, "pruned"),
+            Err(error) => tracing::warn!(error = chain(&error), "pruning is left to the next time"),
+        }
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}
+
+async fn prune(db: &DatabaseConnection, config: &Config, stop: &CancellationToken) -> Result<u64, DbErr> {
+    let now = clock::now();
+    let mut pruned = 0;
+    let mut full = true;
+    while full && !stop.is_cancelled() {
+        let mut rows = [outbox::prune(db, now - config.outbox_retention, BATCH).await?, 0, 0];
+        rows[1] = inbox::prune(db, now - config.inbox_retention, BATCH).await?;
+        if let Some(retention) = config.tombstone_retention {
+            let txn = db.begin_with_options(dialect::writing()).await?;
+            rows[2] = tombstone::prune(&txn, now - retention, BATCH).await?;
+            txn.commit().await?;
+        }
+        pruned += rows.iter().sum::<u64>();
+        full = rows.iter().any(|rows| *rows >= BATCH);
+    }
+    Ok(pruned)
+}

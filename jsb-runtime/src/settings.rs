@@ -1,0 +1,83 @@
+//! The one-row table that tells hooks, which see a connection and nothing else, what `start` was configured with.
+
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use uuid::Uuid;
+
+const TABLE: &str = "sync_settings";
+
+/// What a save must know before it writes.
+pub(crate) struct SaveSettings {
+    pub(crate) use_outbox: bool,
+    pub(crate) database_id: String,
+    /// Whether the transaction sees what others commit meanwhile, which the version rules need.
+    pub(crate) read_committed: bool,
+}
+
+/// Reads the settings for a save. Where no bridge was ever started, events wait in the outbox for the first one.
+///
+/// On SQLite the read is an update, so that the transaction takes the write lock before it reads anything.
+pub(crate) async fn for_save<C: ConnectionTrait>(db: &C) -> Result<SaveSettings, DbErr> {
+    let backend = db.get_database_backend();
+    let sql = match backend {
+        DbBackend::Postgres => {
+            "SELECT s.use_outbox, s.database_id, current_setting('transaction_isolation') AS isolation \
+             FROM (SELECT 1) AS one LEFT JOIN sync_settings s ON s.id = 1"
+        }
+        _ => "UPDATE sync_settings SET use_outbox = use_outbox WHERE id = 1 RETURNING use_outbox, database_id",
+    };
+    let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
+    let Some(row) = row else {
+        return Ok(SaveSettings { use_outbox: true, database_id: String::new(), read_committed: true });
+    };
+    let isolation = match backend {
+        DbBackend::Postgres => row.try_get::<String>("", "isolation")?,
+        _ => String::new(),
+    };
+    Ok(SaveSettings {
+        use_outbox: row.try_get::<Option<bool>>("", "use_outbox")?.unwrap_or(true),
+        database_id: row.try_get::<Option<String>>("", "database_id")?.unwrap_or_default(),
+        read_committed: backend != DbBackend::Postgres || matches!(&*isolation, "read committed" | "read uncommitted"),
+    })
+}
+
+/// Writes what `start` was told, and returns the database's own id, drawn at the first start.
+pub(crate) async fn store<C: ConnectionTrait>(
+    db: &C,
+    app_name: &str,
+    use_outbox: bool,
+) -> Result<(String, String), DbErr> {
+    let insert = Query::insert()
+        .into_table(TABLE)
+        .columns(["id", "database_id", "app_name", "use_outbox"])
+        .values_panic([1.into(), Uuid::now_v7().to_string().into(), app_name.into(), use_outbox.into()])
+        .on_conflict(OnConflict::column("id").update_column("use_outbox").to_owned())
+        .to_owned();
+    db.execute(&insert).await?;
+    let select =
+        Query::select().columns(["database_id", "app_name"]).from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
+    let row = db.query_one(&select).await?.ok_or_else(|| DbErr::RecordNotFound(TABLE.to_owned()))?;
+    Ok((row.try_get("", "database_id")?, row.try_get("", "app_name")?))
+}
+
+/// The app that this database belongs to, once a bridge was started on it.
+pub(crate) async fn app_name<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr> {
+    let select = Query::select().column("app_name").from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
+    db.query_one(&select).await?.map(|row| row.try_get("", "app_name")).transpose()
+}
+
+/// The stream sequence up to which spent deliveries were looked for.
+pub(crate) async fn swept_seq<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
+    let select = Query::select().column("swept_seq").from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
+    let seq = db.query_one(&select).await?.map(|row| row.try_get::<i64>("", "swept_seq")).transpose()?;
+    Ok(seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0))
+}
+
+pub(crate) async fn set_swept_seq<C: ConnectionTrait>(db: &C, seq: u64) -> Result<(), DbErr> {
+    let update = Query::update()
+        .table(TABLE)
+        .value("swept_seq", i64::try_from(seq).unwrap_or(i64::MAX))
+        .and_where(Expr::col("id").eq(1))
+        .to_owned();
+    db.execute(&update).await.map(drop)
+}

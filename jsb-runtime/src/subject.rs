@@ -1,0 +1,39 @@
+//! The subjects and names that a pair of apps uses.
+
+/// Where `app` publishes for `destination`.
+pub(crate) fn sync(app: &str, destination: &str) -> String {
+    format!("{app}.sync.{destination}")
+}
+
+/// Where `app` puts what it cannot apply.
+pub(crate) fn dlq(app: &str) -> String {
+    format!("{app}.sync.dlq")
+}
+
+/// The durable consumer of `app`.
+pub(crate) fn durable(app: &str) -> String {
+    format!("{app}-workers")
+}
+
+/// The app that published to a subject.
+pub(crate) fn source(subject: &str) -> &str {
+    subject.split('.').next().unwrap_or_default()
+}
+
+/// Whether a name can stand as one token of a subject and within a durable's name.
+pub(crate) fn is_token(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_and_separators_are_no_tokens() {
+        assert!(is_token("system_a"));
+        for name in ["", "a.b", "*", ">", "a b", "a\n"] {
+            assert!(!is_token(name), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Tombstones: the version at which a row was deleted, so that an older event does not bring it back.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Order, Query};
+use sea_orm::{ConnectionTrait, DbErr};
+
+use crate::version::Version;
+
+const TABLE: &str = "sync_tombstones";
+
+/// The version at which this key was last deleted.
+pub(crate) async fn find<C: ConnectionTrait>(db: &C, resource: &str, id: &str) -> Result<Option<Version>, DbErr> {
+    let select = Query::select()
+        .column("version")
+        .from(TABLE)
+        .and_where(Expr::col("resource_type").eq(resource))
+        .and_where(Expr::col("resource_id").eq(id))
+        .to_owned();
+    let row = db.query_one(&select).await?;
+    Ok(row.map(|row| row.try_get::<DateTime<Utc>>("", "version")).transpose()?.map(Version::at))
+}
+
+/// Remembers a delete; the caller holds the key's lock and has found no newer tombstone.
+pub(crate) async fn put<C: ConnectionTrait>(db: &C, resource: &str, id: &str, version: Version) -> Result<(), DbErr> {
+    let insert = Query::insert()
+        .into_table(TABLE)
+        .columns(["resource_type", "resource_id", "version"])
+        .values_panic([resource.into(), id.into(), version.time().into()])
+        .on_conflict(OnConflict::columns(["resource_type", "resource_id"]).update_column("version").to_owned())
+        .to_owned();
+    db.execute(&insert).await.map(drop)
+}
+
+/// The newest tombstone that was pruned: below it, nobody knows whether an absent row was deleted.
+pub(crate) async fn highest_pruned<C: ConnectionTrait>(db: &C) -> Result<Option<Version>, DbErr> {
+    let select =
+        Query::select().column("pruned_version").from("sync_settings").and_where(Expr::col("id").eq(1)).to_owned();
+    let row = db.query_one(&select).await?;
+    let time = row.map(|row| row.try_get::<Option<DateTime<Utc>>>("", "pruned_version")).transpose()?.flatten();
+    Ok(time.map(Version::at))
+}
+
+/// Deletes up to `limit` tombstones older than `before` and remembers the highest version among them, in the
+/// transaction of `db`; returns how many.
+pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, limit: u64) -> Result<u64, DbErr> {
+    let oldest = Query::select()
+        .column("version")
+        .from(TABLE)
+        .and_where(Expr::col("version").lt(before))
+        .order_by("version", Order::Asc)
+        .limit(limit)
+        .to_owned();
+    let mut highest = None;
+    for row in db.query_all(&oldest).await? {
+        highest = Ord::max(highest, Some(Version::at(row.try_get::<DateTime<Utc>>("", "version")?)));
+    }
+    let Some(highest) = Ord::max(highest, highest_pruned(db).await?) else {
+        return Ok(0);
+    };
+    let remember = Query::update()
+        .table("sync_settings")
+        .value("pruned_version", highest.time())
+        .and_where(Expr::col("id").eq(1))
+        .to_owned();
+    db.execute(&remember).await?;
+    let delete = Query::delete()
+        .from_table(TABLE)
+        .and_where(Expr::col("version").lt(before))
+        .and_where(Expr::col("version").lte(highest.time()))
+        .to_owned();
+    Ok(db.execute(&delete).await?.rows_affected())
+}

@@ -1,0 +1,53 @@
+//! Where an event comes from: the trace it belongs to and how many handlers it has come through.
+
+use std::collections::BTreeMap;
+
+/// The header that counts how many handlers published on behalf of one another.
+pub(crate) const HOPS: &str = "Jsb-Hops";
+/// The W3C trace context header, <https://www.w3.org/TR/trace-context/>.
+pub(crate) const TRACEPARENT: &str = "traceparent";
+
+/// Beyond this many hops an event is taken for one that runs in a circle.
+pub(crate) const MAX_HOPS: u32 = 16;
+
+/// A trace of 64 bits, the length that the wire's `trace_id` has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Trace {
+    id: u64,
+    pub(crate) hops: u32,
+}
+
+impl Trace {
+    pub(crate) fn start() -> Self {
+        Self { id: rand::random::<u64>().max(1), hops: 0 }
+    }
+
+    pub(crate) fn next_hop(&self) -> Self {
+        Self { id: self.id, hops: self.hops + 1 }
+    }
+
+    /// The trace of a received event; one that carries none starts its own.
+    pub(crate) fn received(trace_id: Option<&str>, hops: Option<&str>) -> Self {
+        let id = trace_id.and_then(|id| u64::from_str_radix(id, 16).ok()).filter(|id| *id != 0);
+        Self { id: id.unwrap_or_else(|| Self::start().id), hops: hops.and_then(|hops| hops.parse().ok()).unwrap_or(0) }
+    }
+
+    /// The wire's `trace_id` for a stored `traceparent`: the lower 64 bits of its trace id.
+    pub(crate) fn id_in(traceparent: Option<&str>) -> String {
+        let id = traceparent.and_then(|text| text.split('-').nth(1)).and_then(|id| id.get(16..));
+        id.map_or_else(|| Self::start().trace_id(), str::to_owned)
+    }
+
+    pub(crate) fn trace_id(&self) -> String {
+        format!("{:016x}", self.id)
+    }
+
+    /// The headers that go with an event of this trace; a 64-bit id is padded as the standard says.
+    pub(crate) fn headers(&self) -> BTreeMap<String, String> {
+        let span = rand::random::<u64>().max(1);
+        BTreeMap::from([
+            (TRACEPARENT.to_owned(), format!("00-{:032x}-{span:016x}-01", self.id)),
+            (HOPS.to_owned(), self.hops.to_string()),
+        ])
+    }
+}

@@ -1,0 +1,161 @@
+//! Applies one event to one row, past the hooks, so that nothing that is applied is published back.
+
+use sea_orm::sea_query::{LockType, Value};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IdenStatic};
+use sea_orm::{QueryFilter, QuerySelect, QueryTrait};
+
+use crate::event::{Envelope, event_type};
+use crate::handler::HandlerError;
+use crate::payload::PayloadError;
+use crate::syncable::{ActiveModelOf, OnDelete, Syncable, VersionType};
+use crate::version::{self, Version};
+use crate::{clock, dialect, row, settings, tombstone};
+
+/// What became of an event that was not in the way of anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Effect {
+    /// The row is as the event says.
+    Applied,
+    /// The row, or its tombstone, is newer than the event; nothing was written.
+    Stale,
+}
+
+/// Why an event could not be applied.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApplyError {
+    /// The payload does not fit the entity.
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+    /// No entity and no handler in this binary takes such an event.
+    #[error("nothing here takes `{event_type}` events of `{resource}`")]
+    Unknown {
+        /// The resource.
+        resource: String,
+        /// The event type.
+        event_type: String,
+    },
+    /// The version is more than a year ahead of this side's clock.
+    #[error("version {} is more than a year ahead of this side's clock", .0.time())]
+    VersionInFuture(Version),
+    /// The row is not here, and tombstones as new as the event were pruned: it may have been deleted.
+    #[error("the row is not here and version {} is not above the pruned tombstones", .0.time())]
+    OlderThanTombstones(Version),
+    /// The database refused.
+    #[error(transparent)]
+    Db(#[from] DbErr),
+    /// A custom handler failed.
+    #[error("handler {name} failed: {error}")]
+    Handler {
+        /// The handler's path.
+        name: &'static str,
+        /// Its error.
+        error: HandlerError,
+    },
+}
+
+/// Applies one event within `txn`, by its version, and never publishes: for imports and for consumers of your own.
+///
+/// On SQLite begin `txn` with `SqliteTransactionMode::Immediate`.
+///
+/// # Errors
+///
+/// [`ApplyError`]; the transaction should then be rolled back.
+///
+/// # Example
+///
+/// ```
+/// # use jsb_runtime::{ApplyError, Envelope};
+/// # use sea_orm::DatabaseTransaction;
+/// # async fn example(txn: &DatabaseTransaction, body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// let event = Envelope::read(body, None, "system_b")?;
+/// jsb_runtime::sync_from_event(txn, &event).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
+    let own_app = settings::app_name(txn).await?.unwrap_or_default();
+    let entity = crate::registry::entity(&event.resource_type).ok_or_else(|| ApplyError::Unknown {
+        resource: event.resource_type.clone(),
+        event_type: event.event_type.clone(),
+    })?;
+    (entity.apply)(txn, event, &own_app).await
+}
+
+/// Takes the key's lock, compares versions, and writes what the event says if it is the newer one.
+pub(crate) async fn apply<M: Syncable>(
+    txn: &DatabaseTransaction,
+    event: &Envelope,
+    own_app: &str,
+) -> Result<Effect, ApplyError> {
+    let row = row::active_model_in::<M>(event)?;
+    let version = row::version_in::<M>(event)?;
+    if version.is_too_far_ahead(clock::now()) {
+        return Err(ApplyError::VersionInFuture(version));
+    }
+    let key = row::key_in::<M>(event)?;
+    let id = row::resource_id(key.iter().cloned());
+    dialect::lock_key(txn, M::RESOURCE, &id).await?;
+    let here = stored_version::<M, _>(txn, &key, LockType::Update).await?;
+    let deleted = tombstone::find(txn, M::RESOURCE, &id).await?;
+    if !version::wins(version, &event.producer, here.max(deleted), own_app) {
+        return Ok(Effect::Stale);
+    }
+    match (event.event_type.as_str(), here) {
+        (event_type::DELETED, _) if M::ON_DELETE == OnDelete::Ignore => {}
+        (event_type::DELETED, _) => {
+            M::Entity::delete_many().filter(row::has_key::<M>(&key)).exec(txn).await?;
+            tombstone::put(txn, M::RESOURCE, &id, version).await?;
+        }
+        (_, Some(_)) => update::<M>(txn, row, &key).await?,
+        (_, None) => {
+            let pruned = if deleted.is_none() { tombstone::highest_pruned(txn).await? } else { None };
+            if !version::wins(version, &event.producer, pruned, own_app) {
+                return Err(ApplyError::OlderThanTombstones(version));
+            }
+            M::Entity::insert(row).exec_without_returning(txn).await?;
+        }
+    }
+    Ok(Effect::Applied)
+}
+
+/// Not through the active model's own `update`, which runs the hooks.
+async fn update<M: Syncable>(txn: &DatabaseTransaction, mut row: ActiveModelOf<M>, key: &[Value]) -> Result<(), DbErr> {
+    row::key_columns::<M>().for_each(|column| row.not_set(column));
+    M::Entity::update_many().set(row).filter(row::has_key::<M>(key)).exec(txn).await.map(drop)
+}
+
+/// The version of the row with this key, under a lock that keeps others from changing it until the transaction ends.
+pub(crate) async fn stored_version<M: Syncable, C: ConnectionTrait>(
+    db: &C,
+    key: &[Value],
+    lock: LockType,
+) -> Result<Option<Version>, DbErr> {
+    let select = M::Entity::find().select_only().column(M::VERSION).filter(row::has_key::<M>(key)).lock(lock);
+    let found = db.query_one(select.as_query()).await?;
+    let version = found.map(|row| row.try_get::<M::Version>("", M::VERSION.as_str())).transpose()?;
+    Ok(version.map(VersionType::into_version))
+}
+
+/// Keeps a parent that the other side deleted while it still has children here: it gets a version above the delete, and
+/// is published, so that it comes back on the other side.
+pub(crate) async fn keep<M: Syncable>(txn: &DatabaseTransaction, event: &Envelope) -> Result<(), ApplyError> {
+    let key = row::key_in::<M>(event)?;
+    let id = row::resource_id(key.iter().cloned());
+    dialect::lock_key(txn, M::RESOURCE, &id).await?;
+    let here = stored_version::<M, _>(txn, &key, LockType::Update).await?;
+    let deleted = row::version_in::<M>(event)?;
+    if here.is_none_or(|here| here > deleted) {
+        return Ok(());
+    }
+    // A save draws above the version that it finds.
+    let mut above = <ActiveModelOf<M> as ActiveModelTrait>::default();
+    row::set_version::<M>(&mut above, deleted);
+    update::<M>(txn, above.clone(), &key).await?;
+    for (column, value) in row::key_columns::<M>().zip(key) {
+        above.set(column, value);
+    }
+    above.update(txn).await?;
+    Ok(())
+}
