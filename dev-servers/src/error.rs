@@ -50,8 +50,8 @@ pub enum Error {
     #[error("PostgreSQL does not run as root, and there is neither a user `postgres` nor `nobody`")]
     NoUser,
 
-    /// No temporary folder can be entered by the user that PostgreSQL runs as.
-    #[error("the user that runs PostgreSQL can enter neither {} nor /tmp", .0.display())]
+    /// There is no folder for a server's files that the user who runs it can use.
+    #[error("the user who runs the server can use neither {} nor /tmp", .0.display())]
     NoFolder(PathBuf),
 
     /// Another program listens on the port that was asked for.

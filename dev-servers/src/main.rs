@@ -39,6 +39,6 @@ async fn main() -> anyhow::Result<()> {
     if let Some(postgres) = &postgres {
         writeln!(out, "{}", postgres.url("postgres"))?;
     }
-    tokio::io::copy(&mut tokio::io::stdin(), &mut tokio::io::sink()).await?;
+    io::copy(&mut io::stdin(), &mut io::sink())?;
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! Real servers, started, stopped, killed, and looked for afterwards.
 
+mod machine;
 mod nats;
 mod postgres;
 mod program;
