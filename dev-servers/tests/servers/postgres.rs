@@ -1,0 +1,72 @@
+use dev_servers::Postgres;
+use sea_orm::{ConnectionTrait, Database, DbErr};
+
+use crate::{TestResult, exists, is_free, port};
+
+#[tokio::test]
+async fn rows_survive_a_stop_and_a_kill() -> TestResult {
+    let mut postgres = Postgres::start_own().await?;
+    let url = postgres.create_database("kept").await?;
+    let busy = Database::connect(&url).await?;
+    busy.execute_unprepared("CREATE TABLE rows (id int)")
+        .await?;
+    insert_one(&url).await?;
+
+    postgres.stop().await?;
+    assert!(postgres.pid().is_none());
+    assert!(is_free(port(&url)?));
+    postgres.restart().await?;
+    insert_one(&url).await?;
+
+    postgres.kill().await?;
+    postgres.restart().await?;
+    assert_eq!(postgres.url("kept"), url);
+    assert_eq!(update_all(&url).await?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn databases_are_made_and_dropped_while_in_use() -> TestResult {
+    let postgres = Postgres::start_own().await?;
+    let name = "it's \"odd\"";
+    let url = postgres.create_database(name).await?;
+    let user = Database::connect(&url).await?;
+    user.execute_unprepared("CREATE TABLE rows (id int)")
+        .await?;
+    assert!(
+        postgres.create_database(name).await.is_err(),
+        "there is one already"
+    );
+
+    postgres.drop_database(name).await?;
+    postgres.drop_database(name).await?;
+    assert!(Database::connect(&url).await.is_err());
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_dropped_server_is_gone() -> TestResult {
+    let postgres = Postgres::start_own().await?;
+    let pid = postgres.pid().ok_or("it runs")?;
+    let url = postgres.url("postgres");
+    let _busy = Database::connect(&url).await?;
+    drop(postgres);
+    assert!(is_free(port(&url)?) && !exists(pid));
+    Ok(())
+}
+
+async fn insert_one(url: &str) -> Result<u64, DbErr> {
+    execute(url, "INSERT INTO rows VALUES (1)").await
+}
+
+async fn update_all(url: &str) -> Result<u64, DbErr> {
+    execute(url, "UPDATE rows SET id = 2").await
+}
+
+async fn execute(url: &str, statement: &str) -> Result<u64, DbErr> {
+    let database = Database::connect(url).await?;
+    Ok(database
+        .execute_unprepared(statement)
+        .await?
+        .rows_affected())
+}
