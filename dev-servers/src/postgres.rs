@@ -28,10 +28,7 @@ impl Postgres {
         let Some(url) = variable(URL_VARIABLE) else {
             return Self::start_own().await;
         };
-        let bad = |reason: String| Error::BadUrl {
-            variable: URL_VARIABLE,
-            reason,
-        };
+        let bad = |reason: String| Error::BadUrl { variable: URL_VARIABLE, reason };
         let url = Url::parse(&url.to_string_lossy()).map_err(|error| bad(error.to_string()))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(bad("it must begin with postgres://".to_owned()));
@@ -50,10 +47,7 @@ impl Postgres {
         let own = OwnServer::start().await?;
         let url = format!("postgres://postgres@127.0.0.1:{}/{MAINTENANCE}", own.port);
         let url = Url::parse(&url).expect("a host, a port and plain words make a URL");
-        Ok(Self {
-            url,
-            own: Some(own),
-        })
+        Ok(Self { url, own: Some(own) })
     }
 
     /// Where clients connect to this database.

@@ -65,7 +65,7 @@ pub use config::{Config, ConfigError, Node, Role};
 pub use event::{Envelope, EnvelopeError, Event, NewEvent, SCHEMA_VERSION, event_type};
 pub use handler::{AsJson, HandlerContext, HandlerError, HandlerResult, Payload};
 pub use jetstream::{ConnectError, ProvisionError, PublishError};
-//pub use jsb_derive::{Syncable, handler};
+pub use jsb_derive::{Syncable, handler};
 pub use payload::PayloadError;
 pub use preflight::StartError;
 pub use registry::RegistryError;
@@ -77,7 +77,7 @@ pub use upsert::{ApplyError, Effect, sync_from_event};
 
 /// What an entity file or a handler file needs.
 pub mod prelude {
-    pub use crate::{Event, HandlerContext, HandlerError, HandlerResult, Syncable};
+    pub use crate::{Event, HandlerContext, HandlerError, HandlerResult, Syncable, handler};
     pub use async_trait;
 }
 

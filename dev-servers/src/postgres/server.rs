@@ -85,13 +85,7 @@ impl OwnServer {
         if !output.status.success() {
             return Err(Error::InitDb(said(&output)));
         }
-        Ok(Self {
-            process: None,
-            folder,
-            binary,
-            user,
-            port: port::free(),
-        })
+        Ok(Self { process: None, folder, binary, user, port: port::free() })
     }
 
     pub(super) async fn end(&mut self, signal: &'static str) {
@@ -105,9 +99,7 @@ impl OwnServer {
         let mut process = self.spawn()?;
         while !self.serves(&process) {
             match process.still_starting().await {
-                Err(Error::Ended { log, .. })
-                    if log.contains(MEMORY_IN_USE) && Instant::now() < patience =>
-                {
+                Err(Error::Ended { log, .. }) if log.contains(MEMORY_IN_USE) && Instant::now() < patience => {
                     process = self.spawn()?
                 }
                 outcome => outcome?,
@@ -120,11 +112,7 @@ impl OwnServer {
     }
 
     fn spawn(&self) -> Result<Process, Error> {
-        let mut args = vec![
-            "-D".to_owned(),
-            "data".to_owned(),
-            format!("--port={}", self.port),
-        ];
+        let mut args = vec!["-D".to_owned(), "data".to_owned(), format!("--port={}", self.port)];
         args.extend(SETTINGS.map(|setting| format!("--{setting}")));
         Process::start(Launch {
             name: "PostgreSQL",
@@ -174,11 +162,7 @@ fn candidates() -> Vec<PathBuf> {
 /// Beside the programs that `pg_config` knows.
 fn pg_config() -> Option<PathBuf> {
     let mut pg_config = Command::new("pg_config");
-    let output = pg_config
-        .arg("--bindir")
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
+    let output = pg_config.arg("--bindir").stdin(Stdio::null()).output().ok()?;
     let folder = String::from_utf8(output.stdout).ok()?;
     Some(Path::new(folder.trim()).join("postgres"))
 }
@@ -187,9 +171,7 @@ fn pg_config() -> Option<PathBuf> {
 fn debian() -> Vec<PathBuf> {
     let root = Path::new("/usr/lib/postgresql");
     let folders = fs::read_dir(root).into_iter().flatten().flatten();
-    let mut versions: Vec<u32> = folders
-        .filter_map(|folder| folder.file_name().to_str()?.parse().ok())
-        .collect();
+    let mut versions: Vec<u32> = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok()).collect();
     versions.sort_unstable();
     let binary = |version: u32| root.join(format!("{version}/bin/postgres"));
     versions.into_iter().rev().map(binary).collect()

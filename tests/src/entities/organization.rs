@@ -1,0 +1,25 @@
+//! A parent with interleaved keys and a unique column, in the dense format.
+
+use jsb_runtime::prelude::*;
+use sea_orm::entity::prelude::*;
+
+/// An organization.
+#[sea_orm::model]
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Syncable)]
+#[sea_orm(table_name = "organizations")]
+#[syncable(resource = "organization", keys = "interleaved")]
+#[allow(missing_docs, reason = "the columns say it")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: i64,
+    pub name: String,
+    #[sea_orm(unique)]
+    pub domain: String,
+    pub active: bool,
+    #[syncable(skip)]
+    pub internal_note: Option<String>,
+    pub created_at: DateTimeUtc,
+    pub updated_at: DateTimeUtc,
+    #[sea_orm(has_many)]
+    pub users: HasMany<super::user::Entity>,
+}

@@ -1,0 +1,1 @@
+//! Custom handlers that tests provoke by what they save.

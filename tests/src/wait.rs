@@ -1,0 +1,29 @@
+//! Waiting for a condition, with a deadline: tests never sleep and hope.
+
+use std::fmt::Debug;
+use std::time::{Duration, Instant};
+
+/// How long a condition may take to come true on a slow machine.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits until `probe` gives a value, and gives it back.
+///
+/// # Panics
+///
+/// When nothing came by the deadline; `what` says what was waited for.
+pub async fn eventually<T, E: Debug, F>(what: &str, mut probe: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<Option<T>, E>>,
+{
+    let started = Instant::now();
+    let mut last_error = None;
+    while started.elapsed() < DEADLINE {
+        match probe().await {
+            Ok(Some(value)) => return value,
+            Ok(None) => {}
+            Err(error) => last_error = Some(error),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    panic!("not within {DEADLINE:?}: {what} (last error: {last_error:?})")
+}

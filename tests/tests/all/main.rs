@@ -1,0 +1,21 @@
+//! Every end-to-end test, in one binary, so that they share their servers.
+
+/// Makes each test run on PostgreSQL and on SQLite.
+macro_rules! on_both {
+    ($($(#[$attribute:meta])* async fn $name:ident($backend:ident: Backend) $body:block)+) => {
+        $(async fn $name($backend: ::jsb_tests::Backend) $body)+
+
+        mod postgres {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(::jsb_tests::Backend::Postgres).await })+
+        }
+
+        mod sqlite {
+            $($(#[$attribute])* #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(::jsb_tests::Backend::Sqlite).await })+
+        }
+    };
+}
+pub(crate) use on_both;
+
+mod thread;
