@@ -24,16 +24,8 @@ pub(crate) fn variable(name: &str) -> Option<OsString> {
 
 /// What a program answers to `--version`; nothing if it cannot be run.
 pub(crate) fn version_of(program: &mut Command) -> Option<Version> {
-    let output = program
-        .arg("--version")
-        .stdin(Stdio::null())
-        .stderr(Stdio::null())
-        .output()
-        .ok()?;
-    output
-        .status
-        .success()
-        .then(|| parse_version(&String::from_utf8_lossy(&output.stdout)))?
+    let output = program.arg("--version").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    output.status.success().then(|| parse_version(&String::from_utf8_lossy(&output.stdout)))?
 }
 
 /// Reads `nats-server: v2.15.1`, `postgres (PostgreSQL) 18.6`, `postgres (PostgreSQL) 19beta1`.
@@ -44,10 +36,7 @@ fn parse_version(text: &str) -> Option<Version> {
         .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
     let mut numbers = version.split(|c: char| !c.is_ascii_digit());
     let major = numbers.next()?.parse().ok()?;
-    let minor = numbers
-        .next()
-        .and_then(|minor| minor.parse().ok())
-        .unwrap_or(0);
+    let minor = numbers.next().and_then(|minor| minor.parse().ok()).unwrap_or(0);
     Some((major, minor))
 }
 
@@ -59,14 +48,8 @@ mod tests {
     fn versions_are_read_as_the_servers_print_them() {
         assert_eq!(parse_version("nats-server: v2.9.10\n"), Some((2, 9)));
         assert_eq!(parse_version("nats-server: v2.12.0-RC.1\n"), Some((2, 12)));
-        assert_eq!(
-            parse_version("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"),
-            Some((15, 14))
-        );
-        assert_eq!(
-            parse_version("postgres (PostgreSQL) 19beta1\n"),
-            Some((19, 0))
-        );
+        assert_eq!(parse_version("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some((15, 14)));
+        assert_eq!(parse_version("postgres (PostgreSQL) 19beta1\n"), Some((19, 0)));
         assert_eq!(parse_version("no version here\n"), None);
     }
 }

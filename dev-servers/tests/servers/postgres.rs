@@ -8,8 +8,7 @@ async fn rows_survive_a_stop_and_a_kill() -> TestResult {
     let mut postgres = Postgres::start_own().await?;
     let url = postgres.create_database("kept").await?;
     let busy = Database::connect(&url).await?;
-    busy.execute_unprepared("CREATE TABLE rows (id int)")
-        .await?;
+    busy.execute_unprepared("CREATE TABLE rows (id int)").await?;
     insert_one(&url).await?;
 
     postgres.stop().await?;
@@ -31,12 +30,8 @@ async fn databases_are_made_and_dropped_while_in_use() -> TestResult {
     let name = "it's \"odd\"";
     let url = postgres.create_database(name).await?;
     let user = Database::connect(&url).await?;
-    user.execute_unprepared("CREATE TABLE rows (id int)")
-        .await?;
-    assert!(
-        postgres.create_database(name).await.is_err(),
-        "there is one already"
-    );
+    user.execute_unprepared("CREATE TABLE rows (id int)").await?;
+    assert!(postgres.create_database(name).await.is_err(), "there is one already");
 
     postgres.drop_database(name).await?;
     postgres.drop_database(name).await?;
@@ -65,8 +60,5 @@ async fn update_all(url: &str) -> Result<u64, DbErr> {
 
 async fn execute(url: &str, statement: &str) -> Result<u64, DbErr> {
     let database = Database::connect(url).await?;
-    Ok(database
-        .execute_unprepared(statement)
-        .await?
-        .rows_affected())
+    Ok(database.execute_unprepared(statement).await?.rows_affected())
 }

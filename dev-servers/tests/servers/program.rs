@@ -52,11 +52,7 @@ fn a_named_nats_server_that_will_not_do_is_an_error() -> TestResult {
     let old = machine.install("an-old-one", OLD_SERVER)?;
     let missing = Path::new("/no/such/nats-server");
     for (named, complaint) in [(&*old, "older than 2.10"), (missing, "does not run")] {
-        let output = machine
-            .command()
-            .arg("nats")
-            .env("NATS_SERVER_BIN", named)
-            .output()?;
+        let output = machine.command().arg("nats").env("NATS_SERVER_BIN", named).output()?;
         assert!(!output.status.success());
         assert!(stderr(&output).contains("NATS_SERVER_BIN"));
         assert!(stderr(&output).contains(complaint));
@@ -69,11 +65,7 @@ async fn a_postgres_that_runs_already_is_used() -> TestResult {
     let running = Postgres::start_own().await?;
     let url = running.url("postgres");
     let machine = Machine::new()?;
-    let output = machine
-        .command()
-        .arg("postgres")
-        .env("JSB_TEST_POSTGRES_URL", &url)
-        .output()?;
+    let output = machine.command().arg("postgres").env("JSB_TEST_POSTGRES_URL", &url).output()?;
     assert_eq!(String::from_utf8(output.stdout)?.trim(), url);
     Ok(())
 }
@@ -82,11 +74,7 @@ async fn a_postgres_that_runs_already_is_used() -> TestResult {
 fn a_wrong_url_is_an_error_that_keeps_the_password() -> TestResult {
     let machine = Machine::new()?;
     let wrong = "mysql://ann:secret@127.0.0.1/test";
-    let output = machine
-        .command()
-        .arg("postgres")
-        .env("JSB_TEST_POSTGRES_URL", wrong)
-        .output()?;
+    let output = machine.command().arg("postgres").env("JSB_TEST_POSTGRES_URL", wrong).output()?;
     assert!(!output.status.success());
     assert!(stderr(&output).contains("JSB_TEST_POSTGRES_URL"));
     assert!(!stderr(&output).contains("secret"));
