@@ -3,7 +3,7 @@ mod server;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use url::Url;
 
-use self::server::{FAST_SHUTDOWN, KILL, OwnServer};
+use self::server::{FAST_SHUTDOWN, IMMEDIATE_SHUTDOWN, OwnServer};
 use crate::{Error, find::variable, process::Process};
 
 const URL_VARIABLE: &str = "JSB_TEST_POSTGRES_URL";
@@ -82,9 +82,10 @@ impl Postgres {
         Ok(())
     }
 
-    /// Kills our own server, as a crash would. Its databases stay for [`restart`](Self::restart).
+    /// Ends our own server as a crash would: everybody is cut off, nothing more is written, and
+    /// [`restart`](Self::restart) recovers what was committed.
     pub async fn kill(&mut self) -> Result<(), Error> {
-        self.own()?.end(KILL).await;
+        self.own()?.end(IMMEDIATE_SHUTDOWN).await;
         Ok(())
     }
 

