@@ -17,7 +17,7 @@ use crate::outcome::chain;
 use crate::preflight::{self, StartError};
 use crate::processor::Processor;
 use crate::registry::Registry;
-use crate::relay::{self, Relay};
+use crate::relay::Relay;
 use crate::status::Status;
 use crate::{backoff, clock, consumer, direct, outbox, retention, scope, settings};
 
@@ -86,7 +86,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     }
     if !config.use_outbox {
         let events = direct::register(&database_id);
-        bridge.tasks.spawn(relay::run_direct(transport.clone(), Arc::clone(&config), events, stop.clone()));
+        bridge.tasks.spawn(direct::run(transport.clone(), Arc::clone(&config), events, stop.clone()));
     }
     if config.roles.contains(&Role::Relay) {
         let relay = Relay { db: db.clone(), transport: transport.clone(), config: Arc::clone(&config) };

@@ -212,10 +212,6 @@ impl Config {
         rule(!self.nats_url.trim().is_empty(), "NATS_URL must not be empty");
         rule(self.max_deliver >= 1, "MAX_DELIVER must be at least 1");
         rule(!self.backoff.is_empty(), "BACKOFF must hold at least one delay");
-        rule(
-            self.backoff.len() <= self.max_deliver as usize,
-            "BACKOFF must not hold more delays than MAX_DELIVER: the server refuses such a consumer",
-        );
         rule(self.backoff.iter().all(|delay| !delay.is_zero()), "BACKOFF must hold delays above zero");
         rule(self.ack_wait >= Duration::from_secs(1), "ACK_WAIT must be at least 1s");
         rule((1..=5).contains(&self.stream_replicas), "STREAM_REPLICAS must be between 1 and 5");

@@ -56,7 +56,12 @@ async fn pull(processor: &Processor, failed_before: bool) -> Result<Vec<Delivery
     if !processor.until_database_answers().await {
         return Ok(Vec::new());
     }
-    attached.pull(processor.config.batch_size).await.map_err(|error| {
+    let pulled = tokio::select! {
+        pulled = attached.pull(processor.config.batch_size) => pulled,
+        // The server has forgotten the request.
+        () = processor.transport.until_detached() => return Ok(Vec::new()),
+    };
+    pulled.map_err(|error| {
         // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
         if failed_before {
             processor.transport.detach();
@@ -68,7 +73,8 @@ async fn pull(processor: &Processor, failed_before: bool) -> Result<Vec<Delivery
 /// Processes a batch in order; what was delivered before comes last, what began least often first, so that a message
 /// that kills its process takes no other with it.
 async fn process(processor: &Processor, batch: Vec<Delivery>, stop: &CancellationToken) {
-    let hold = Hold::start(processor.transport.attached().await.ack_wait, &batch);
+    let attached = processor.transport.attached().await;
+    let hold = Hold::start(attached.ack_wait, &batch);
     let (fresh, mut repeated): (Vec<_>, Vec<_>) = batch.into_iter().partition(|delivery| delivery.deliveries == 1);
     let mut stopped = None;
     sort_by_starts(processor, &mut repeated).await;
@@ -77,7 +83,7 @@ async fn process(processor: &Processor, batch: Vec<Delivery>, stop: &Cancellatio
             delivery.tell(Disposition::Nak(Duration::from_secs(1))).await;
             continue;
         }
-        let origin = Origin::Delivery { number: delivery.deliveries, of: processor.config.max_deliver };
+        let origin = Origin::Delivery { number: delivery.deliveries, of: attached.max_deliver };
         let outcome = processor.process(&delivery.message, origin).await;
         hold.settle(&delivery);
         delivery.tell(disposition(&outcome)).await;

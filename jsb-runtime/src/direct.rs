@@ -1,12 +1,18 @@
 //! Publishing without the outbox: right after commit, at most once, by the bridge of the database that was saved to.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use crate::event::NewEvent;
+use crate::config::Config;
+use crate::event::{Envelope, NewEvent, SCHEMA_VERSION};
+use crate::jetstream::{Outgoing, PublishError, Transport};
+use crate::message::MESSAGE_ID;
+use crate::outcome::chain;
 use crate::scope::Direct;
+use crate::subject;
 
 /// Beyond this many events that wait for the network, further ones are lost, and said to be: memory must not grow.
 pub(crate) const CAPACITY: usize = 1_024;
@@ -40,4 +46,43 @@ pub(crate) fn publish(direct: Direct) {
             tracing::error!(resource, id, "an event is lost: USE_OUTBOX is off and the bridge cannot take it");
         }
     }
+}
+
+/// Publishes what is handed over, until the bridge stops.
+pub(crate) async fn run(
+    transport: Transport,
+    config: Arc<Config>,
+    mut events: mpsc::Receiver<NewEvent>,
+    stop: CancellationToken,
+) {
+    loop {
+        let event = tokio::select! {
+            biased;
+            event = events.recv() => event,
+            () = stop.cancelled() => return,
+        };
+        let Some(event) = event else { return };
+        let (resource, id) = (event.resource_type.clone(), event.resource_id.clone());
+        if let Err(error) = publish_now(&transport, &config, event).await {
+            tracing::error!(resource, id, error = chain(&error), "an event is lost: USE_OUTBOX is off");
+        }
+    }
+}
+
+async fn publish_now(transport: &Transport, config: &Config, event: NewEvent) -> Result<(), PublishError> {
+    let mut headers = event.trace.headers();
+    headers.insert(MESSAGE_ID.to_owned(), event.event_id.clone());
+    let envelope = Envelope {
+        event_id: event.event_id,
+        schema_version: SCHEMA_VERSION,
+        event_type: event.event_type,
+        producer: config.app_name.clone(),
+        resource_id: event.resource_id,
+        occurred_at: event.occurred_at,
+        trace_id: event.trace.trace_id(),
+        resource_type: event.resource_type,
+        payload: event.payload,
+    };
+    let subject = subject::sync(&config.app_name, &config.destination_app);
+    transport.publish(Outgoing::new(subject, headers, &envelope)?).await
 }

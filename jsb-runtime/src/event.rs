@@ -153,7 +153,7 @@ impl Envelope {
     /// [`EnvelopeError`] when the body is no event.
     pub fn read(body: &[u8], message_id: Option<&str>, source: &str) -> Result<Self, EnvelopeError> {
         let body: Body = serde_json::from_slice(body)?;
-        let (event_type, prefix) = split_type(body.event_type.ok_or(EnvelopeError::Missing("event_type"))?);
+        let (event_type, prefix) = split_type(usable_id(body.event_type, "event_type")?);
         let event_id = body.event_id.map(Id::into_text).or_else(|| message_id.map(str::to_owned));
         let resource_id = body.resource_id.map(Id::into_text).or_else(|| id_of_payload(&body.payload));
         Ok(Self {

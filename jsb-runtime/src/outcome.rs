@@ -124,9 +124,10 @@ pub(crate) fn verdict(error: &ApplyError, event: &Envelope) -> Verdict {
             Fault::Other => Verdict::Retry,
         },
         ApplyError::Handler { error, .. } if error.is_permanent() => Verdict::Bury(Reason::HandlerRefused),
+        // The database that a handler could not reach may be another one, which must not hold up everybody: if it is ours,
+        // the failure cannot be recorded either, and then costs no attempt.
         ApplyError::Handler { error, .. } => match database_fault(error.source()) {
-            Some(Fault::Outage) => Verdict::Hold,
-            Some(Fault::Contention) => Verdict::AtOnce,
+            Some(Fault::Outage | Fault::Contention) => Verdict::AtOnce,
             _ => Verdict::Retry,
         },
     }
@@ -138,7 +139,7 @@ fn database_fault(error: &(dyn std::error::Error + 'static)) -> Option<Fault> {
     chain.filter_map(|error| error.downcast_ref()).map(dialect::fault).next()
 }
 
-/// An error with all that caused it, in one line.
+/// An error with all that caused it, fit to be stored: PostgreSQL's text has no NUL.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in std::iter::successors(error.source(), |error| error.source()) {
@@ -148,5 +149,5 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    text
+    text.replace('\0', "\u{fffd}")
 }

@@ -21,7 +21,7 @@ use crate::outcome::{Outcome, Reason, Settled, Verdict, chain, verdict};
 use crate::registry::Registry;
 use crate::trace::MAX_HOPS;
 use crate::upsert::ApplyError;
-use crate::{backoff, clock, scope};
+use crate::{backoff, clock, outbox, scope};
 
 /// How often a transaction that lost a lock conflict is tried again before that counts as a failure.
 const MAX_CONFLICTS: u32 = 20;
@@ -82,7 +82,7 @@ impl Processor {
     /// Takes an event to its outcome, waiting while the database is away.
     pub(crate) async fn process(&self, message: &Message, origin: Origin) -> Outcome {
         let mut begun = false;
-        let mut conflicts = 0;
+        let (mut conflicts, mut outages) = (0, 0);
         loop {
             let error = match self.once(message, origin, &mut begun).await {
                 Ok(outcome) => return outcome,
@@ -91,7 +91,9 @@ impl Processor {
             match dialect::fault(&error) {
                 Fault::Outage => {
                     tracing::warn!(error = chain(&error), "the database is away; the event waits");
-                    if !self.until_database_answers().await {
+                    outages += 1;
+                    // A database that is full or read-only answers, so there is a pause in any case.
+                    if !(self.pause(outages).await && self.until_database_answers().await) {
                         return Outcome::Held;
                     }
                 }
@@ -109,17 +111,23 @@ impl Processor {
 
     /// Waits for the database; `false` if the bridge stops first.
     pub(crate) async fn until_database_answers(&self) -> bool {
-        for failures in 1.. {
-            if self.db.execute_unprepared("SELECT 1").await.is_ok() {
-                return true;
-            }
-            let pause = backoff::doubling(Duration::from_millis(50), Duration::from_secs(2), failures);
-            tokio::select! {
-                () = self.stop.cancelled() => return false,
-                () = tokio::time::sleep(pause) => {}
+        let mut failures = 0;
+        while self.db.execute_unprepared("SELECT 1").await.is_err() {
+            failures += 1;
+            if !self.pause(failures).await {
+                return false;
             }
         }
-        false
+        true
+    }
+
+    /// Waits a little, longer with every failure; `false` if the bridge stops first.
+    async fn pause(&self, failures: u32) -> bool {
+        let pause = backoff::doubling(Duration::from_millis(50), Duration::from_secs(2), failures);
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = tokio::time::sleep(pause) => true,
+        }
     }
 
     async fn once(&self, message: &Message, origin: Origin, begun: &mut bool) -> Recorded {
@@ -272,28 +280,37 @@ impl Processor {
 
     /// The children have had their time to go: this side keeps the parent, and says so to the other.
     async fn keep_parent(&self, message: &Message, event: &Envelope, origin: Origin) -> Recorded {
-        let Some(entity) = self.registry.entity(&event.resource_type) else {
-            return Ok(Outcome::Settled(Settled::Stale));
-        };
-        let txn = self.db.begin_with_options(dialect::writing()).await?;
-        inbox::claim(&txn, message).await?;
-        match scope::caused_by(message.trace(), (entity.keep)(&txn, event)).await {
-            Ok(()) => {
-                inbox::processed(&txn, message).await?;
-                txn.commit().await?;
-                crate::outbox::hint();
+        match self.keep_in_transaction(message, event).await {
+            Ok(true) => {
+                outbox::hint();
+                let (resource, id) = (&event.resource_type, &event.resource_id);
                 tracing::warn!(
-                    resource = event.resource_type,
-                    id = event.resource_id,
-                    "a row that the other side deleted still has children here: it is kept, and published again"
+                    resource,
+                    id,
+                    "a row that the other side deleted has children here: it is kept and published"
                 );
                 Ok(Outcome::Settled(Settled::Stale))
             }
-            Err(error) => {
-                txn.rollback().await?;
-                self.fail(message, origin, &error).await
+            // The row has changed since the delete failed a moment ago, so the delete may succeed now.
+            Ok(false) => {
+                self.keep_in_inbox(message, Reason::HasChildren, None, Duration::ZERO, "the row has changed").await
             }
+            Err(ApplyError::Db(error)) => Err(error),
+            Err(error) => self.fail(message, origin, &error).await,
         }
+    }
+
+    async fn keep_in_transaction(&self, message: &Message, event: &Envelope) -> Result<bool, ApplyError> {
+        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(false) };
+        let txn = self.db.begin_with_options(dialect::writing()).await?;
+        inbox::claim(&txn, message).await?;
+        // An error drops the transaction, which rolls it back.
+        let kept = scope::caused_by(message.trace(), (entity.keep)(&txn, event)).await?;
+        if kept {
+            inbox::processed(&txn, message).await?;
+        }
+        txn.commit().await?;
+        Ok(kept)
     }
 
     async fn bury(&self, message: &Message, origin: Origin, reason: Reason, class: &str, error: &str) -> Recorded {

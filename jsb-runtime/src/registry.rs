@@ -19,7 +19,7 @@ pub struct EntityRegistration {
     pub(crate) model: fn() -> &'static str,
     pub(crate) table: fn() -> &'static str,
     pub(crate) apply: for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a str) -> ApplyFuture<'a, Effect>,
-    pub(crate) keep: for<'a> fn(&'a DatabaseTransaction, &'a Envelope) -> ApplyFuture<'a, ()>,
+    pub(crate) keep: for<'a> fn(&'a DatabaseTransaction, &'a Envelope) -> ApplyFuture<'a, bool>,
     pub(crate) blocked_by:
         for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a Obstacle) -> ApplyFuture<'a, Option<String>>,
     pub(crate) move_aside: for<'a> fn(&'a DatabaseTransaction, &'a str, &'a [String]) -> ApplyFuture<'a, ()>,
@@ -104,7 +104,7 @@ pub(crate) fn resource_of(table: &str) -> Option<&'static str> {
 /// Every registration of this binary.
 pub(crate) struct Registry {
     entities: BTreeMap<&'static str, &'static EntityRegistration>,
-    handlers: BTreeMap<(&'static str, &'static str), Vec<&'static HandlerRegistration>>,
+    handlers: BTreeMap<&'static str, BTreeMap<&'static str, Vec<&'static HandlerRegistration>>>,
 }
 
 impl Registry {
@@ -116,15 +116,16 @@ impl Registry {
                 return Err(RegistryError::Duplicate { resource: entity.resource, first, second });
             }
         }
-        let mut handlers = BTreeMap::<_, Vec<_>>::new();
+        let mut handlers = BTreeMap::<_, BTreeMap<_, Vec<_>>>::new();
         for handler in inventory::iter::<HandlerRegistration> {
-            handlers.entry((handler.resource, handler.event)).or_default().push(handler);
+            handlers.entry(handler.resource).or_default().entry(handler.event).or_default().push(handler);
         }
         if entities.is_empty() && handlers.is_empty() {
             return Err(RegistryError::Empty);
         }
         // The linker's order is not the source's; by name it is at least always the same.
-        handlers.values_mut().for_each(|handlers| handlers.sort_by_key(|handler| handler.name));
+        let by_event = handlers.values_mut().flat_map(BTreeMap::values_mut);
+        by_event.for_each(|handlers| handlers.sort_by_key(|handler| handler.name));
         Ok(Self { entities, handlers })
     }
 
@@ -137,15 +138,13 @@ impl Registry {
     }
 
     pub(crate) fn handlers(&self, resource: &str, event: &str) -> &[&'static HandlerRegistration] {
-        // The keys are 'static, so a lookup by shorter-lived names goes through the range of equal ones.
-        self.handlers.iter().find(|((r, e), _)| *r == resource && *e == event).map_or(&[], |(_, found)| found)
+        self.handlers.get(resource).and_then(|by_event| by_event.get(event)).map_or(&[], Vec::as_slice)
     }
 
     /// The resources and handlers, for the log at start.
     pub(crate) fn names(&self) -> String {
-        let handlers = self.handlers.iter().flat_map(|((resource, event), handlers)| {
-            handlers.iter().map(move |handler| format!("{} for {resource}.{event}", handler.name))
-        });
+        let handlers = self.handlers.values().flat_map(BTreeMap::values).flatten();
+        let handlers = handlers.map(|handler| format!("{} for {}.{}", handler.name, handler.resource, handler.event));
         self.entities.keys().map(|resource| (*resource).to_owned()).chain(handlers).collect::<Vec<_>>().join(", ")
     }
 }

@@ -1,17 +1,18 @@
 //! The relay: publishes what the outbox holds, in order within each row, side by side across rows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use sea_orm::{DatabaseConnection, DbErr};
 use serde_json::value::RawValue;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
 use crate::config::Config;
-use crate::event::{Envelope, SCHEMA_VERSION, StoredEnvelope};
+use crate::event::{SCHEMA_VERSION, StoredEnvelope};
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::lease::Lease;
 use crate::message::MESSAGE_ID;
@@ -23,9 +24,10 @@ use crate::trace::{TRACEPARENT, Trace};
 /// How soon the relay looks again after a hint that came before its commit, and how rarely while nothing happens.
 const SOONEST_POLL: Duration = Duration::from_millis(10);
 const RAREST_POLL: Duration = Duration::from_secs(2);
-/// The pauses while NATS or the database is away.
+/// The pauses after a failure; shorter while the database is away, since nobody says when it is back.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const LONGEST_DATABASE_PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 pub(crate) struct Relay {
@@ -44,6 +46,16 @@ enum Step {
     Refused(PublishError),
 }
 
+/// What the relay waits for before its next step, at the longest.
+enum Pause {
+    /// A hint, since there is nothing to do.
+    Idle(Duration),
+    /// NATS, which is away.
+    Disconnected,
+    /// Time, after a failure.
+    Failed(Duration),
+}
+
 impl Relay {
     /// Relays until `stop`, then finishes the batch in hand.
     pub(crate) async fn run(self, stop: CancellationToken) {
@@ -52,29 +64,24 @@ impl Relay {
         let (mut polls, mut failures) = (0, 0);
         while !stop.is_cancelled() {
             hints.mark_unchanged();
-            let pause = match self.step(&mut lease).await {
+            let step = self.step(&mut lease).await;
+            failures = if matches!(step, Ok(Step::Published | Step::Idle)) { 0 } else { failures + 1 };
+            let pause = match step {
                 Ok(Step::Published) => {
-                    (polls, failures) = (0, 0);
+                    polls = 0;
                     continue;
                 }
                 Ok(Step::Idle) => {
-                    (polls, failures) = (polls + 1, 0);
-                    backoff::doubling(SOONEST_POLL, RAREST_POLL, polls)
+                    polls += 1;
+                    Pause::Idle(backoff::doubling(SOONEST_POLL, RAREST_POLL, polls))
                 }
-                Ok(Step::Refused(error)) => {
-                    failures += 1;
-                    self.pause(failures, &chain(&error))
-                }
-                Err(error) => {
-                    failures += 1;
-                    self.pause(failures, &chain(&error))
-                }
+                Ok(Step::Refused(PublishError::NotConnected)) => Pause::Disconnected,
+                Ok(Step::Refused(error)) => self.failed(failures, &chain(&error), LONGEST_PAUSE),
+                Err(error) => self.failed(failures, &chain(&error), LONGEST_DATABASE_PAUSE),
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(pause) => {}
-                () = self.transport.reconnected(), if failures > 0 => {}
-                _ = hints.changed(), if failures == 0 => polls = 0,
+                hinted = self.sit_out(pause, &mut hints) => if hinted { polls = 0 },
             }
         }
         if let Err(error) = lease.release(&self.db).await {
@@ -82,10 +89,25 @@ impl Relay {
         }
     }
 
-    fn pause(&self, failures: u32, error: &str) -> Duration {
-        let pause = backoff::jittered(backoff::doubling(FIRST_PAUSE, LONGEST_PAUSE, failures));
+    /// Waits; whether a hint ended the wait. One that came before it ends it at once.
+    async fn sit_out(&self, pause: Pause, hints: &mut watch::Receiver<()>) -> bool {
+        match pause {
+            Pause::Idle(pause) => tokio::time::timeout(pause, hints.changed()).await.is_ok(),
+            Pause::Failed(pause) => {
+                tokio::time::sleep(pause).await;
+                false
+            }
+            Pause::Disconnected => {
+                self.transport.until_ready().await;
+                false
+            }
+        }
+    }
+
+    fn failed(&self, failures: u32, error: &str, longest: Duration) -> Pause {
+        let pause = backoff::jittered(backoff::doubling(FIRST_PAUSE, longest, failures));
         tracing::warn!(error, failures, ?pause, "the relay could not publish; events wait in the outbox");
-        pause
+        Pause::Failed(pause)
     }
 
     async fn step(&self, lease: &mut Lease) -> Result<Step, DbErr> {
@@ -159,7 +181,7 @@ impl Relay {
 fn waves(pending: &[Pending]) -> Vec<Vec<&Pending>> {
     let now = crate::clock::now();
     let mut waves: Vec<Vec<&Pending>> = Vec::new();
-    let mut depth = std::collections::HashMap::new();
+    let mut depth = HashMap::new();
     let mut delayed = HashSet::new();
     for event in pending {
         if delayed.contains(&event.row()) || event.is_delayed(now) {
@@ -174,47 +196,4 @@ fn waves(pending: &[Pending]) -> Vec<Vec<&Pending>> {
         *wave += 1;
     }
     waves
-}
-
-/// Publishes events that do not go through the outbox, until the bridge stops.
-pub(crate) async fn run_direct(
-    transport: Transport,
-    config: Arc<Config>,
-    mut events: tokio::sync::mpsc::Receiver<crate::event::NewEvent>,
-    stop: CancellationToken,
-) {
-    loop {
-        let event = tokio::select! {
-            biased;
-            event = events.recv() => event,
-            () = stop.cancelled() => return,
-        };
-        let Some(event) = event else { return };
-        let (resource, id) = (event.resource_type.clone(), event.resource_id.clone());
-        if let Err(error) = publish_direct(&transport, &config, event).await {
-            tracing::error!(resource, id, error = chain(&error), "an event is lost: USE_OUTBOX is off");
-        }
-    }
-}
-
-async fn publish_direct(
-    transport: &Transport,
-    config: &Config,
-    event: crate::event::NewEvent,
-) -> Result<(), PublishError> {
-    let mut headers = event.trace.headers();
-    headers.insert(MESSAGE_ID.to_owned(), event.event_id.clone());
-    let envelope = Envelope {
-        event_id: event.event_id,
-        schema_version: SCHEMA_VERSION,
-        event_type: event.event_type,
-        producer: config.app_name.clone(),
-        resource_id: event.resource_id,
-        occurred_at: event.occurred_at,
-        trace_id: event.trace.trace_id(),
-        resource_type: event.resource_type,
-        payload: event.payload,
-    };
-    let subject = subject::sync(&config.app_name, &config.destination_app);
-    transport.publish(Outgoing::new(subject, headers, &envelope)?).await
 }

@@ -43,7 +43,8 @@ impl Wanted {
             filter: subject::sync(other, app),
             max_deliver: config.max_deliver.into(),
             ack_wait: config.ack_wait,
-            backoff: config.backoff.clone(),
+            // The server refuses a list that is longer than the number of deliveries.
+            backoff: config.backoff.iter().copied().take(config.max_deliver as usize).collect(),
         }
     }
 }

@@ -139,15 +139,15 @@ pub(crate) async fn stored_version<M: Syncable, C: ConnectionTrait>(
 }
 
 /// Keeps a parent that the other side deleted while it still has children here: it gets a version above the delete, and
-/// is published, so that it comes back on the other side.
-pub(crate) async fn keep<M: Syncable>(txn: &DatabaseTransaction, event: &Envelope) -> Result<(), ApplyError> {
+/// is published, so that it comes back on the other side. `false` if it is gone or newer than the delete by now.
+pub(crate) async fn keep<M: Syncable>(txn: &DatabaseTransaction, event: &Envelope) -> Result<bool, ApplyError> {
     let key = row::key_in::<M>(event)?;
     let id = row::resource_id(key.iter().cloned());
     dialect::lock_key(txn, M::RESOURCE, &id).await?;
     let here = stored_version::<M, _>(txn, &key, LockType::Update).await?;
     let deleted = row::version_in::<M>(event)?;
     if here.is_none_or(|here| here > deleted) {
-        return Ok(());
+        return Ok(false);
     }
     // A save draws above the version that it finds.
     let mut above = <ActiveModelOf<M> as ActiveModelTrait>::default();
@@ -157,5 +157,5 @@ pub(crate) async fn keep<M: Syncable>(txn: &DatabaseTransaction, event: &Envelop
         above.set(column, value);
     }
     above.update(txn).await?;
-    Ok(())
+    Ok(true)
 }

@@ -44,8 +44,15 @@ pub enum ConnectError {
 pub(crate) struct Transport {
     pub(super) context: jetstream::Context,
     pub(super) config: Arc<Config>,
-    connected: watch::Receiver<bool>,
+    link: watch::Receiver<Link>,
     attached: watch::Sender<Option<Attached>>,
+}
+
+/// The state of the connection. It is counted, since one that was lost and is back again has lost its pull requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Link {
+    up: bool,
+    number: u64,
 }
 
 /// The stream and the consumer of this app, once they are known to be there.
@@ -53,6 +60,8 @@ pub(crate) struct Transport {
 pub(crate) struct Attached {
     pub(super) consumer: PullConsumer,
     pub(crate) stream: String,
+    /// How often the server really delivers a message.
+    pub(crate) max_deliver: u32,
     /// How long the server really waits for an acknowledgement: with a back-off list, its first entry.
     pub(crate) ack_wait: Duration,
 }
@@ -60,7 +69,7 @@ pub(crate) struct Attached {
 impl Transport {
     /// Connects, or goes on trying in the background while no server is there.
     pub(crate) async fn connect(config: Arc<Config>) -> Result<Self, ConnectError> {
-        let (connected, receiver) = watch::channel(false);
+        let (sender, link) = watch::channel(Link::default());
         let mut options = ConnectOptions::new()
             .name(&config.app_name)
             .custom_inbox_prefix(format!("_INBOX.{}", config.app_name))
@@ -70,8 +79,8 @@ impl Transport {
                 crate::backoff::doubling(Duration::from_millis(50), LONGEST_RECONNECT_DELAY, attempts as u32)
             })
             .event_callback(move |event| {
-                let connected = connected.clone();
-                async move { observe(&event, &connected) }
+                let link = sender.clone();
+                async move { observe(&event, &link) }
             });
         if let Some(path) = &config.nats_creds {
             let read = std::fs::read_to_string(path).and_then(|text| options.credentials(&text));
@@ -84,12 +93,12 @@ impl Transport {
             .max_ack_inflight(config.batch_size.max(1_000) * 2)
             .backpressure_on_inflight(true)
             .build(client);
-        Ok(Self { context, config, connected: receiver, attached: watch::Sender::new(None) })
+        Ok(Self { context, config, link, attached: watch::Sender::new(None) })
     }
 
     /// Whether a server answers.
     pub(crate) fn is_connected(&self) -> bool {
-        *self.connected.borrow()
+        self.link.borrow().up
     }
 
     /// Whether the stream and the consumer are there, so that publishing and pulling make sense.
@@ -99,17 +108,21 @@ impl Transport {
 
     pub(crate) async fn until_connected(&self) {
         // The sender lives in the client's callback, as long as the client does.
-        let _ = self.connected.clone().wait_for(|connected| *connected).await;
+        let _ = self.link.clone().wait_for(|link| link.up).await;
     }
 
+    /// Waits until the connection that there is now is lost, even if another one is there by then.
     pub(crate) async fn until_disconnected(&self) {
-        let _ = self.connected.clone().wait_for(|connected| !*connected).await;
+        let now = *self.link.borrow();
+        let _ = self.link.clone().wait_for(|link| !link.up || *link != now).await;
     }
 
-    /// Waits for the next time that publishing becomes possible.
-    pub(crate) async fn reconnected(&self) {
-        let mut attached = self.attached.subscribe();
-        let _ = attached.changed().await;
+    /// Waits until publishing makes sense.
+    pub(crate) async fn until_ready(&self) {
+        while !self.is_ready() {
+            self.until_connected().await;
+            self.attached().await;
+        }
     }
 
     /// What was found, once it is.
@@ -158,15 +171,15 @@ fn addresses(urls: &str) -> Result<Vec<ServerAddr>, ConnectError> {
     urls.split(',').filter(|url| !url.trim().is_empty()).map(address).collect()
 }
 
-fn observe(event: &Event, connected: &watch::Sender<bool>) {
+fn observe(event: &Event, link: &watch::Sender<Link>) {
     match event {
         Event::Connected => {
             tracing::info!("connected to NATS");
-            connected.send_replace(true);
+            link.send_modify(|link| *link = Link { up: true, number: link.number + 1 });
         }
         Event::Disconnected | Event::Closed => {
             tracing::warn!("NATS is away; events wait in the outbox");
-            connected.send_replace(false);
+            link.send_modify(|link| link.up = false);
         }
         Event::ServerError(error) => tracing::error!(%error, "NATS refused something"),
         Event::ClientError(error) => tracing::warn!(%error, "NATS client"),

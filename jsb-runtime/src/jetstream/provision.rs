@@ -78,8 +78,10 @@ impl Transport {
         };
         let config = &consumer.cached_info().config;
         let ack_wait = config.backoff.first().copied().unwrap_or(config.ack_wait);
+        // The server writes -1 for a consumer without a limit.
+        let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
         tracing::info!(stream, consumer = wanted.durable, ?ack_wait, "attached to JetStream");
-        self.attach(Attached { consumer, stream, ack_wait });
+        self.attach(Attached { consumer, stream, max_deliver, ack_wait });
         Ok(())
     }
 

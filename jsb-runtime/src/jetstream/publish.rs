@@ -87,6 +87,14 @@ impl Transport {
         if !self.is_connected() {
             return Err(PublishError::NotConnected);
         }
+        tokio::select! {
+            published = self.publish_on_this_connection(message) => published,
+            // Its acknowledgement would be waited for in vain.
+            () = self.until_disconnected() => Err(PublishError::NotConnected),
+        }
+    }
+
+    async fn publish_on_this_connection(&self, message: Outgoing) -> Result<(), PublishError> {
         let (subject, bytes) = (message.subject.clone(), message.bytes());
         let publish = PublishMessage::build().headers(message.headers).payload(message.body.into());
         let acknowledged = match self.context.send_publish(message.subject, publish).await {
