@@ -1,0 +1,141 @@
+//! The code for an entity whose every choice was made and checked: nothing is decided here.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+
+use crate::check::{Keys, OnDelete, Validated, WireField};
+
+pub(crate) fn expand(entity: &Validated) -> TokenStream {
+    let syncable = syncable(entity);
+    let save_methods = save_methods();
+    let hooks = if entity.custom_behavior { TokenStream::new() } else { hooks() };
+    scope(quote! {
+        #syncable
+        #save_methods
+        #hooks
+        jsb::register!(Model);
+    })
+}
+
+/// Keeps the names that the generated code uses out of the user's module.
+pub(crate) fn scope(items: TokenStream) -> TokenStream {
+    quote! {
+        const _: () = {
+            use ::jsb_runtime::__private as jsb;
+            #items
+        };
+    }
+}
+
+fn syncable(entity: &Validated) -> TokenStream {
+    let resource = &entity.resource;
+    let keys = match entity.keys {
+        Keys::Natural => quote!(Natural),
+        Keys::Interleaved => quote!(Interleaved),
+        Keys::SingleWriter => quote!(SingleWriter),
+    };
+    let on_delete = match entity.on_delete {
+        OnDelete::Apply => quote!(Apply),
+        OnDelete::Ignore => quote!(Ignore),
+    };
+    let version_type = &entity.version.ty;
+    let version = &entity.version.column;
+    let fields = entity.fields.iter().map(|WireField { column, rename }| match rename {
+        None => quote!(jsb::Field::new(Column::#column)),
+        Some(name) => quote!(jsb::Field::renamed(Column::#column, #name)),
+    });
+    quote! {
+        #[automatically_derived]
+        impl ::jsb_runtime::Syncable for Model {
+            type Version = #version_type;
+            const RESOURCE: &'static str = #resource;
+            const KEYS: jsb::Keys = jsb::Keys::#keys;
+            const ON_DELETE: jsb::OnDelete = jsb::OnDelete::#on_delete;
+            const VERSION: Column = Column::#version;
+            const FIELDS: &'static [jsb::Field<Column>] = &[#(#fields),*];
+        }
+    }
+}
+
+/// Inherent methods win over those of SeaORM's traits, so that an ordinary `row.insert(&db)` is atomic.
+pub(crate) fn save_methods() -> TokenStream {
+    quote! {
+        #[automatically_derived]
+        impl ActiveModel {
+            /// Inserts the row, and records the event of it in the same transaction.
+            pub async fn insert<C: jsb::SaveConnection>(self, db: &C) -> ::core::result::Result<Model, jsb::DbErr> {
+                jsb::insert(self, db).await
+            }
+
+            /// Updates the row, and records the event of it in the same transaction.
+            pub async fn update<C: jsb::SaveConnection>(self, db: &C) -> ::core::result::Result<Model, jsb::DbErr> {
+                jsb::update(self, db).await
+            }
+
+            /// Updates the row, and records the event of it in the same transaction, without reading the row back.
+            pub async fn update_without_returning<C: jsb::SaveConnection>(
+                self,
+                db: &C,
+            ) -> ::core::result::Result<jsb::UpdateResult, jsb::DbErr> {
+                jsb::update_without_returning(self, db).await
+            }
+
+            /// Inserts or updates the row, and records the event of it in the same transaction.
+            pub async fn save<C: jsb::SaveConnection>(self, db: &C) -> ::core::result::Result<Self, jsb::DbErr> {
+                jsb::save(self, db).await
+            }
+
+            /// Deletes the row, and records the event of it in the same transaction.
+            pub async fn delete<C: jsb::SaveConnection>(
+                self,
+                db: &C,
+            ) -> ::core::result::Result<jsb::DeleteResult, jsb::DbErr> {
+                jsb::delete(self, db).await
+            }
+        }
+
+        #[automatically_derived]
+        impl Model {
+            /// Deletes the row, and records the event of it in the same transaction.
+            pub async fn delete<C: jsb::SaveConnection>(
+                self,
+                db: &C,
+            ) -> ::core::result::Result<jsb::DeleteResult, jsb::DbErr> {
+                jsb::delete_model(self, db).await
+            }
+        }
+    }
+}
+
+/// Saves that do not come through the methods above, as those of generic code, pass these hooks.
+pub(crate) fn hooks() -> TokenStream {
+    quote! {
+        #[automatically_derived]
+        #[jsb::async_trait::async_trait]
+        impl jsb::ActiveModelBehavior for ActiveModel {
+            async fn before_save<C: jsb::ConnectionTrait>(
+                self,
+                db: &C,
+                insert: bool,
+            ) -> ::core::result::Result<Self, jsb::DbErr> {
+                ::jsb_runtime::hooks::before_save(self, db, insert).await
+            }
+
+            async fn after_save<C: jsb::ConnectionTrait>(
+                model: Model,
+                db: &C,
+                insert: bool,
+            ) -> ::core::result::Result<Model, jsb::DbErr> {
+                ::jsb_runtime::hooks::after_save(model, db, insert).await
+            }
+
+            async fn before_delete<C: jsb::ConnectionTrait>(self, db: &C) -> ::core::result::Result<Self, jsb::DbErr> {
+                ::jsb_runtime::hooks::before_delete(self, db).await
+            }
+
+            async fn after_delete<C: jsb::ConnectionTrait>(self, db: &C) -> ::core::result::Result<Self, jsb::DbErr> {
+                ::jsb_runtime::hooks::after_delete(self, db).await
+            }
+        }
+    }
+}
