@@ -71,7 +71,7 @@ const _: () = {
             db: &C,
             insert: bool,
         ) -> ::core::result::Result<Self, jsb::DbErr> {
-            ::jsb_runtime::hooks::before_save(self, db, insert).await
+            ::jsb_runtime::hooks::before_save::<Model, _>(self, db, insert).await
         }
         async fn after_save<C: jsb::ConnectionTrait>(
             model: Model,
@@ -84,13 +84,13 @@ const _: () = {
             self,
             db: &C,
         ) -> ::core::result::Result<Self, jsb::DbErr> {
-            ::jsb_runtime::hooks::before_delete(self, db).await
+            ::jsb_runtime::hooks::before_delete::<Model, _>(self, db).await
         }
         async fn after_delete<C: jsb::ConnectionTrait>(
             self,
             db: &C,
         ) -> ::core::result::Result<Self, jsb::DbErr> {
-            ::jsb_runtime::hooks::after_delete(self, db).await
+            ::jsb_runtime::hooks::after_delete::<Model, _>(self, db).await
         }
     }
     jsb::register!(Model);

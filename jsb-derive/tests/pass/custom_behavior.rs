@@ -17,14 +17,14 @@ pub mod entity {
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
-    #[sea_orm::prelude::async_trait::async_trait]
+    #[async_trait::async_trait]
     impl ActiveModelBehavior for ActiveModel {
         fn new() -> Self {
             Self { id: sea_orm::Set(Uuid::nil()), ..sea_orm::ActiveModelTrait::default() }
         }
 
         async fn before_save<C: ConnectionTrait>(self, db: &C, insert: bool) -> Result<Self, DbErr> {
-            hooks::before_save(self, db, insert).await
+            hooks::before_save::<Model, _>(self, db, insert).await
         }
 
         async fn after_save<C: ConnectionTrait>(model: Model, db: &C, insert: bool) -> Result<Model, DbErr> {
@@ -32,11 +32,11 @@ pub mod entity {
         }
 
         async fn before_delete<C: ConnectionTrait>(self, db: &C) -> Result<Self, DbErr> {
-            hooks::before_delete(self, db).await
+            hooks::before_delete::<Model, _>(self, db).await
         }
 
         async fn after_delete<C: ConnectionTrait>(self, db: &C) -> Result<Self, DbErr> {
-            hooks::after_delete(self, db).await
+            hooks::after_delete::<Model, _>(self, db).await
         }
     }
 }

@@ -68,9 +68,9 @@ fn saves_are_send(db: &DatabaseConnection, txn: &DatabaseTransaction) {
     assert_send(saves!(dense::user, dense(), txn));
 }
 
-/// Code that is generic over its connection says `TransactionTrait`.
+/// Code that is generic over its connection says that it can begin a transaction.
 #[expect(dead_code)]
-async fn saves_of_generic_code<C: TransactionTrait>(db: &C) -> Result<(), DbErr> {
+async fn saves_of_generic_code<C: ConnectionTrait + TransactionTrait>(db: &C) -> Result<(), DbErr> {
     let user = compact().into_active_model().insert(db).await?;
     let user = user.into_active_model().save(db).await?;
     let user = user.update(db).await?;
