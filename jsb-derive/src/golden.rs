@@ -46,7 +46,10 @@ fn golden(name: &str) {
         fs::write(&recorded, &expanded).expect("the folder can be written to");
     }
     let recorded = fs::read_to_string(&recorded).expect("UPDATE_EXPECT=1 records the expansion of a new case");
-    assert!(recorded == expanded, "the expansion of `{name}` is not the recorded one, but:\n{expanded}");
+    assert!(
+        recorded == expanded,
+        "the expansion of `{name}` is not the recorded one, which UPDATE_EXPECT=1 replaces, but:\n{expanded}"
+    );
 }
 
 /// What the compiler makes of an item. (It keeps the struct of a derive, too, which would only repeat the source.)

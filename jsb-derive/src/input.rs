@@ -64,8 +64,7 @@ impl Entity {
 
     /// The column's name in the database, unless SeaORM's rules on letter case decide it.
     pub(crate) fn column_name(&self, field: &Field) -> Option<String> {
-        let inferred = || (!self.renames_all).then(|| field.ident.unraw().to_string().to_snake_case());
-        field.column_name.clone().or_else(inferred)
+        field.column_name.clone().or_else(|| (!self.renames_all).then(|| inferred_column_name(field)))
     }
 }
 
@@ -136,4 +135,14 @@ fn inferred_variant(field: &Ident) -> Ident {
     let variant = field.unraw().to_string().to_upper_camel_case();
     let variant = if variant == "Self" { "Self_" } else { &variant };
     Ident::new(variant, field.span())
+}
+
+/// SeaORM's own rule: the name follows the variant, unless the variant lost some of the field's underscores.
+fn inferred_column_name(field: &Field) -> String {
+    let name = field.ident.unraw().to_string();
+    if name.to_upper_camel_case().to_snake_case() == name {
+        field.variant.unraw().to_string().to_snake_case()
+    } else {
+        name.to_snake_case()
+    }
 }

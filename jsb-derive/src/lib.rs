@@ -64,7 +64,7 @@ pub fn derive_syncable(input: TokenStream) -> TokenStream {
     expand_syncable(&input).into()
 }
 
-/// Runs an async function for every event of one resource and type, in the transaction that marks the event as processed.
+/// Runs an async function for every event of one resource and type, in the transaction that marks it as processed.
 ///
 /// ```
 /// # fn main() {}

@@ -1,0 +1,95 @@
+const _: () = {
+    use ::jsb_runtime::__private as jsb;
+    #[automatically_derived]
+    impl ::jsb_runtime::Syncable for Model {
+        type Version = TimeDateTimeWithTimeZone;
+        const RESOURCE: &'static str = "membership";
+        const KEYS: jsb::Keys = jsb::Keys::Natural;
+        const ON_DELETE: jsb::OnDelete = jsb::OnDelete::Ignore;
+        const VERSION: Column = Column::Changed;
+        const FIELDS: &'static [jsb::Field<Column>] = &[
+            jsb::Field::new(Column::UserId),
+            jsb::Field::new(Column::OrganizationId),
+            jsb::Field::new(Column::Changed),
+        ];
+    }
+    #[automatically_derived]
+    impl ActiveModel {
+        /// Inserts the row, and records the event of it in the same transaction.
+        pub async fn insert<C: jsb::SaveConnection>(
+            self,
+            db: &C,
+        ) -> ::core::result::Result<Model, jsb::DbErr> {
+            jsb::insert(self, db).await
+        }
+        /// Updates the row, and records the event of it in the same transaction.
+        pub async fn update<C: jsb::SaveConnection>(
+            self,
+            db: &C,
+        ) -> ::core::result::Result<Model, jsb::DbErr> {
+            jsb::update(self, db).await
+        }
+        /// Updates the row, and records the event of it in the same transaction, without reading the row back.
+        pub async fn update_without_returning<C: jsb::SaveConnection>(
+            self,
+            db: &C,
+        ) -> ::core::result::Result<jsb::UpdateResult, jsb::DbErr> {
+            jsb::update_without_returning(self, db).await
+        }
+        /// Inserts or updates the row, and records the event of it in the same transaction.
+        pub async fn save<C: jsb::SaveConnection>(
+            self,
+            db: &C,
+        ) -> ::core::result::Result<Self, jsb::DbErr> {
+            jsb::save(self, db).await
+        }
+        /// Deletes the row, and records the event of it in the same transaction.
+        pub async fn delete<C: jsb::SaveConnection>(
+            self,
+            db: &C,
+        ) -> ::core::result::Result<jsb::DeleteResult, jsb::DbErr> {
+            jsb::delete(self, db).await
+        }
+    }
+    #[automatically_derived]
+    impl Model {
+        /// Deletes the row, and records the event of it in the same transaction.
+        pub async fn delete<C: jsb::SaveConnection>(
+            self,
+            db: &C,
+        ) -> ::core::result::Result<jsb::DeleteResult, jsb::DbErr> {
+            jsb::delete_model(self, db).await
+        }
+    }
+    #[automatically_derived]
+    #[jsb::async_trait::async_trait]
+    impl jsb::ActiveModelBehavior for ActiveModel {
+        async fn before_save<C: jsb::ConnectionTrait>(
+            self,
+            db: &C,
+            insert: bool,
+        ) -> ::core::result::Result<Self, jsb::DbErr> {
+            ::jsb_runtime::hooks::before_save::<Model, _>(self, db, insert).await
+        }
+        async fn after_save<C: jsb::ConnectionTrait>(
+            model: Model,
+            db: &C,
+            insert: bool,
+        ) -> ::core::result::Result<Model, jsb::DbErr> {
+            ::jsb_runtime::hooks::after_save(model, db, insert).await
+        }
+        async fn before_delete<C: jsb::ConnectionTrait>(
+            self,
+            db: &C,
+        ) -> ::core::result::Result<Self, jsb::DbErr> {
+            ::jsb_runtime::hooks::before_delete::<Model, _>(self, db).await
+        }
+        async fn after_delete<C: jsb::ConnectionTrait>(
+            self,
+            db: &C,
+        ) -> ::core::result::Result<Self, jsb::DbErr> {
+            ::jsb_runtime::hooks::after_delete::<Model, _>(self, db).await
+        }
+    }
+    jsb::register!(Model);
+};

@@ -1,0 +1,20 @@
+use jsb_runtime::prelude::*;
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
+#[sea_orm(table_name = "rows")]
+#[syncable(resource = "row", delete = "ignore")]
+#[syncable(delete = "apply")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: Uuid,
+    #[syncable(skip, rename = "remark")]
+    #[syncable(skip)]
+    pub note: Option<String>,
+    pub updated_at: DateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+fn main() {}

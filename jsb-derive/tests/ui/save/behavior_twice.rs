@@ -1,0 +1,20 @@
+//! An `ActiveModelBehavior` of one's own needs `behavior = "custom"`.
+
+use jsb_runtime::prelude::*;
+use sea_orm::entity::prelude::*;
+
+#[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
+#[sea_orm(table_name = "rows")]
+#[syncable(resource = "row")]
+pub struct Model {
+    #[sea_orm(primary_key)]
+    pub id: Uuid,
+    pub updated_at: DateTimeUtc,
+}
+
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+fn main() {}

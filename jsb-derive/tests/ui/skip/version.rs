@@ -1,0 +1,37 @@
+mod by_name {
+    use jsb_runtime::prelude::*;
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
+    #[sea_orm(table_name = "rows")]
+    #[syncable(resource = "row")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: Uuid,
+        #[syncable(skip)]
+        pub updated_at: DateTimeUtc,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+}
+
+mod marked {
+    use jsb_runtime::prelude::*;
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
+    #[sea_orm(table_name = "rows")]
+    #[syncable(resource = "row")]
+    pub struct Model {
+        #[sea_orm(primary_key)]
+        pub id: Uuid,
+        #[syncable(version, skip)]
+        pub changed_at: DateTimeUtc,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+}
+
+fn main() {}
