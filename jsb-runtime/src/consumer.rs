@@ -47,12 +47,7 @@ pub(crate) async fn run(processor: Arc<Processor>) {
 /// The next batch. While the database is away nothing is pulled; what nobody else will bring is looked for first.
 async fn pull(processor: &Processor, failed_before: bool) -> Result<Vec<Delivery>, String> {
     let attached = processor.transport.attached().await;
-    if processor.must_sweep.swap(false, Ordering::Relaxed) {
-        if let Err(error) = processor.sweep().await {
-            processor.must_sweep.store(true, Ordering::Relaxed);
-            return Err(chain(&error));
-        }
-    }
+    processor.sweep_once().await.map_err(|error| chain(&error))?;
     if !processor.until_database_answers().await {
         return Ok(Vec::new());
     }

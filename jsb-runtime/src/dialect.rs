@@ -105,7 +105,7 @@ fn sqlite_fault(code: &str) -> Fault {
         code => match code & 0xff {
             5 | 6 => Fault::Contention,
             8 | 10 | 13 | 14 => Fault::Outage,
-            18 | 19 | 20 => Fault::BadData,
+            18..=20 => Fault::BadData,
             _ => Fault::Other,
         },
     }

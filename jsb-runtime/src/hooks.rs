@@ -116,7 +116,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     if scope::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
     }
-    admit::<C>(&settings_in_transaction::<M, C>(db).await?)?;
+    admit(&settings_in_transaction::<M, C>(db).await?)?;
     let above = match row::key_of::<M>(&row) {
         Some(key) if insert => {
             keys::must_be_ours::<M, C>(db, &key).await?;
@@ -158,7 +158,7 @@ fn is_transaction<C>() -> bool {
     type_name::<C>() == type_name::<DatabaseTransaction>()
 }
 
-fn admit<C>(settings: &SaveSettings) -> Result<(), DbErr> {
+fn admit(settings: &SaveSettings) -> Result<(), DbErr> {
     if !settings.read_committed {
         return Err(DbErr::Custom(
             "a synced row must be saved at isolation level READ COMMITTED: above it, a save draws its version from a snapshot \
@@ -217,7 +217,7 @@ async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     let Some(key) = row::key_of::<M>(&row).filter(|_| publishes_deletes::<M>()) else {
         return Ok(row);
     };
-    admit::<C>(&settings_in_transaction::<M, C>(db).await?)?;
+    admit(&settings_in_transaction::<M, C>(db).await?)?;
     dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
     let found = M::Entity::find().filter(row::has_key::<M>(&key)).lock(LockType::Update).one(db).await?;
     Ok(match found {

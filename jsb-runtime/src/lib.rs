@@ -97,6 +97,7 @@ pub mod __private {
     pub use crate::{HandlerContext, HandlerResult, SaveConnection};
     pub use async_trait;
     pub use inventory;
+    pub use sea_orm::prelude::DateTimeUtc;
     pub use sea_orm::{ActiveModelBehavior, ConnectionTrait, DbErr, DeleteResult, UpdateResult};
     pub use std::boxed::Box;
 

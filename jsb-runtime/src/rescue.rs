@@ -1,6 +1,8 @@
 //! Messages that the server no longer delivers, since crashes and restarts spent their deliveries: found and processed.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use chrono::TimeDelta;
 use futures_util::StreamExt;
@@ -14,6 +16,8 @@ use crate::{inbox, settings};
 
 /// How many messages are looked through at a time.
 const BATCH: usize = 100;
+/// How soon the advisories are subscribed to again.
+const RETRY: Duration = Duration::from_secs(1);
 const RESCUED: Origin = Origin::Stored { age: TimeDelta::zero() };
 
 /// Why the sweep could not look.
@@ -26,10 +30,18 @@ pub(crate) enum SweepError {
 }
 
 impl Processor {
+    /// Sweeps if messages may have been given up since the last time.
+    pub(crate) async fn sweep_once(&self) -> Result<(), SweepError> {
+        if self.must_sweep.swap(false, Ordering::Relaxed) {
+            self.sweep().await.inspect_err(|_| self.must_sweep.store(true, Ordering::Relaxed))?;
+        }
+        Ok(())
+    }
+
     /// Processes what was delivered and not acknowledged, up to where the server is now; what others have settled
     /// meanwhile is a duplicate. The server's floor may stay below a message that it has given up, so the place that
     /// was reached is remembered.
-    pub(crate) async fn sweep(&self) -> Result<(), SweepError> {
+    async fn sweep(&self) -> Result<(), SweepError> {
         let progress = self.transport.progress().await?;
         if !self.config.use_inbox && progress.in_flight > 0 {
             // Without an inbox, what another process works on would be done twice.
@@ -80,15 +92,14 @@ impl Processor {
         while !self.stop.is_cancelled() {
             tokio::select! {
                 () = self.stop.cancelled() => return,
-                result = self.rescue_while_attached() => {
-                    if let Err(error) = result {
-                        tracing::warn!(error = chain(&error), "advisories cannot be read; the next start finds what was given up");
+                rescued = self.rescue_while_attached() => {
+                    // What the server gave up while nobody listened is found by a sweep.
+                    self.must_sweep.store(true, Ordering::Relaxed);
+                    if let Err(error) = rescued {
+                        tracing::warn!(error = chain(&error), "advisories of spent deliveries could not be read");
+                        tokio::time::sleep(RETRY).await;
                     }
                 }
-            }
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                () = tokio::time::sleep(std::time::Duration::from_secs(1)) => {}
             }
         }
     }
