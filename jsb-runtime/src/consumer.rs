@@ -1,7 +1,6 @@
 //! The consumer: pulls, hands each message to the processor, and turns the outcome into an acknowledgement.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
