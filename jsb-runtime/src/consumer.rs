@@ -7,10 +7,11 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
+use crate::causes::chain;
 use crate::hold::Hold;
 use crate::inbox;
 use crate::jetstream::{Delivery, Disposition};
-use crate::outcome::{Outcome, Settled, chain};
+use crate::outcome::{Outcome, Settled};
 use crate::processor::{Origin, Processor};
 
 /// How long a stopping consumer goes on with the batch in hand before it gives the rest back.

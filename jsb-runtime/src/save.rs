@@ -7,9 +7,9 @@ use sea_orm::{
     IntoActiveModel, TransactionSession, TransactionTrait, UpdateResult,
 };
 
-use crate::scope::{self, OwnTransaction};
+use crate::direct::{self, OwnTransaction};
 use crate::syncable::{ActiveModelOf, Syncable};
-use crate::{dialect, direct, outbox};
+use crate::{dialect, outbox, skip};
 
 type ModelOf<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Model;
 
@@ -40,7 +40,7 @@ async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Ou
     let txn = db.begin_with_options(dialect::writing()).await?;
     let saved = match in_users_transaction {
         true => save.run(&txn).await,
-        false => scope::own_transaction(own.clone(), save.run(&txn)).await,
+        false => direct::own_transaction(own.clone(), save.run(&txn)).await,
     };
     match saved {
         Ok(saved) => {
@@ -110,7 +110,7 @@ where
     ModelOf<A>: IntoActiveModel<A>,
     C: SaveConnection,
 {
-    if row.is_changed() { atomically(Update(row), db).await } else { scope::skip_publish(row.update(db)).await }
+    if row.is_changed() { atomically(Update(row), db).await } else { skip::skip_publish(row.update(db)).await }
 }
 
 /// As [`update`], for callers that do not want the row back; the event needs it all the same.
