@@ -71,11 +71,11 @@ pub async fn before_save<M: Syncable, C: ConnectionTrait>(
 ///
 /// # Errors
 ///
-/// When the event cannot be recorded; the transaction can then no longer commit.
+/// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction.
 pub async fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Result<M, DbErr> {
     if !skip::publishing_is_skipped() {
         let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
-        or_forbid_commit(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
+        keep_if_recorded(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
     }
     Ok(model)
 }
@@ -96,13 +96,13 @@ pub async fn before_delete<M: Syncable, C: ConnectionTrait>(
 ///
 /// # Errors
 ///
-/// When the event cannot be recorded; the transaction can then no longer commit.
+/// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction.
 pub async fn after_delete<M: Syncable, C: ConnectionTrait>(
     row: ActiveModelOf<M>,
     db: &C,
 ) -> Result<ActiveModelOf<M>, DbErr> {
     if publishes_deletes::<M>() {
-        or_forbid_commit(db, publish_delete::<M, C>(&row, db).await).await?;
+        keep_if_recorded(db, publish_delete::<M, C>(&row, db).await).await?;
     }
     Ok(row)
 }
@@ -137,6 +137,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
         )));
     }
     row::set_version::<M>(&mut row, version);
+    dialect::mark_save(db).await?;
     Ok(row)
 }
 
@@ -220,6 +221,7 @@ async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     admit(&settings_in_transaction::<M, C>(db).await?)?;
     dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
     let found = M::Entity::find().filter(row::has_key::<M>(&key)).lock(LockType::Update).one(db).await?;
+    dialect::mark_save(db).await?;
     Ok(match found {
         Some(found) => found.into_active_model(),
         None => absent::<M>(row),
@@ -258,9 +260,12 @@ async fn publish_row<M: Syncable, C: ConnectionTrait>(
 }
 
 /// The row is written: if its event is not, the row must not stay.
-async fn or_forbid_commit<C: ConnectionTrait>(db: &C, recorded: Result<(), DbErr>) -> Result<(), DbErr> {
-    if recorded.is_err() {
-        dialect::forbid_commit(db).await;
+async fn keep_if_recorded<C: ConnectionTrait>(db: &C, recorded: Result<(), DbErr>) -> Result<(), DbErr> {
+    match recorded {
+        Ok(()) => dialect::keep_save(db).await,
+        Err(error) => {
+            dialect::undo_save(db).await;
+            Err(error)
+        }
     }
-    recorded
 }

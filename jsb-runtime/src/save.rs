@@ -3,8 +3,8 @@
 use std::any::type_name;
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, DeleteResult, EntityTrait,
-    IntoActiveModel, TransactionSession, TransactionTrait, UpdateResult,
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, DeleteResult, EntityTrait, IntoActiveModel,
+    TransactionSession, TransactionTrait, UpdateResult,
 };
 
 use crate::direct::{self, OwnTransaction};
@@ -28,21 +28,15 @@ trait Save: Send {
     fn run<C: ConnectionTrait>(self, db: &C) -> impl Future<Output = Result<Self::Output, DbErr>> + Send;
 }
 
-/// Runs a save so that its row and its event commit together. In a user's transaction PostgreSQL needs nothing more: a
-/// failed statement aborts it. SQLite would go on, so the save gets a savepoint.
+/// Runs a save so that its row and its event commit together: in the user's transaction, or else in one of its own.
 async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Output, DbErr> {
     // A transaction is a connection whose transactions are of its own type.
-    let in_users_transaction = type_name::<C>() == type_name::<C::Transaction>();
-    if in_users_transaction && db.get_database_backend() == DbBackend::Postgres {
+    if type_name::<C>() == type_name::<C::Transaction>() {
         return save.run(db).await;
     }
     let own = OwnTransaction::default();
     let txn = db.begin_with_options(dialect::writing()).await?;
-    let saved = match in_users_transaction {
-        true => save.run(&txn).await,
-        false => direct::own_transaction(own.clone(), save.run(&txn)).await,
-    };
-    match saved {
+    match direct::own_transaction(own.clone(), save.run(&txn)).await {
         Ok(saved) => {
             txn.commit().await.map_err(dialect::explained)?;
             outbox::hint();

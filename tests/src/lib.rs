@@ -7,10 +7,14 @@ pub mod entities;
 pub mod handlers;
 pub mod migration;
 pub mod pair;
+pub mod remote;
 pub mod servers;
+pub mod sightings;
+mod tables;
 pub mod wait;
 
 pub use app::App;
 pub use database::{Backend, TestDatabase};
 pub use pair::Pair;
+pub use remote::Remote;
 pub use wait::{DEADLINE, eventually};

@@ -18,4 +18,6 @@ macro_rules! on_both {
 }
 pub(crate) use on_both;
 
+mod capture;
+mod samples;
 mod thread;
