@@ -11,7 +11,7 @@ use sea_orm::{
 use sea_orm_migration::{MigratorTrait, SchemaManager};
 
 use crate::migration::Migrator;
-use crate::system::{NODE_COUNT, Side};
+use crate::side::{NODE_COUNT, Side};
 
 /// Any number, as long as nobody else takes the same: it spells "jsb demo".
 const MIGRATION_LOCK: i64 = 0x6a73_6220_6465_6d6f;

@@ -8,6 +8,7 @@ mod entities;
 mod migration;
 mod pair;
 mod ports;
+mod side;
 mod signals;
 mod system;
 mod welcome;
@@ -59,14 +60,15 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
     let stop = signals::stop_token()?;
     match cli.command.unwrap_or(Command::Pair(cli.pair)) {
         Command::Pair(args) => pair::run(args, stop).await,
-        Command::SystemA(args) => system::run(system::A, args, stop).await,
-        Command::SystemB(args) => system::run(system::B, args, stop).await,
+        Command::SystemA(args) => system::run(side::A, args, stop).await,
+        Command::SystemB(args) => system::run(side::B, args, stop).await,
     }
 }
 
 /// What to log is said by `RUST_LOG`.
 fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sea_orm_migration=warn"));
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sea_orm_migration=warn,sqlx=warn"));
     let ansi = stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(ansi).init();
 }

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use crate::banner::Banner;
 use crate::data::DataFolder;
 use crate::ports;
-use crate::system::{A, B, ProcessRole, System};
+use crate::side::{A, B, ProcessRole};
+use crate::system::System;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 

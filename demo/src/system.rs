@@ -6,49 +6,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
-use clap::{Args, ValueEnum};
-use jsb_runtime::{Bridge, Config, ConfigError};
+use clap::Args;
+use jsb_runtime::Bridge;
 use sea_orm::DatabaseConnection;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::side::{ProcessRole, Side};
 use crate::{api, database, ports};
-
-/// How many systems draw ids.
-pub(crate) const NODE_COUNT: u32 = 2;
 
 /// A client that holds its connection open must not hold up the end.
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
-
-/// What distinguishes system A from system B.
-#[derive(Clone, Copy)]
-pub(crate) struct Side {
-    pub name: &'static str,
-    pub peer: &'static str,
-    pub node: u32,
-    pub port: u16,
-}
-
-/// System A draws the odd ids.
-pub(crate) const A: Side = Side { name: "system_a", peer: "system_b", node: 1, port: 3000 };
-/// System B draws the even ids.
-pub(crate) const B: Side = Side { name: "system_b", peer: "system_a", node: 0, port: 3001 };
-
-impl Side {
-    /// Who this side is stands fixed; everything else may come from the environment.
-    fn config(&self, role: ProcessRole, nats_url: &str) -> Result<Config, ConfigError> {
-        Config::read(|variable| match variable {
-            "APP_NAME" => Some(self.name.to_owned()),
-            "DESTINATION_APP" => Some(self.peer.to_owned()),
-            "NODE_INDEX" => Some(self.node.to_string()),
-            "NODE_COUNT" => Some(NODE_COUNT.to_string()),
-            "NATS_URL" => Some(nats_url.to_owned()),
-            "ROLES" => Some(role.bridge_roles().to_owned()),
-            other => std::env::var(other).ok(),
-        })
-    }
-}
 
 /// One system, as a process of its own.
 #[derive(Args)]
@@ -67,32 +36,6 @@ pub(crate) struct SystemArgs {
     database_url: String,
     #[arg(long, env, hide_env_values = true, default_value = "nats://localhost:4222")]
     nats_url: String,
-}
-
-/// The parts of a system that one process runs.
-#[derive(Clone, Copy, Default, PartialEq, ValueEnum)]
-pub(crate) enum ProcessRole {
-    /// The HTTP interface, and the relay that publishes what it saves
-    Api,
-    /// The consumer alone, without HTTP
-    Consumer,
-    /// Both
-    #[default]
-    All,
-}
-
-impl ProcessRole {
-    fn has_api(self) -> bool {
-        self != Self::Consumer
-    }
-
-    fn bridge_roles(self) -> &'static str {
-        match self {
-            Self::Api => "relay",
-            Self::Consumer => "consumer",
-            Self::All => "relay,consumer",
-        }
-    }
 }
 
 /// Runs one system until it is told to stop.
