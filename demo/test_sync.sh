@@ -204,6 +204,18 @@ check "it is gone from A" eventually answers 404 GET "$A/users/$user_b"
 check "B deletes the organization that A created" answers 204 DELETE "$B/organizations/$org_a"
 check "it is gone from A" eventually answers 404 GET "$A/organizations/$org_a"
 
+delete_all() {
+    local id
+    for id in $ids "$org_b"; do
+        answers 204 DELETE "$1/organizations/$id" || return 1
+    done
+}
+lists_nothing_of_this_run() {
+    answers 200 GET "$1/organizations" && [[ $BODY != *"-$RUN.example"* ]]
+}
+check "A deletes every organization that is left of this run" delete_all "$A"
+check "they are gone from B" eventually lists_nothing_of_this_run "$B"
+
 check "nothing waits on A" eventually nothing_pending "$A"
 check "nothing waits on B" eventually nothing_pending "$B"
 

@@ -67,8 +67,8 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
 
 /// What to log is said by `RUST_LOG`.
 fn log_to_stderr() {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,sea_orm_migration=warn,sqlx=warn"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn,sea_orm_migration=warn,sqlx=warn"));
     let ansi = stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(ansi).init();
 }

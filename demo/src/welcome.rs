@@ -6,6 +6,6 @@ use crate::entities::user;
 
 #[jsb_runtime::handler(resource = "user", event = "created")]
 async fn welcome(event: &Event<user::Model>, _ctx: &HandlerContext<'_>) -> HandlerResult {
-    tracing::info!(id = event.payload.id, name = event.payload.name, "welcome");
+    tracing::info!(id = event.payload.id, name = event.payload.name, from = event.producer, "welcome");
     Ok(())
 }
