@@ -19,5 +19,7 @@ macro_rules! on_both {
 pub(crate) use on_both;
 
 mod capture;
+mod payloads;
 mod samples;
 mod thread;
+mod types;
