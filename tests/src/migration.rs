@@ -3,12 +3,14 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
 
+use crate::effects::CreateEffects;
+
 /// Makes everything.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        let mut migrations: Vec<Box<dyn MigrationTrait>> = vec![Box::new(Entities)];
+        let mut migrations: Vec<Box<dyn MigrationTrait>> = vec![Box::new(Entities), Box::new(CreateEffects)];
         migrations.extend(jsb_migrations::all());
         migrations
     }

@@ -16,6 +16,7 @@ macro_rules! on_both {
         }
     };
 }
-pub(crate) use on_both;
 
+mod crash;
+mod poison;
 mod thread;
