@@ -10,16 +10,16 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use crate::causes::chain;
 use crate::config::{Config, Role};
 use crate::event::NewEvent;
 use crate::jetstream::{ProvisionError, Transport};
-use crate::outcome::chain;
 use crate::preflight::{self, StartError};
 use crate::processor::Processor;
 use crate::registry::Registry;
 use crate::relay::Relay;
 use crate::status::Status;
-use crate::{backoff, clock, consumer, direct, outbox, retention, scope, settings};
+use crate::{backoff, clock, consumer, direct, outbox, retention, settings};
 
 /// How long a start waits for NATS before it goes on without: saves need not wait for it.
 const FIRST_CONNECTION: Duration = Duration::from_secs(3);
@@ -219,9 +219,9 @@ impl Bridge {
 pub async fn publish<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), DbErr> {
     let settings = settings::for_save(db).await?;
     if !settings.use_outbox {
-        scope::direct_to(&settings.database_id)?;
+        direct::direct_to(&settings.database_id)?;
     }
-    match scope::captured(event) {
+    match direct::captured(event) {
         Some(event) => outbox::record(db, &event).await,
         None => Ok(()),
     }

@@ -34,14 +34,32 @@ pub(crate) fn now_millis(backend: DbBackend) -> &'static str {
     }
 }
 
-/// Makes a transaction of the user's unable to commit, after a row was written whose event could not be recorded.
-/// PostgreSQL has done so already if the database raised the error; on SQLite the save's savepoint is rolled back.
-pub(crate) async fn forbid_commit<C: ConnectionTrait>(db: &C) {
-    if db.get_database_backend() == DbBackend::Postgres {
-        let sql = "DO $$ BEGIN RAISE EXCEPTION 'the event of a saved row could not be recorded'; END $$";
-        // The statement is there to fail.
-        let _ = db.execute_unprepared(sql).await;
+/// Marks where a save begins, so that [`undo_save`] can take it back. PostgreSQL needs no mark. A mark that is left
+/// behind, since the row's own statement failed, goes with the transaction.
+pub(crate) async fn mark_save<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    if db.get_database_backend() == DbBackend::Sqlite {
+        db.execute_unprepared("SAVEPOINT jsb_save").await?;
     }
+    Ok(())
+}
+
+/// Ends a save whose row and event are both written.
+pub(crate) async fn keep_save<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    if db.get_database_backend() == DbBackend::Sqlite {
+        db.execute_unprepared("RELEASE jsb_save").await?;
+    }
+    Ok(())
+}
+
+/// Takes back a row whose event could not be recorded, even if the user commits in spite of the error. On PostgreSQL
+/// the transaction can no longer commit at all, which is so already if the database raised the error.
+pub(crate) async fn undo_save<C: ConnectionTrait>(db: &C) {
+    let sql = match db.get_database_backend() {
+        DbBackend::Sqlite => "ROLLBACK TO jsb_save; RELEASE jsb_save",
+        _ => "DO $$ BEGIN RAISE EXCEPTION 'the event of a saved row could not be recorded'; END $$",
+    };
+    // On PostgreSQL the statement is there to fail; on SQLite it fails only where the transaction is gone already.
+    let _ = db.execute_unprepared(sql).await;
 }
 
 /// What an error of the database means for the one who got it.

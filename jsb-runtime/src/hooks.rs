@@ -52,7 +52,7 @@ use crate::settings::{self, SaveSettings};
 use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
 use crate::upsert::stored_version;
 use crate::version::{self, Version};
-use crate::{clock, dialect, keys, outbox, payload, row, scope, tombstone};
+use crate::{clock, dialect, direct, keys, outbox, payload, row, skip, tombstone};
 
 /// Draws the row's version, and its key where this node draws keys itself.
 ///
@@ -71,11 +71,11 @@ pub async fn before_save<M: Syncable, C: ConnectionTrait>(
 ///
 /// # Errors
 ///
-/// When the event cannot be recorded; the transaction can then no longer commit.
+/// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction.
 pub async fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Result<M, DbErr> {
-    if !scope::publishing_is_skipped() {
+    if !skip::publishing_is_skipped() {
         let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
-        or_forbid_commit(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
+        keep_if_recorded(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
     }
     Ok(model)
 }
@@ -96,13 +96,13 @@ pub async fn before_delete<M: Syncable, C: ConnectionTrait>(
 ///
 /// # Errors
 ///
-/// When the event cannot be recorded; the transaction can then no longer commit.
+/// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction.
 pub async fn after_delete<M: Syncable, C: ConnectionTrait>(
     row: ActiveModelOf<M>,
     db: &C,
 ) -> Result<ActiveModelOf<M>, DbErr> {
     if publishes_deletes::<M>() {
-        or_forbid_commit(db, publish_delete::<M, C>(&row, db).await).await?;
+        keep_if_recorded(db, publish_delete::<M, C>(&row, db).await).await?;
     }
     Ok(row)
 }
@@ -113,7 +113,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     insert: bool,
 ) -> Result<ActiveModelOf<M>, DbErr> {
     cut_timestamps::<M>(&mut row);
-    if scope::publishing_is_skipped() {
+    if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
     }
     admit(&settings_in_transaction::<M, C>(db).await?)?;
@@ -137,6 +137,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
         )));
     }
     row::set_version::<M>(&mut row, version);
+    dialect::mark_save(db).await?;
     Ok(row)
 }
 
@@ -167,7 +168,7 @@ fn admit(settings: &SaveSettings) -> Result<(), DbErr> {
         ));
     }
     if !settings.use_outbox {
-        scope::direct_to(&settings.database_id)?;
+        direct::direct_to(&settings.database_id)?;
     }
     Ok(())
 }
@@ -207,7 +208,7 @@ async fn deleted_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
 }
 
 fn publishes_deletes<M: Syncable>() -> bool {
-    M::ON_DELETE == OnDelete::Apply && !scope::publishing_is_skipped()
+    M::ON_DELETE == OnDelete::Apply && !skip::publishing_is_skipped()
 }
 
 async fn load_doomed<M: Syncable, C: ConnectionTrait>(
@@ -220,6 +221,7 @@ async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     admit(&settings_in_transaction::<M, C>(db).await?)?;
     dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
     let found = M::Entity::find().filter(row::has_key::<M>(&key)).lock(LockType::Update).one(db).await?;
+    dialect::mark_save(db).await?;
     Ok(match found {
         Some(found) => found.into_active_model(),
         None => absent::<M>(row),
@@ -251,16 +253,19 @@ async fn publish_row<M: Syncable, C: ConnectionTrait>(
     let payload = row::payload_of::<M>(row).map_err(|error| DbErr::Custom(error.to_string()))?;
     let id = row::resource_id(row::key_of::<M>(row).into_iter().flatten());
     let event = NewEvent::new(M::RESOURCE, id, event_type, payload);
-    match scope::captured(event) {
+    match direct::captured(event) {
         Some(event) => outbox::record(db, &event).await,
         None => Ok(()),
     }
 }
 
 /// The row is written: if its event is not, the row must not stay.
-async fn or_forbid_commit<C: ConnectionTrait>(db: &C, recorded: Result<(), DbErr>) -> Result<(), DbErr> {
-    if recorded.is_err() {
-        dialect::forbid_commit(db).await;
+async fn keep_if_recorded<C: ConnectionTrait>(db: &C, recorded: Result<(), DbErr>) -> Result<(), DbErr> {
+    match recorded {
+        Ok(()) => dialect::keep_save(db).await,
+        Err(error) => {
+            dialect::undo_save(db).await;
+            Err(error)
+        }
     }
-    recorded
 }

@@ -3,13 +3,13 @@
 use std::any::type_name;
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, DeleteResult, EntityTrait,
-    IntoActiveModel, TransactionSession, TransactionTrait, UpdateResult,
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, DeleteResult, EntityTrait, IntoActiveModel,
+    TransactionSession, TransactionTrait, UpdateResult,
 };
 
-use crate::scope::{self, OwnTransaction};
+use crate::direct::{self, OwnTransaction};
 use crate::syncable::{ActiveModelOf, Syncable};
-use crate::{dialect, direct, outbox};
+use crate::{dialect, outbox, skip};
 
 type ModelOf<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Model;
 
@@ -28,21 +28,15 @@ trait Save: Send {
     fn run<C: ConnectionTrait>(self, db: &C) -> impl Future<Output = Result<Self::Output, DbErr>> + Send;
 }
 
-/// Runs a save so that its row and its event commit together. In a user's transaction PostgreSQL needs nothing more: a
-/// failed statement aborts it. SQLite would go on, so the save gets a savepoint.
+/// Runs a save so that its row and its event commit together: in the user's transaction, or else in one of its own.
 async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Output, DbErr> {
     // A transaction is a connection whose transactions are of its own type.
-    let in_users_transaction = type_name::<C>() == type_name::<C::Transaction>();
-    if in_users_transaction && db.get_database_backend() == DbBackend::Postgres {
+    if type_name::<C>() == type_name::<C::Transaction>() {
         return save.run(db).await;
     }
     let own = OwnTransaction::default();
     let txn = db.begin_with_options(dialect::writing()).await?;
-    let saved = match in_users_transaction {
-        true => save.run(&txn).await,
-        false => scope::own_transaction(own.clone(), save.run(&txn)).await,
-    };
-    match saved {
+    match direct::own_transaction(own.clone(), save.run(&txn)).await {
         Ok(saved) => {
             txn.commit().await.map_err(dialect::explained)?;
             outbox::hint();
@@ -110,7 +104,7 @@ where
     ModelOf<A>: IntoActiveModel<A>,
     C: SaveConnection,
 {
-    if row.is_changed() { atomically(Update(row), db).await } else { scope::skip_publish(row.update(db)).await }
+    if row.is_changed() { atomically(Update(row), db).await } else { skip::skip_publish(row.update(db)).await }
 }
 
 /// As [`update`], for callers that do not want the row back; the event needs it all the same.

@@ -1,12 +1,14 @@
-//! One application of a pair: its database, its configuration, and its bridge while it runs.
+//! One application of a pair: its database, its configuration, and its bridges while they run.
 
+use chrono::{DateTime, Utc};
 use jsb_runtime::{Bridge, Config, Status};
-use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
+use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
 use sea_orm_migration::{MigratorTrait, SchemaManager};
+use serde_json::{Value as Json, json};
 
 use crate::migration::Migrator;
-use crate::{Backend, TestDatabase};
+use crate::{Backend, TestDatabase, eventually};
 
 /// The tables whose keys are interleaved.
 const INTERLEAVED: [&str; 2] = ["organizations", "users"];
@@ -19,7 +21,7 @@ pub struct App {
     pub db: DatabaseConnection,
     /// How its bridge is started.
     pub config: Config,
-    bridge: Option<Bridge>,
+    bridges: Vec<Bridge>,
 }
 
 impl App {
@@ -35,25 +37,25 @@ impl App {
                 interleaved.expect("the keys are interleaved");
             }
         }
-        Self { database, db, config, bridge: None }
+        Self { database, db, config, bridges: Vec::new() }
     }
 
-    /// Starts the bridge.
+    /// Starts the bridge; another one beside it, if one runs.
     pub async fn start(&mut self) {
         let bridge = jsb_runtime::start(self.config.clone(), self.db.clone()).await;
-        self.bridge = Some(bridge.expect("the bridge starts"));
+        self.bridges.push(bridge.expect("the bridge starts"));
     }
 
-    /// Stops the bridge in order.
+    /// Stops every bridge in order.
     pub async fn stop(&mut self) {
-        if let Some(bridge) = self.bridge.take() {
+        for bridge in self.bridges.drain(..) {
             bridge.shutdown().await.expect("the bridge stops in order");
         }
     }
 
     /// The state of the bridge.
     pub async fn status(&self) -> Status {
-        self.bridge.as_ref().expect("a running bridge").status().await.expect("a status")
+        self.bridges.first().expect("a running bridge").status().await.expect("a status")
     }
 
     /// How many rows of `table` have this status.
@@ -65,5 +67,45 @@ impl App {
             .to_owned();
         let row = self.db.query_one(&select).await.expect("a count").expect("one row");
         row.try_get("", "n").expect("a number")
+    }
+
+    /// The outbox's events, oldest first, as the relay would publish them.
+    pub async fn recorded(&self) -> Vec<Json> {
+        let columns = ["event_id", "event_type", "resource_type", "resource_id"];
+        let select = Query::select()
+            .columns(columns)
+            .columns(["payload", "occurred_at"])
+            .from("outbox_events")
+            .order_by("id", Order::Asc)
+            .to_owned();
+        let rows = self.db.query_all(&select).await.expect("the outbox");
+        let envelope = |row: &QueryResult| {
+            let text = |name: &str| row.try_get::<String>("", name).expect("a text");
+            let payload: Json = serde_json::from_str(&text("payload")).expect("JSON");
+            let occurred_at = row.try_get::<DateTime<Utc>>("", "occurred_at").expect("a time");
+            let mut envelope =
+                json!({"payload": payload, "occurred_at": occurred_at, "producer": self.config.app_name});
+            for name in columns {
+                envelope[name] = text(name).into();
+            }
+            envelope
+        };
+        rows.iter().map(envelope).collect()
+    }
+
+    /// Waits until `events` events that came in are settled, and none waits.
+    pub async fn has_settled(&self, events: u64) {
+        eventually("all events are settled", || async {
+            let status = self.status().await;
+            let settled = status.processed_events + status.dead_events;
+            let waiting = status.parked_events + status.failed_events;
+            Ok::<_, sea_orm::DbErr>((settled >= events && waiting == 0).then_some(()))
+        })
+        .await;
+    }
+
+    /// Runs SQL.
+    pub async fn sql(&self, sql: &str) {
+        self.db.execute_unprepared(sql).await.expect("the statement runs");
     }
 }

@@ -23,6 +23,11 @@ impl Pair {
 
     /// Makes a pair, configured by `change`.
     pub async fn configured(backend: Backend, change: impl Fn(Config) -> Config) -> Self {
+        Self::on(backend, backend, change).await
+    }
+
+    /// Makes a pair whose sides may differ in their databases.
+    pub async fn on(a_on: Backend, b_on: Backend, change: impl Fn(Config) -> Config) -> Self {
         let url = servers::nats().await.url();
         let id = Uuid::new_v4().simple().to_string();
         let (a, b) = (format!("a-{id}"), format!("b-{id}"));
@@ -30,7 +35,7 @@ impl Pair {
             change(Config::new(app, other).nats_url(url.as_str()).stream_name(format!("s-{id}")).node(index, 2))
         };
         let (a, b) = (config(&a, &b, 1), config(&b, &a, 0));
-        Self { a: App::create(backend, a).await, b: App::create(backend, b).await }
+        Self { a: App::create(a_on, a).await, b: App::create(b_on, b).await }
     }
 
     /// Makes a pair that runs.

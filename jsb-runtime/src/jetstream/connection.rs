@@ -160,7 +160,7 @@ impl Transport {
             // What could not be flushed was not acknowledged either, and will be sent again.
             let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.context.client().flush()).await;
         }
-        let _ = self.context.client().drain().await;
+        let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.context.client().drain()).await;
     }
 }
 

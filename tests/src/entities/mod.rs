@@ -1,4 +1,16 @@
 //! Entities of every kind that the derive knows.
 
+pub mod gap;
+pub mod guarded;
+pub mod keepsake;
+pub mod label;
+pub mod membership;
 pub mod organization;
+pub mod plate;
+pub mod seat;
+pub mod sighting;
+pub mod specimen;
+pub mod tally;
+pub mod ticket;
 pub mod user;
+pub mod versioned;

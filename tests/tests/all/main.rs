@@ -17,6 +17,8 @@ macro_rules! on_both {
     };
 }
 
+mod capture;
 mod crash;
 mod poison;
+mod samples;
 mod thread;

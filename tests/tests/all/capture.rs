@@ -1,0 +1,300 @@
+//! P1, atomic capture: a row and its event commit together or not at all.
+
+use jsb_runtime::testing::skewed;
+use jsb_tests::entities::{guarded, keepsake, label, organization, specimen, tally, user};
+use jsb_tests::{App, Backend, Pair};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, IsolationLevel,
+    PaginatorTrait, TransactionTrait, TryIntoModel,
+};
+use uuid::Uuid;
+
+use crate::samples;
+
+fn tally(value: i64) -> tally::ActiveModel {
+    tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() }
+}
+
+/// How many tallies there are, and how many events.
+async fn counts(app: &App) -> (u64, usize) {
+    (tally::Entity::find().count(&app.db).await.expect("a count"), app.recorded().await.len())
+}
+
+async fn types(app: &App) -> Vec<String> {
+    app.recorded().await.iter().map(|event| event["event_type"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+/// What a user's generic code looks like: it reaches the trait's method, not the entity's own.
+async fn insert_generically<A>(row: A, db: &impl ConnectionTrait) -> Result<(), DbErr>
+where
+    A: ActiveModelTrait + ActiveModelBehavior + Send,
+    <A::Entity as EntityTrait>::Model: IntoActiveModel<A>,
+{
+    row.insert(db).await.map(drop)
+}
+
+async fn delete_generically<A: ActiveModelTrait + ActiveModelBehavior + Send>(
+    row: A,
+    db: &impl ConnectionTrait,
+) -> Result<(), DbErr> {
+    row.delete(db).await.map(drop)
+}
+
+on_both! {
+    async fn a_row_and_its_event_commit_together(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        tally(1).insert(&app.db).await.expect("a save on the pool");
+        assert_eq!(counts(&app).await, (1, 1));
+
+        let txn = app.db.begin().await.expect("a transaction");
+        tally(2).insert(&txn).await.expect("a save in it");
+        tally(3).insert(&txn).await.expect("another");
+        txn.commit().await.expect("a commit");
+        assert_eq!(counts(&app).await, (3, 3));
+    }
+
+    async fn a_rolled_back_save_leaves_nothing(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let txn = app.db.begin().await.expect("a transaction");
+        tally(1).insert(&txn).await.expect("a save");
+        insert_generically(tally(2), &txn).await.expect("a save by generic code");
+        txn.rollback().await.expect("a rollback");
+        assert_eq!(counts(&app).await, (0, 0));
+    }
+
+    async fn a_save_that_could_not_be_atomic_is_refused_before_it_writes(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let kept = tally(1).insert(&app.db).await.expect("a save");
+        let refused = insert_generically(tally(2), &app.db).await.expect_err("no transaction");
+        let text = refused.to_string();
+        assert!(text.contains("a `tally` must be saved within a transaction"), "{text}");
+        assert!(text.contains("C: ConnectionTrait + TransactionTrait"), "{text}");
+        delete_generically(kept.into_active_model(), &app.db).await.expect_err("no transaction");
+        assert_eq!(counts(&app).await, (1, 1));
+    }
+
+    async fn a_row_whose_event_cannot_be_recorded_is_not_saved(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let kept = tally(1).insert(&app.db).await.expect("a save");
+        app.sql("ALTER TABLE outbox_events RENAME TO outbox_elsewhere").await;
+        tally(2).insert(&app.db).await.expect_err("no outbox");
+        kept.clone().delete(&app.db).await.expect_err("no outbox");
+
+        let txn = app.db.begin().await.expect("a transaction");
+        tally(3).insert(&txn).await.expect_err("no outbox");
+        // A commit of a transaction that failed may fail itself: what counts is what it leaves.
+        let _ = txn.commit().await;
+        let txn = app.db.begin().await.expect("a transaction");
+        insert_generically(tally(4), &txn).await.expect_err("no outbox");
+        let _ = txn.commit().await;
+
+        app.sql("ALTER TABLE outbox_elsewhere RENAME TO outbox_events").await;
+        assert_eq!(counts(&app).await, (1, 1));
+        assert_eq!(tally::Entity::find().one(&app.db).await.expect("a row"), Some(kept));
+    }
+
+    async fn a_value_without_a_form_in_json_is_not_saved(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let no_number = || specimen::ActiveModel { double: Set(f64::NAN), ..samples::specimen().into() };
+        no_number().insert(&app.db).await.expect_err("NaN is no JSON");
+        let txn = app.db.begin().await.expect("a transaction");
+        no_number().insert(&txn).await.expect_err("NaN is no JSON");
+        let _ = txn.commit().await;
+        assert_eq!(specimen::Entity::find().count(&app.db).await.expect("a count"), 0);
+        assert_eq!(app.recorded().await.len(), 0);
+    }
+
+    async fn isolation_above_read_committed_is_refused(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        if backend == Backend::Sqlite {
+            // Its transactions are serial: a save that began after another one's commit has seen it.
+            let txn = app.db.begin().await.expect("a transaction");
+            tally(1).insert(&txn).await.expect("a save");
+            txn.commit().await.expect("a commit");
+            return;
+        }
+        for level in [IsolationLevel::RepeatableRead, IsolationLevel::Serializable] {
+            let txn = app.db.begin_with_config(Some(level), None).await.expect("a transaction");
+            let refused = tally(1).insert(&txn).await.expect_err("a snapshot");
+            assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
+            let _ = txn.commit().await;
+        }
+        assert_eq!(counts(&app).await, (0, 0));
+    }
+
+    async fn a_transaction_that_read_before_another_wrote_says_what_to_do(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let txn = app.db.begin().await.expect("a transaction");
+        tally::Entity::find().all(&txn).await.expect("a read");
+        tally(1).insert(&app.db).await.expect("a save of somebody else's");
+        let saved = tally(2).insert(&txn).await;
+        match backend {
+            Backend::Postgres => assert_eq!(saved.expect("READ COMMITTED goes on").value, 2),
+            Backend::Sqlite => {
+                let refused = saved.expect_err("SQLITE_BUSY_SNAPSHOT").to_string();
+                assert!(refused.contains("SqliteTransactionMode::Immediate"), "{refused}");
+            }
+        }
+    }
+
+    async fn every_way_to_save_publishes(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let id = Uuid::now_v7();
+        let row = tally::ActiveModel { id: Set(id), value: Set(1), ..Default::default() };
+        let row = row.insert(&app.db).await.expect("an insert");
+        let mut row = row.into_active_model();
+        row.value = Set(2);
+        let row = row.save(&app.db).await.expect("a save of what is there");
+        let mut row = row.try_into_model().expect("a whole row").into_active_model();
+        row.value = Set(3);
+        let row = row.update(&app.db).await.expect("an update");
+        let mut row = row.into_active_model();
+        row.value = Set(4);
+        let result = row.update_without_returning(&app.db).await.expect("an update that returns nothing");
+        assert_eq!(result.rows_affected, 1);
+        let row = tally::Entity::find_by_id(id).one(&app.db).await.expect("a read").expect("the row");
+        assert_eq!(row.value, 4);
+        assert_eq!(row.clone().delete(&app.db).await.expect("a delete of a model").rows_affected, 1);
+        assert_eq!(row.clone().delete(&app.db).await.expect("a delete of nothing").rows_affected, 0);
+        let again = tally::ActiveModel { id: Set(id), value: Set(5), ..Default::default() };
+        let again = again.insert(&app.db).await.expect("an insert after the delete");
+        assert!(again.updated_at > row.updated_at);
+        again.into_active_model().delete(&app.db).await.expect("a delete of an active model");
+        assert_eq!(
+            types(&app).await,
+            ["created", "updated", "updated", "updated", "deleted", "created", "deleted"]
+        );
+        let numbers: Vec<_> = app.recorded().await.iter().map(|event| event["payload"]["value"].clone()).collect();
+        assert_eq!(numbers, [1, 2, 3, 4, 4, 5, 5]);
+    }
+
+    async fn the_dense_format_s_nested_save_publishes(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let nested = organization::ActiveModel::builder()
+            .set_name("Acme")
+            .set_domain("acme.example")
+            .set_active(true)
+            .set_created_at(chrono::Utc::now())
+            .add_user(user::ActiveModel::builder().set_name("Ada"))
+            .add_user(user::ActiveModel::builder().set_name("Bob"));
+        let saved = nested.save(&app.db).await.expect("a nested save");
+        assert_eq!(types(&app).await, ["created", "created", "created"]);
+        let bob = user::Entity::find_by_id(3).one(&app.db).await.expect("a read").expect("Bob, the second to draw an odd id");
+        assert_eq!(bob.name, "Bob");
+        saved.delete(&app.db).await.expect("a nested delete");
+        assert_eq!(types(&app).await[3..], ["deleted", "deleted", "deleted"]);
+    }
+
+    async fn an_update_that_changes_nothing_publishes_nothing(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let row = tally(1).insert(&app.db).await.expect("a save");
+        let same = row.clone().into_active_model().update(&app.db).await.expect("an update of nothing");
+        assert_eq!(same, row);
+        assert_eq!(types(&app).await, ["created"]);
+    }
+
+    async fn hooks_of_one_s_own_come_first(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let guarded = |text: &str| guarded::ActiveModel {
+            id: Set(Uuid::now_v7()),
+            text: Set(text.to_owned()),
+            ..Default::default()
+        };
+        guarded("").insert(&app.db).await.expect_err("empty");
+        let saved = guarded("loud").insert(&app.db).await.expect("a save");
+        assert_eq!(saved.text, "LOUD");
+        let recorded = app.recorded().await;
+        assert_eq!(recorded.len(), 1);
+        assert_eq!(recorded[0]["payload"]["text"], "LOUD");
+        saved.delete(&app.db).await.expect("a delete");
+        assert_eq!(types(&app).await, ["created", "deleted"]);
+    }
+
+    async fn skip_publish_keeps_the_version_and_leaves_no_tombstone(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let row = tally(1).insert(&app.db).await.expect("a save");
+        let quietly = async {
+            let mut change = row.clone().into_active_model();
+            change.value = Set(2);
+            let changed = change.update(&app.db).await.expect("an update");
+            assert_eq!((changed.value, changed.updated_at), (2, row.updated_at));
+            changed.delete(&app.db).await.expect("a delete");
+            tally(3).insert(&app.db).await.expect("an insert").delete(&app.db).await.expect("a delete");
+            insert_generically(tally(4), &app.db).await.expect("nothing is published that needs a transaction");
+        };
+        jsb_runtime::skip_publish(quietly).await;
+        assert_eq!(counts(&app).await, (1, 1));
+        let select = "SELECT version FROM sync_tombstones";
+        let found = app.db.query_all_raw(sea_orm::Statement::from_string(app.db.get_database_backend(), select)).await;
+        assert_eq!(found.expect("the tombstones").len(), 0);
+    }
+
+    async fn a_delete_that_each_side_does_for_itself_is_not_published(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let row = keepsake::ActiveModel { id: Set(Uuid::now_v7()), name: Set("ring".to_owned()), ..Default::default() };
+        let row = row.insert(&pair.a.db).await.expect("a save");
+        row.clone().delete(&pair.a.db).await.expect("a delete");
+        assert_eq!(types(&pair.a).await, ["created"]);
+        pair.start_both().await;
+        pair.quiet().await;
+        let (a, b) = pair.rows::<keepsake::Entity>().await;
+        assert_eq!((a, b), (vec![], vec![row]));
+    }
+
+    async fn a_skipped_column_stays_here(backend: Backend) {
+        let pair = Pair::start(backend).await;
+        let row = label::ActiveModel {
+            code: Set("x".to_owned()),
+            caption: Set("X".to_owned()),
+            drawer: Set(Some("left".to_owned())),
+            ..Default::default()
+        };
+        let row = row.insert(&pair.a.db).await.expect("a save");
+        assert_eq!(pair.a.recorded().await[0]["payload"].as_object().expect("an object").len(), 3);
+        pair.quiet().await;
+        let (_, mut b) = pair.rows::<label::Entity>().await;
+        let there = b.remove(0);
+        assert_eq!(there, label::Model { drawer: None, ..row.clone() });
+        let mut change = there.into_active_model();
+        change.drawer = Set(Some("right".to_owned()));
+        change.caption = Set("Y".to_owned());
+        change.update(&pair.b.db).await.expect("an update");
+        pair.quiet().await;
+        let (a, b) = pair.rows::<label::Entity>().await;
+        assert_eq!((a[0].caption.as_str(), a[0].drawer.as_deref()), ("Y", Some("left")));
+        assert_eq!((b[0].caption.as_str(), b[0].drawer.as_deref()), ("Y", Some("right")));
+        pair.stop().await;
+    }
+
+    async fn a_version_a_year_ahead_stops_saves(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let ahead = skewed(chrono::TimeDelta::days(500), tally(1).insert(&app.db)).await.expect("a save by a wrong clock");
+        let mut change = ahead.into_active_model();
+        change.value = Set(2);
+        let refused = change.update(&app.db).await.expect_err("a version that far ahead").to_string();
+        assert!(refused.contains("more than a year ahead"), "{refused}");
+        assert_eq!(counts(&app).await, (1, 1));
+    }
+
+    async fn without_an_outbox_events_go_out_after_the_commit(backend: Backend) {
+        let mut pair = Pair::configured(backend, |config| config.use_outbox(false)).await;
+        pair.start_both().await;
+        let row = tally(1).insert(&pair.a.db).await.expect("a save");
+        pair.b.has_settled(1).await;
+        let txn = pair.a.db.begin().await.expect("a transaction");
+        let refused = tally(2).insert(&txn).await.expect_err("nobody tells when it commits").to_string();
+        assert!(refused.contains("USE_OUTBOX is off"), "{refused}");
+        let _ = txn.commit().await;
+        let (a, b) = pair.rows::<tally::Entity>().await;
+        assert_eq!((a.as_slice(), b.as_slice()), ([row.clone()].as_slice(), [row.clone()].as_slice()));
+        row.delete(&pair.b.db).await.expect("a delete");
+        pair.a.has_settled(1).await;
+        assert_eq!(counts(&pair.a).await, (0, 0));
+        pair.a.stop().await;
+        let refused = tally(3).insert(&pair.a.db).await.expect_err("no bridge").to_string();
+        assert!(refused.contains("no bridge for this database runs"), "{refused}");
+        assert_eq!(counts(&pair.a).await, (0, 0));
+        pair.b.stop().await;
+    }
+}
