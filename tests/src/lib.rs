@@ -2,19 +2,36 @@
 //! every kind. Reusable for entities of your own: see [`Pair`].
 
 pub mod app;
+pub mod child;
 pub mod database;
+pub mod effects;
 pub mod entities;
+pub mod gate;
 pub mod handlers;
+pub mod inbox;
 pub mod migration;
 pub mod pair;
+<<<<<<< HEAD
+pub mod probe;
+pub mod proxy;
+pub mod servers;
+pub mod stream;
+=======
 pub mod remote;
 pub mod servers;
 pub mod sightings;
 mod tables;
+>>>>>>> main
 pub mod wait;
 
 pub use app::App;
+pub use child::ChildCommand;
 pub use database::{Backend, TestDatabase};
 pub use pair::Pair;
+<<<<<<< HEAD
+pub use proxy::Proxy;
+pub use stream::Stream;
+=======
 pub use remote::Remote;
+>>>>>>> main
 pub use wait::{DEADLINE, eventually};

@@ -177,8 +177,12 @@ fn observe(event: &Event, link: &watch::Sender<Link>) {
             tracing::info!("connected to NATS");
             link.send_modify(|link| *link = Link { up: true, number: link.number + 1 });
         }
-        Event::Disconnected | Event::Closed => {
+        Event::Disconnected => {
             tracing::warn!("NATS is away; events wait in the outbox");
+            link.send_modify(|link| link.up = false);
+        }
+        Event::Closed => {
+            tracing::info!("the connection to NATS is closed");
             link.send_modify(|link| link.up = false);
         }
         Event::ServerError(error) => tracing::error!(%error, "NATS refused something"),

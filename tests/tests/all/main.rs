@@ -16,10 +16,11 @@ macro_rules! on_both {
         }
     };
 }
-pub(crate) use on_both;
 
 mod capture;
+mod crash;
 mod payloads;
+mod poison;
 mod samples;
 mod thread;
 mod types;
