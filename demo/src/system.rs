@@ -83,10 +83,7 @@ impl System {
         if let Some(api) = self.api {
             api.stop().await;
         }
-        // The API is gone, and with it every other holder of the bridge but a request that would not end.
-        let bridge =
-            Arc::into_inner(self.bridge).context("a request still runs; what was in hand will be done again")?;
-        bridge.shutdown().await?;
+        self.bridge.shutdown().await?;
         self.db.close().await?;
         Ok(())
     }

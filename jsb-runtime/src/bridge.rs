@@ -74,12 +74,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     first_attachment(&transport).await?;
 
     let stop = CancellationToken::new();
-    let bridge = Bridge {
-        db: db.clone(),
-        transport: transport.clone(),
-        tasks: TaskTracker::new(),
-        stop: stop.clone(),
-    };
+    let bridge = Bridge { db: db.clone(), transport: transport.clone(), tasks: TaskTracker::new(), stop: stop.clone() };
     {
         let (transport, stop) = (transport.clone(), stop.clone());
         bridge.spawn("provisioner", move || stay_attached(transport.clone(), stop.clone()));

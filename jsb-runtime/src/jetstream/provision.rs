@@ -122,7 +122,8 @@ impl Transport {
         let mut config = self.stream_info(stream).await?["config"].take();
         let mut carried = config["subjects"].as_array().cloned().unwrap_or_default();
         // The other app, which starts at the same time, may have been faster.
-        let missing: Vec<Json> = subjects.into_iter().map(Json::from).filter(|subject| !carried.contains(subject)).collect();
+        let missing: Vec<Json> =
+            subjects.into_iter().map(Json::from).filter(|subject| !carried.contains(subject)).collect();
         if missing.is_empty() {
             return Ok(());
         }
