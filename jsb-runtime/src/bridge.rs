@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -90,15 +89,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
         bridge.spawn("retention", move || retention::run(db.clone(), Arc::clone(&config), stop.clone()));
     }
     if config.roles.contains(&Role::Consumer) {
-        bridge.consume(Processor {
-            db,
-            transport,
-            config,
-            registry,
-            stop,
-            parked: AtomicBool::new(true),
-            must_sweep: AtomicBool::new(true),
-        });
+        bridge.consume(Processor::new(db, transport, config, registry, stop));
     }
     Ok(bridge)
 }
