@@ -18,7 +18,7 @@ use crate::processor::Processor;
 use crate::registry::Registry;
 use crate::relay::Relay;
 use crate::status::Status;
-use crate::{backoff, clock, consumer, direct, outbox, retention, settings};
+use crate::{backoff, clock, consumer, direct, retention, settings};
 
 /// How long a start waits for NATS before it goes on without: saves need not wait for it.
 const FIRST_CONNECTION: Duration = Duration::from_secs(3);
@@ -214,8 +214,5 @@ pub async fn publish<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), 
     if !settings.use_outbox {
         direct::direct_to(&settings.database_id)?;
     }
-    match direct::captured(event) {
-        Some(event) => outbox::record(db, &event).await,
-        None => Ok(()),
-    }
+    direct::record(db, event).await
 }

@@ -196,6 +196,32 @@ pub(crate) fn is_missing_table(error: &DbErr) -> bool {
     })
 }
 
+/// The default isolation level, if transactions would not see what others commit meanwhile.
+pub(crate) async fn unfit_isolation<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    let sql = "SELECT current_setting('default_transaction_isolation') AS level";
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    let level = row.map(|row| row.try_get::<String>("", "level")).transpose()?;
+    Ok(level.filter(|level| !sees_commits(level)))
+}
+
+/// Whether a transaction of this isolation level sees what others commit meanwhile, which the version rules need.
+pub(crate) fn sees_commits(isolation: &str) -> bool {
+    matches!(isolation, "read committed" | "read uncommitted")
+}
+
+/// Whether the database may draw the key of a deleted row again.
+pub(crate) async fn reuses_keys<C: ConnectionTrait>(db: &C, table: &str) -> Result<bool, DbErr> {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1 AND sql NOT LIKE '%AUTOINCREMENT%'";
+    let found = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [table.into()])).await?;
+    Ok(found.is_some())
+}
+
 /// A foreign key by which the database changes rows of the child when the parent goes or changes.
 pub(crate) struct ActingForeignKey {
     pub(crate) child: String,

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -64,13 +64,22 @@ pub(crate) fn direct_to(database_id: &str) -> Result<(), DbErr> {
 }
 
 /// Keeps an event for the moment after the commit; gives it back where it goes through the outbox.
-pub(crate) fn captured(event: NewEvent) -> Option<NewEvent> {
+fn captured(event: NewEvent) -> Option<NewEvent> {
     let is_direct = OWN.try_with(|own| own.direct().database_id.is_some()).unwrap_or(false);
     if !is_direct {
         return Some(event);
     }
     OWN.with(|own| own.direct().events.push(event));
     None
+}
+
+/// Sends an event on its way: through the outbox, or for the moment after the commit.
+pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), DbErr> {
+    event.check().map_err(|error| DbErr::Custom(format!("this could not be applied on the other side: {error}")))?;
+    match captured(event) {
+        Some(event) => outbox::record(db, &event).await,
+        None => Ok(()),
+    }
 }
 
 /// Beyond this many events that wait for the network, further ones are lost, and said to be: memory must not grow.

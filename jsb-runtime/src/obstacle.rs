@@ -1,16 +1,17 @@
 //! What an event waits for when the database refuses it for now: a missing parent, or the holder of a unique value.
 
-use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Query, TableName, TableRef, Value};
+use sea_orm::sea_query::{ArrayType, ColumnType, Expr, ExprTrait, Query, StringLen, TableName, TableRef, Value};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityName, EntityTrait,
     IdenStatic, Identity, Iterable, QueryFilter, RelationDef, RelationTrait,
 };
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::event::Envelope;
-use crate::row;
 use crate::syncable::{ActiveModelOf, ColumnOf, Syncable};
 use crate::upsert::ApplyError;
+use crate::{payload, row};
 
 /// In whose way an event is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,12 +122,23 @@ pub(crate) async fn move_aside<M: Syncable>(
     Ok(())
 }
 
-/// A value that nobody else has, of the column's type. Never committed.
+/// A value that nobody else has: none at all where the column allows it, else one of its type. Never committed.
 fn stand_in<M: Syncable>(column: ColumnOf<M>) -> Option<Value> {
     let unique = Uuid::new_v4();
     let number = i64::from_le_bytes(unique.as_bytes()[..8].try_into().ok()?);
-    Some(match M::get_value_type(column) {
-        ArrayType::String => unique.to_string().into(),
+    let (definition, value_type) = (column.def(), M::get_value_type(column));
+    if definition.is_null() {
+        return payload::from_json(&Json::Null, &value_type);
+    }
+    Some(match value_type {
+        ArrayType::String => {
+            let text = unique.simple().to_string();
+            let length = match definition.get_column_type() {
+                ColumnType::String(StringLen::N(length)) | ColumnType::Char(Some(length)) => *length as usize,
+                _ => text.len(),
+            };
+            text[..text.len().min(length)].into()
+        }
         ArrayType::Uuid => unique.into(),
         ArrayType::BigInt => number.into(),
         ArrayType::Int => (number as i32).into(),

@@ -133,10 +133,9 @@ impl Processor {
                 sequence = spent.next() => {
                     let Some(sequence) = sequence else { return Ok(()) };
                     let found = self.transport.message_from(sequence).await?;
-                    if let Some(message) = found.filter(|message| message.stream_seq == sequence) {
-                        if !self.rescue(vec![message]).await? {
-                            self.must_sweep.store(true, Ordering::Relaxed);
-                        }
+                    let spent = found.filter(|message| message.stream_seq == sequence);
+                    if !self.rescue(spent.into_iter().collect()).await? {
+                        self.must_sweep.store(true, Ordering::Relaxed);
                     }
                 }
             }

@@ -108,7 +108,7 @@ where
     ModelOf<A>: IntoActiveModel<A>,
     C: SaveConnection,
 {
-    if row.is_changed() { atomically(Update(row), db).await } else { skip::skip_publish(row.update(db)).await }
+    skip::noticing_changes(atomically(Update(row), db)).await
 }
 
 /// As [`update`], for callers that do not want the row back; the event needs it all the same.

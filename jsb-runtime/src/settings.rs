@@ -4,6 +4,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use uuid::Uuid;
 
+use crate::dialect;
+
 const TABLE: &str = "sync_settings";
 
 /// What a save must know before it writes.
@@ -37,7 +39,7 @@ pub(crate) async fn for_save<C: ConnectionTrait>(db: &C) -> Result<SaveSettings,
     Ok(SaveSettings {
         use_outbox: row.try_get::<Option<bool>>("", "use_outbox")?.unwrap_or(true),
         database_id: row.try_get::<Option<String>>("", "database_id")?.unwrap_or_default(),
-        read_committed: backend != DbBackend::Postgres || matches!(&*isolation, "read committed" | "read uncommitted"),
+        read_committed: backend != DbBackend::Postgres || dialect::sees_commits(&isolation),
     })
 }
 
