@@ -12,3 +12,8 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     }
     text
 }
+
+/// The text as PostgreSQL can store it: without NUL, which a foreign payload may bring into an error.
+pub(crate) fn storable(error: &str) -> String {
+    error.replace('\0', "\u{fffd}")
+}

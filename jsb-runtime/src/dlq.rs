@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::SecondsFormat;
 use serde_json::json;
 
+use crate::causes::storable;
 use crate::config::Config;
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::message::{MESSAGE_ID, Message};
@@ -55,7 +56,7 @@ impl DeadLetter<'_> {
             "event_id": message.event_id,
             "reason": self.reason.as_str(),
             "error_class": self.class,
-            "error_message": self.error.chars().take(MAX_ERROR_CHARS).collect::<String>(),
+            "error_message": storable(self.error).chars().take(MAX_ERROR_CHARS).collect::<String>(),
             "deliveries": self.deliveries,
             "original_subject": message.subject,
             "sequence": message.stream_seq,

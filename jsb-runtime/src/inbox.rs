@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Order, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
+use crate::causes::storable;
 use crate::message::Message;
 use crate::outcome::Reason;
 
@@ -280,11 +281,6 @@ fn is(message: &Message) -> Condition {
     Condition::all()
         .add(Expr::col("source_app").eq(message.source_app.as_str()))
         .add(Expr::col("event_id").eq(message.event_id.as_str()))
-}
-
-/// PostgreSQL's text has no NUL, which a foreign payload may bring into an error.
-fn storable(error: &str) -> String {
-    error.replace('\0', "\u{fffd}")
 }
 
 /// Makes the row of a message unless there is one. A processed event needs no payload.
