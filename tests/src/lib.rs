@@ -11,27 +11,20 @@ pub mod handlers;
 pub mod inbox;
 pub mod migration;
 pub mod pair;
-<<<<<<< HEAD
 pub mod probe;
 pub mod proxy;
-pub mod servers;
-pub mod stream;
-=======
 pub mod remote;
 pub mod servers;
 pub mod sightings;
+pub mod stream;
 mod tables;
->>>>>>> main
 pub mod wait;
 
 pub use app::App;
 pub use child::ChildCommand;
 pub use database::{Backend, TestDatabase};
 pub use pair::Pair;
-<<<<<<< HEAD
 pub use proxy::Proxy;
-pub use stream::Stream;
-=======
 pub use remote::Remote;
->>>>>>> main
+pub use stream::Stream;
 pub use wait::{DEADLINE, eventually};

@@ -3,22 +3,16 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
 
-<<<<<<< HEAD
 use crate::effects::CreateEffects;
-=======
 use crate::tables::Tables;
->>>>>>> main
 
 /// Makes everything.
 pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-<<<<<<< HEAD
-        let mut migrations: Vec<Box<dyn MigrationTrait>> = vec![Box::new(Entities), Box::new(CreateEffects)];
-=======
-        let mut migrations: Vec<Box<dyn MigrationTrait>> = vec![Box::new(Entities), Box::new(Tables)];
->>>>>>> main
+        let mut migrations: Vec<Box<dyn MigrationTrait>> =
+            vec![Box::new(Entities), Box::new(Tables), Box::new(CreateEffects)];
         migrations.extend(jsb_migrations::all());
         migrations
     }
