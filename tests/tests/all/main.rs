@@ -23,3 +23,4 @@ mod outage;
 mod poison;
 mod samples;
 mod thread;
+mod wire;
