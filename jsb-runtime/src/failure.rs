@@ -35,8 +35,11 @@ impl Processor {
             return self.bury(message, origin, Reason::MaxAttempts, error.class(), &text).await;
         }
         let delay = backoff::listed(&self.config.backoff, attempts);
-        if origin.comes_again() || !self.config.use_inbox {
+        if origin.comes_again() {
             return Ok(Outcome::Retry(delay));
+        }
+        if !self.config.use_inbox {
+            return self.bury(message, origin, Reason::DeliveriesSpent, error.class(), &text).await;
         }
         self.keep_in_inbox(message, Reason::DeliveriesSpent, None, delay, &text).await
     }
