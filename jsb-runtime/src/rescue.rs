@@ -48,14 +48,20 @@ impl Processor {
             // Without an inbox, what another process works on would be done twice.
             return Ok(());
         }
-        let swept = settings::swept_seq(&self.db).await?;
-        // A stream that was made anew counts from 1 again.
-        let swept = if swept > progress.delivered { 0 } else { swept };
+        let mut swept = settings::swept_seq(&self.db).await?;
+        if swept > progress.delivered {
+            // The stream was made anew and counts from 1. Stored at once: soon it will have got further than the old one.
+            swept = 0;
+            settings::set_swept_seq(&self.db, swept).await?;
+        }
         let mut next = progress.acknowledged.max(swept) + 1;
         while next <= progress.delivered && !self.stop.is_cancelled() {
             let found = self.unacknowledged(next, progress.delivered).await?;
             next = found.last().map_or(progress.delivered, |message| message.stream_seq) + 1;
-            self.process_shyest_first(found).await?;
+            if !self.process_shyest_first(found).await? {
+                self.must_sweep.store(true, Ordering::Relaxed);
+                return Ok(());
+            }
             settings::set_swept_seq(&self.db, next - 1).await?;
         }
         Ok(())
@@ -73,19 +79,23 @@ impl Processor {
         Ok(found)
     }
 
-    /// One that kills its process comes after those that it took down with it.
-    async fn process_shyest_first(&self, messages: Vec<Message>) -> Result<(), DbErr> {
+    /// One that kills its process comes after those that it took down with it. Whether all have come to an outcome:
+    /// nobody delivers the others again.
+    async fn process_shyest_first(&self, messages: Vec<Message>) -> Result<bool, DbErr> {
         let mut ordered = Vec::new();
         for message in messages {
             ordered.push((inbox::starts(&self.db, &message).await?, message));
         }
         ordered.sort_by_key(|(starts, _)| *starts);
+        let mut all = true;
         for (_, message) in ordered {
-            if let Outcome::Settled(_) = self.process(&message, RESCUED).await {
-                self.release(&message).await?;
+            match self.process(&message, RESCUED).await {
+                Outcome::Settled(_) => self.release(&message).await?,
+                Outcome::Parked | Outcome::Dead => {}
+                Outcome::Retry(_) | Outcome::Held => all = false,
             }
         }
-        Ok(())
+        Ok(all)
     }
 
     /// Processes messages as the server says that it gives them up, until the bridge stops.
@@ -114,7 +124,9 @@ impl Processor {
                     let Some(sequence) = sequence else { return Ok(()) };
                     let found = self.transport.message_from(sequence).await?;
                     if let Some(message) = found.filter(|message| message.stream_seq == sequence) {
-                        self.process_shyest_first(vec![message]).await?;
+                        if !self.process_shyest_first(vec![message]).await? {
+                            self.must_sweep.store(true, Ordering::Relaxed);
+                        }
                     }
                 }
             }
