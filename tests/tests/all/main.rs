@@ -19,6 +19,7 @@ macro_rules! on_both {
 
 mod capture;
 mod crash;
+mod deliveries;
 mod outage;
 mod poison;
 mod samples;
