@@ -2,12 +2,11 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::causes::chain;
@@ -33,7 +32,7 @@ pub struct Bridge {
     db: DatabaseConnection,
     transport: Transport,
     tasks: TaskTracker,
-    stop: DropGuard,
+    stop: CancellationToken,
 }
 
 /// Why a shutdown was not clean. Nothing is lost: what was in hand is published or delivered again.
@@ -74,12 +73,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     first_attachment(&transport).await?;
 
     let stop = CancellationToken::new();
-    let bridge = Bridge {
-        db: db.clone(),
-        transport: transport.clone(),
-        tasks: TaskTracker::new(),
-        stop: stop.clone().drop_guard(),
-    };
+    let bridge = Bridge { db: db.clone(), transport: transport.clone(), tasks: TaskTracker::new(), stop: stop.clone() };
     {
         let (transport, stop) = (transport.clone(), stop.clone());
         bridge.spawn("provisioner", move || stay_attached(transport.clone(), stop.clone()));
@@ -95,15 +89,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
         bridge.spawn("retention", move || retention::run(db.clone(), Arc::clone(&config), stop.clone()));
     }
     if config.roles.contains(&Role::Consumer) {
-        bridge.consume(Processor {
-            db,
-            transport,
-            config,
-            registry,
-            stop,
-            parked: AtomicBool::new(true),
-            must_sweep: AtomicBool::new(true),
-        });
+        bridge.consume(Processor::new(db, transport, config, registry, stop));
     }
     Ok(bridge)
 }
@@ -188,17 +174,24 @@ impl Bridge {
         Status::read(&self.db, self.transport.is_ready()).await
     }
 
-    /// Stops: takes nothing new, finishes what is in hand, and closes the connection to NATS. Not to the database.
+    /// Stops: takes nothing new, finishes what is in hand, and closes the connection to NATS, not to the database. A
+    /// second call waits for the same end.
     ///
     /// # Errors
     ///
     /// [`ShutdownError`] when something in hand did not end in time.
-    pub async fn shutdown(self) -> Result<(), ShutdownError> {
-        self.stop.disarm().cancel();
+    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
+        self.stop.cancel();
         self.tasks.close();
         let ended = tokio::time::timeout(SHUTDOWN, self.tasks.wait()).await;
         self.transport.close().await;
         ended.map_err(|_| ShutdownError::TimedOut)
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 

@@ -103,10 +103,13 @@ fn sqlx_fault(error: &sqlx::Error) -> Fault {
 /// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn postgres_fault(code: &str) -> Fault {
     match code {
-        "23503" => Fault::ForeignKey,
+        // The second is a violated RESTRICT, by its own code since PostgreSQL 18.
+        "23503" | "23001" => Fault::ForeignKey,
         "23505" | "23P01" => Fault::Unique,
         "40001" | "40P01" | "55P03" => Fault::Contention,
         "25006" => Fault::Outage,
+        // A cancelled statement or a statement_timeout is about the statement, not the database.
+        "57014" => Fault::Other,
         _ => match code.get(..2) {
             Some("08" | "53" | "57" | "58") => Fault::Outage,
             Some("22" | "23") => Fault::BadData,

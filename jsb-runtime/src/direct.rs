@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::event::{Envelope, NewEvent, SCHEMA_VERSION};
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::message::MESSAGE_ID;
-use crate::subject;
+use crate::{outbox, subject};
 
 tokio::task_local! {
     static OWN: OwnTransaction;
@@ -24,7 +24,7 @@ pub(crate) struct OwnTransaction(Arc<Mutex<Direct>>);
 
 /// Events that are published right after commit, by the bridge of this database.
 #[derive(Default)]
-pub(crate) struct Direct {
+struct Direct {
     database_id: Option<String>,
     events: Vec<NewEvent>,
 }
@@ -34,7 +34,7 @@ impl OwnTransaction {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn take(&self) -> Direct {
+    fn take(&self) -> Direct {
         std::mem::take(&mut self.direct())
     }
 }
@@ -95,8 +95,11 @@ fn is_running(database_id: &str) -> bool {
     bridges().get(database_id).is_some_and(|sender| !sender.is_closed())
 }
 
-/// Hands the events of a committed save to the bridge of its database.
-pub(crate) fn publish(direct: Direct) {
+/// What is to be done once a transaction of JSB's own has committed: the relay is woken, and events that do not go
+/// through the outbox are handed to the bridge of their database.
+pub(crate) fn committed(own: OwnTransaction) {
+    outbox::hint();
+    let direct = own.take();
     let Some(database_id) = direct.database_id else { return };
     let sender = bridges().get(&database_id).cloned();
     for event in direct.events {

@@ -43,13 +43,13 @@ use std::any::type_name;
 
 use sea_orm::sea_query::{LockType, Value};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable, QueryFilter,
-    QuerySelect,
+    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable,
+    QueryFilter, QuerySelect,
 };
 
 use crate::event::{NewEvent, event_type};
 use crate::settings::{self, SaveSettings};
-use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
+use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable};
 use crate::upsert::stored_version;
 use crate::version::{self, Version};
 use crate::{clock, dialect, direct, keys, outbox, payload, row, skip, tombstone};
@@ -112,7 +112,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     db: &C,
     insert: bool,
 ) -> Result<ActiveModelOf<M>, DbErr> {
-    cut_timestamps::<M>(&mut row);
+    use_common_forms::<M>(&mut row, insert);
     if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
     }
@@ -192,11 +192,24 @@ async fn keep_version<M: Syncable, C: ConnectionTrait>(
     Ok(row)
 }
 
-fn cut_timestamps<M: Syncable>(row: &mut ActiveModelOf<M>) {
-    for column in <M::Entity as EntityTrait>::Column::iter() {
-        if let ActiveValue::Set(value) = row.get(column) {
-            row.set(column, payload::cut(value));
-        }
+/// Gives every value that is about to be written the form that it has on the other side too.
+fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: bool) {
+    for column in ColumnOf::<M>::iter() {
+        let written = match row.get(column) {
+            ActiveValue::Set(value) => value,
+            // An insert writes these too: it may be made from a whole model.
+            ActiveValue::Unchanged(value) if insert => value,
+            _ => continue,
+        };
+        row.set(column, common_form(written, column.def().is_null()));
+    }
+}
+
+/// Timestamps in microseconds; and since a payload has one null only, a nullable column holds no other.
+fn common_form(value: Value, nullable: bool) -> Value {
+    match payload::cut(value) {
+        Value::Json(Some(json)) if json.is_null() && nullable => Value::Json(None),
+        value => value,
     }
 }
 

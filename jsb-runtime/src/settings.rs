@@ -51,7 +51,13 @@ pub(crate) async fn store<C: ConnectionTrait>(
         .into_table(TABLE)
         .columns(["id", "database_id", "app_name", "use_outbox"])
         .values_panic([1.into(), Uuid::now_v7().to_string().into(), app_name.into(), use_outbox.into()])
-        .on_conflict(OnConflict::column("id").update_column("use_outbox").to_owned())
+        .on_conflict(
+            OnConflict::column("id")
+                .update_column("use_outbox")
+                // Another app's settings are not ours to change; the caller sees whose they are.
+                .action_and_where(Expr::col((TABLE, "app_name")).eq(app_name))
+                .to_owned(),
+        )
         .to_owned();
     db.execute(&insert).await?;
     let select =

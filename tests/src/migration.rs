@@ -12,7 +12,7 @@ pub struct Migrator;
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         let mut migrations: Vec<Box<dyn MigrationTrait>> =
-            vec![Box::new(Entities), Box::new(Tables), Box::new(CreateEffects)];
+            vec![Box::new(Entities), Box::new(CreateEffects), Box::new(Tables)];
         migrations.extend(jsb_migrations::all());
         migrations
     }

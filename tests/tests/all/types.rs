@@ -1,0 +1,159 @@
+//! Values of every type, keys of every kind and versions of every type arrive as they were saved, whatever the databases.
+
+use std::fmt::Debug;
+
+use jsb_tests::entities::{gap, label, membership, specimen, versioned};
+use jsb_tests::{Backend, Pair};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+use crate::samples;
+
+/// Waits until the pair is quiet and finds both sides equal; gives back what they hold.
+async fn equal<E: EntityTrait<Model: PartialEq + Debug>>(pair: &Pair) -> Vec<E::Model> {
+    pair.quiet().await;
+    let (a, b) = pair.rows::<E>().await;
+    assert_eq!(a, b);
+    a
+}
+
+/// What arrives is what was saved, and what was saved is what was asked for.
+async fn specimens_travel(pair: &mut Pair) {
+    pair.start_both().await;
+    let (first, second) = (samples::specimen(), samples::specimen());
+    let wanted = [first.clone(), second.clone()];
+    let first = first.into_active_model().reset_all().insert(&pair.a.db).await.expect("a save on A");
+    let second = second.into_active_model().reset_all().insert(&pair.b.db).await.expect("a save on B");
+    let found = equal::<specimen::Entity>(pair).await;
+    assert_eq!(found, [first.clone(), second.clone()]);
+    for (found, wanted) in found.into_iter().zip(wanted) {
+        let updated_at = found.updated_at;
+        assert_eq!(found, specimen::Model { updated_at, ..wanted });
+    }
+
+    // The other side changes every column.
+    let mut change = samples::specimen().into_active_model().reset_all();
+    change.id = sea_orm::Unchanged(first.id);
+    change.double = Set(-0.0);
+    change.text = Set(String::new());
+    change.bytes = Set(Vec::new());
+    change.json = Set(Json::Null);
+    change.mood = Set(specimen::Mood::Sad);
+    let changed = change.update(&pair.b.db).await.expect("an update on B");
+    assert_eq!(changed.json, Json::Null);
+    assert_eq!(equal::<specimen::Entity>(pair).await, [changed, second]);
+}
+
+async fn gaps_travel(pair: &mut Pair) {
+    pair.start_both().await;
+    let full = samples::full_gap().into_active_model().reset_all().insert(&pair.a.db).await.expect("a save on A");
+    let empty = samples::empty_gap().into_active_model().reset_all().insert(&pair.b.db).await.expect("a save on B");
+    assert_eq!(equal::<gap::Entity>(pair).await, [full.clone(), empty.clone()]);
+    let emptied = gap::Model { id: full.id, ..samples::empty_gap() }.into_active_model().reset_all();
+    let filled = gap::Model { id: empty.id, ..samples::full_gap() }.into_active_model().reset_all();
+    let emptied = emptied.update(&pair.b.db).await.expect("an update on B");
+    let filled = filled.update(&pair.a.db).await.expect("an update on A");
+    let found = equal::<gap::Entity>(pair).await;
+    assert_eq!(found, [emptied, filled]);
+    assert_eq!((&found[0].json, found[1].json.is_some()), (&None, true));
+}
+
+async fn json_nulls_travel(pair: &mut Pair) {
+    pair.start_both().await;
+    let row = gap::Model { json: Some(Json::Null), ..samples::empty_gap() };
+    row.into_active_model().reset_all().insert(&pair.a.db).await.expect("a save");
+    equal::<gap::Entity>(pair).await;
+}
+
+async fn versions_travel(pair: &mut Pair) {
+    pair.start_both().await;
+    /// Saves on A, edits on B, saves and deletes again: versions rise and both sides end equal.
+    macro_rules! travels {
+        ($module:ident) => {{
+            use versioned::$module::{ActiveModel, Entity};
+            let row = || ActiveModel { id: Set(Uuid::now_v7()), text: Set("one".to_owned()), ..Default::default() };
+            let gone = row().insert(&pair.a.db).await.expect("a save");
+            let saved = row().insert(&pair.a.db).await.expect("a save");
+            equal::<Entity>(pair).await;
+            let mut change = saved.clone().into_active_model();
+            change.text = Set("two".to_owned());
+            let changed = change.update(&pair.b.db).await.expect("an update");
+            assert!(changed.changed_at > saved.changed_at);
+            gone.delete(&pair.b.db).await.expect("a delete");
+            assert_eq!(equal::<Entity>(pair).await, [changed]);
+        }};
+    }
+    travels!(chrono_utc);
+    travels!(chrono_zoned);
+    travels!(chrono_naive);
+    travels!(time_zoned);
+    travels!(time_naive);
+}
+
+const AWKWARD: [&str; 6] = ["plain", "with/slash", "100%2F", "é\u{1F980} ", "a.b > *", "'; --"];
+
+async fn keys_travel(pair: &mut Pair) {
+    pair.start_both().await;
+    for (number, text) in (-1..).zip(AWKWARD) {
+        let label =
+            label::ActiveModel { code: Set(text.to_owned()), caption: Set(text.to_owned()), ..Default::default() };
+        label.insert(&pair.a.db).await.expect("a label");
+        let member = membership::ActiveModel {
+            group: Set(text.to_owned()),
+            member: Set(number),
+            role: Set("guest".to_owned()),
+            ..Default::default()
+        };
+        member.insert(&pair.a.db).await.expect("a member");
+    }
+    assert_eq!(equal::<label::Entity>(pair).await.len(), AWKWARD.len());
+    for row in equal::<membership::Entity>(pair).await {
+        let mut change = row.into_active_model();
+        change.role = Set("host".to_owned());
+        change.update(&pair.b.db).await.expect("an update on B");
+    }
+    for row in equal::<membership::Entity>(pair).await {
+        assert_eq!(row.role, "host");
+        row.delete(&pair.b.db).await.expect("a delete on B");
+    }
+    for row in equal::<label::Entity>(pair).await {
+        row.delete(&pair.b.db).await.expect("a delete on B");
+    }
+    assert_eq!(equal::<membership::Entity>(pair).await, []);
+    assert_eq!(equal::<label::Entity>(pair).await, []);
+}
+
+async fn mixed() -> Pair {
+    Pair::on(Backend::Postgres, Backend::Sqlite, |config| config).await
+}
+
+macro_rules! also_mixed {
+    ($($name:ident: $travels:ident;)+) => {
+        on_both! {
+            $(async fn $name(backend: Backend) {
+                let mut pair = Pair::create(backend).await;
+                $travels(&mut pair).await;
+                pair.stop().await;
+            })+
+        }
+
+        mod mixed_pair {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                let mut pair = super::mixed().await;
+                super::$travels(&mut pair).await;
+                pair.stop().await;
+            })+
+        }
+    };
+}
+
+also_mixed! {
+    values_of_every_type_arrive_as_they_were_saved: specimens_travel;
+    nullable_values_arrive_as_they_were_saved: gaps_travel;
+    the_json_null_of_a_nullable_column_is_the_same_on_both_sides: json_nulls_travel;
+    versions_of_every_type_order_rows: versions_travel;
+    keys_of_every_kind_name_their_row: keys_travel;
+}
