@@ -55,9 +55,12 @@ impl Processor {
             // Without an inbox, what another process works on cannot be told from what was given up.
             return Ok(Swept::Partly);
         }
-        let swept = settings::swept_seq(&self.db).await?;
-        // A stream that was made anew counts from 1 again.
-        let swept = if swept > progress.delivered { 0 } else { swept };
+        let mut swept = settings::swept_seq(&self.db).await?;
+        if swept > progress.delivered {
+            // The stream was made anew and counts from 1. Stored at once: soon it will have got further than the old one.
+            swept = 0;
+            settings::set_swept_seq(&self.db, swept).await?;
+        }
         let mut next = progress.acknowledged.max(swept) + 1;
         while next <= progress.delivered && !self.stop.is_cancelled() {
             let found = self.unacknowledged(next, progress.delivered).await?;

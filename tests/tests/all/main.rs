@@ -19,8 +19,11 @@ macro_rules! on_both {
 
 mod capture;
 mod crash;
+mod deliveries;
+mod outage;
 mod payloads;
 mod poison;
 mod samples;
 mod thread;
 mod types;
+mod wire;
