@@ -16,10 +16,16 @@ macro_rules! on_both {
         }
     };
 }
-pub(crate) use on_both;
 
 mod capture;
+mod convergence;
+mod deletes;
+mod families;
+mod keys;
+mod once;
+mod order;
 mod payloads;
 mod samples;
 mod thread;
 mod types;
+mod unique;
