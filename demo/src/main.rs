@@ -1,2 +1,74 @@
-//! The demo.
-fn main() {}
+//! System A, system B, or the pair of them on one machine.
+
+mod api;
+mod banner;
+mod data;
+mod database;
+mod entities;
+mod migration;
+mod pair;
+mod ports;
+mod side;
+mod signals;
+mod system;
+mod welcome;
+
+use std::io::{IsTerminal as _, stderr};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use pair::PairArgs;
+use system::SystemArgs;
+
+/// Two systems that keep their rows in sync over NATS JetStream. Without a command: the pair.
+#[derive(Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    pair: PairArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Both systems and a nats-server, with everything they need
+    Pair(PairArgs),
+    /// System A alone, which draws the odd ids
+    SystemA(SystemArgs),
+    /// System B alone, which draws the even ids
+    SystemB(SystemArgs),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    log_to_stderr();
+    match run(cli).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // For people, so without the backtrace that returning it would show.
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> anyhow::Result<()> {
+    let stop = signals::stop_token()?;
+    match cli.command.unwrap_or(Command::Pair(cli.pair)) {
+        Command::Pair(args) => pair::run(args, stop).await,
+        Command::SystemA(args) => system::run(side::A, args, stop).await,
+        Command::SystemB(args) => system::run(side::B, args, stop).await,
+    }
+}
+
+/// What to log is said by `RUST_LOG`.
+fn log_to_stderr() {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn,sea_orm_migration=warn,sqlx=warn"));
+    let ansi = stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(ansi).init();
+}

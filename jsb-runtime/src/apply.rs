@@ -11,9 +11,9 @@ use crate::handler::{HandlerContext, HandlerError, Incoming};
 use crate::inbox::{self, Claim};
 use crate::message::Message;
 use crate::outcome::Settled;
-use crate::registry::{HandlerRegistration, Registry};
+use crate::registry::{self, HandlerRegistration, Registry};
 use crate::upsert::{ApplyError, Effect};
-use crate::{dialect, outbox, scope};
+use crate::{dialect, outbox, settings, trace};
 
 /// An event and what is needed to try it.
 pub(crate) struct Attempt<'a> {
@@ -82,13 +82,41 @@ impl Attempt<'_> {
         txn: &DatabaseTransaction,
     ) -> Result<(), ApplyError> {
         let context = HandlerContext::new(txn, self.number);
-        let run = scope::caused_by(self.message.trace(), (handler.run)(incoming, &context));
+        let run = trace::caused_by(self.message.trace(), (handler.run)(incoming, &context));
         let result = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)));
         result.map_err(|error| ApplyError::Handler { name: handler.name, error })
     }
 }
 
-pub(crate) fn is_entity_event(event: &Envelope) -> bool {
+/// Applies one event within `txn`, by its version, and never publishes: for imports and for consumers of your own.
+///
+/// On SQLite begin `txn` with `SqliteTransactionMode::Immediate`.
+///
+/// # Errors
+///
+/// [`ApplyError`]; the transaction should then be rolled back.
+///
+/// # Example
+///
+/// ```
+/// # use jsb_runtime::{ApplyError, Envelope};
+/// # use sea_orm::DatabaseTransaction;
+/// # async fn example(txn: &DatabaseTransaction, body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// let event = Envelope::read(body, None, "system_b")?;
+/// jsb_runtime::sync_from_event(txn, &event).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
+    let own_app = settings::app_name(txn).await?.unwrap_or_default();
+    let entity = registry::entity(&event.resource_type).ok_or_else(|| ApplyError::Unknown {
+        resource: event.resource_type.clone(),
+        event_type: event.event_type.clone(),
+    })?;
+    (entity.apply)(txn, event, &own_app).await
+}
+
+fn is_entity_event(event: &Envelope) -> bool {
     matches!(event.event_type.as_str(), event_type::CREATED | event_type::UPDATED | event_type::DELETED)
 }
 

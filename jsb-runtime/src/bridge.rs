@@ -7,19 +7,19 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::causes::chain;
 use crate::config::{Config, Role};
 use crate::event::NewEvent;
 use crate::jetstream::{ProvisionError, Transport};
-use crate::outcome::chain;
 use crate::preflight::{self, StartError};
 use crate::processor::Processor;
 use crate::registry::Registry;
 use crate::relay::Relay;
 use crate::status::Status;
-use crate::{backoff, clock, consumer, direct, outbox, retention, scope, settings};
+use crate::{backoff, clock, consumer, direct, outbox, retention, settings};
 
 /// How long a start waits for NATS before it goes on without: saves need not wait for it.
 const FIRST_CONNECTION: Duration = Duration::from_secs(3);
@@ -33,7 +33,7 @@ pub struct Bridge {
     db: DatabaseConnection,
     transport: Transport,
     tasks: TaskTracker,
-    stop: DropGuard,
+    stop: CancellationToken,
 }
 
 /// Why a shutdown was not clean. Nothing is lost: what was in hand is published or delivered again.
@@ -74,12 +74,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     first_attachment(&transport).await?;
 
     let stop = CancellationToken::new();
-    let bridge = Bridge {
-        db: db.clone(),
-        transport: transport.clone(),
-        tasks: TaskTracker::new(),
-        stop: stop.clone().drop_guard(),
-    };
+    let bridge = Bridge { db: db.clone(), transport: transport.clone(), tasks: TaskTracker::new(), stop: stop.clone() };
     {
         let (transport, stop) = (transport.clone(), stop.clone());
         bridge.spawn("provisioner", move || stay_attached(transport.clone(), stop.clone()));
@@ -188,17 +183,24 @@ impl Bridge {
         Status::read(&self.db, self.transport.is_ready()).await
     }
 
-    /// Stops: takes nothing new, finishes what is in hand, and closes the connection to NATS. Not to the database.
+    /// Stops: takes nothing new, finishes what is in hand, and closes the connection to NATS, not to the database. A
+    /// second call waits for the same end.
     ///
     /// # Errors
     ///
     /// [`ShutdownError`] when something in hand did not end in time.
-    pub async fn shutdown(self) -> Result<(), ShutdownError> {
-        self.stop.disarm().cancel();
+    pub async fn shutdown(&self) -> Result<(), ShutdownError> {
+        self.stop.cancel();
         self.tasks.close();
         let ended = tokio::time::timeout(SHUTDOWN, self.tasks.wait()).await;
         self.transport.close().await;
         ended.map_err(|_| ShutdownError::TimedOut)
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
 }
 
@@ -219,9 +221,9 @@ impl Bridge {
 pub async fn publish<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), DbErr> {
     let settings = settings::for_save(db).await?;
     if !settings.use_outbox {
-        scope::direct_to(&settings.database_id)?;
+        direct::direct_to(&settings.database_id)?;
     }
-    match scope::captured(event) {
+    match direct::captured(event) {
         Some(event) => outbox::record(db, &event).await,
         None => Ok(()),
     }

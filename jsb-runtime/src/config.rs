@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::subject;
+mod check;
+mod env;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -134,98 +135,6 @@ impl Config {
             roles: BTreeSet::from([Role::Relay, Role::Consumer]),
         }
     }
-
-    /// Reads the environment, once, and checks it.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] with every fault at once.
-    pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(|name| std::env::var(name).ok())
-    }
-
-    /// Reads the variables that `lookup` gives, and checks them.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] with every fault at once.
-    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let mut env = Variables { lookup, faults: Vec::new() };
-        let mut config = Self::new(env.required("APP_NAME"), env.required("DESTINATION_APP"));
-        env.read("NATS_URL", &mut config.nats_url, parsed);
-        env.read("NATS_CREDS", &mut config.nats_creds, |text| parsed(text).map(Some));
-        env.read("STREAM_NAME", &mut config.stream_name, parsed);
-        env.read("AUTO_PROVISION", &mut config.auto_provision, switch);
-        env.read("USE_OUTBOX", &mut config.use_outbox, switch);
-        env.read("USE_INBOX", &mut config.use_inbox, switch);
-        env.read("USE_DLQ", &mut config.use_dlq, switch);
-        env.read("MAX_DELIVER", &mut config.max_deliver, parsed);
-        env.read("ACK_WAIT", &mut config.ack_wait, duration);
-        env.read("BACKOFF", &mut config.backoff, |text| list(text, duration));
-        env.read("STREAM_REPLICAS", &mut config.stream_replicas, parsed);
-        env.read("STREAM_MAX_AGE", &mut config.stream_max_age, duration);
-        env.read("BATCH_SIZE", &mut config.batch_size, parsed);
-        env.read("OUTBOX_RETENTION", &mut config.outbox_retention, duration);
-        env.read("INBOX_RETENTION", &mut config.inbox_retention, duration);
-        env.read("TOMBSTONE_RETENTION", &mut config.tombstone_retention, optional_duration);
-        env.read("PARK_FOR", &mut config.park_for, duration);
-        env.read("KEEP_PARENT_AFTER", &mut config.keep_parent_after, duration);
-        env.read("ROLES", &mut config.roles, |text| list(text, parsed));
-        config.node = env.node();
-        env.faults.extend(config.faults());
-        if env.faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: env.faults }) }
-    }
-
-    /// Checks the configuration as a whole; `start` does so too.
-    ///
-    /// # Errors
-    ///
-    /// [`ConfigError`] with every fault at once.
-    pub fn validate(&self) -> Result<(), ConfigError> {
-        let faults = self.faults();
-        if faults.is_empty() { Ok(()) } else { Err(ConfigError { faults }) }
-    }
-
-    fn faults(&self) -> Vec<String> {
-        let mut faults = Vec::new();
-        let mut rule = |holds: bool, fault: &str| {
-            if !holds {
-                faults.push(fault.to_owned());
-            }
-        };
-        let token = "must be a token of letters, digits, `_` and `-`";
-        // A missing name is reported by the reader of the environment.
-        rule(self.app_name.is_empty() || subject::is_token(&self.app_name), &format!("APP_NAME {token}"));
-        rule(
-            self.destination_app.is_empty() || subject::is_token(&self.destination_app),
-            &format!("DESTINATION_APP {token}"),
-        );
-        rule(
-            self.app_name.is_empty() || self.app_name != self.destination_app,
-            "DESTINATION_APP must differ from APP_NAME",
-        );
-        rule(
-            self.app_name != "dlq" && self.destination_app != "dlq",
-            "APP_NAME and DESTINATION_APP must not be `dlq`, the name of the dead letter subject",
-        );
-        rule(subject::is_token(&self.stream_name), &format!("STREAM_NAME {token}"));
-        rule(!self.nats_url.trim().is_empty(), "NATS_URL must not be empty");
-        rule(self.max_deliver >= 1, "MAX_DELIVER must be at least 1");
-        rule(!self.backoff.is_empty(), "BACKOFF must hold at least one delay");
-        rule(self.backoff.iter().all(|delay| !delay.is_zero()), "BACKOFF must hold delays above zero");
-        rule(self.ack_wait >= Duration::from_secs(1), "ACK_WAIT must be at least 1s");
-        rule((1..=5).contains(&self.stream_replicas), "STREAM_REPLICAS must be between 1 and 5");
-        rule((1..=10_000).contains(&self.batch_size), "BATCH_SIZE must be between 1 and 10000");
-        rule(
-            self.inbox_retention >= self.stream_max_age + self.outbox_retention,
-            "INBOX_RETENTION must be at least STREAM_MAX_AGE plus OUTBOX_RETENTION: \
-             an event that can still come again must be remembered",
-        );
-        rule(self.use_inbox || self.use_dlq, "USE_INBOX and USE_DLQ must not both be off: a dead event needs a place");
-        rule(!self.roles.is_empty(), "ROLES must name relay, consumer, or both");
-        rule(self.node.is_none_or(|node| node.index < node.count), "NODE_INDEX must be below NODE_COUNT");
-        faults
-    }
 }
 
 macro_rules! setters {
@@ -316,68 +225,4 @@ pub(crate) fn without_credentials(urls: &str) -> String {
         None => url.trim().to_owned(),
     };
     urls.split(',').map(hide).collect::<Vec<_>>().join(",")
-}
-
-struct Variables<L> {
-    lookup: L,
-    faults: Vec<String>,
-}
-
-impl<L: Fn(&str) -> Option<String>> Variables<L> {
-    fn text(&self, name: &str) -> Option<String> {
-        (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    fn required(&mut self, name: &str) -> String {
-        self.text(name).unwrap_or_else(|| {
-            self.faults.push(format!("{name} must be set"));
-            String::new()
-        })
-    }
-
-    fn read<T>(&mut self, name: &str, field: &mut T, parse: impl Fn(&str) -> Result<T, String>) {
-        match self.text(name).as_deref().map(parse) {
-            Some(Ok(value)) => *field = value,
-            Some(Err(fault)) => self.faults.push(format!("{name}: {fault}")),
-            None => {}
-        }
-    }
-
-    fn node(&mut self) -> Option<Node> {
-        let (mut index, mut count) = (None, None);
-        self.read("NODE_INDEX", &mut index, |text| parsed(text).map(Some));
-        self.read("NODE_COUNT", &mut count, |text| parsed(text).map(Some));
-        match (index, count) {
-            (Some(index), Some(count)) => Some(Node { index, count }),
-            (None, None) => None,
-            _ => {
-                self.faults.push("NODE_INDEX and NODE_COUNT must be set together".to_owned());
-                None
-            }
-        }
-    }
-}
-
-fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: T::Err| error.to_string())
-}
-
-fn switch(text: &str) -> Result<bool, String> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Ok(true),
-        "false" | "0" | "no" | "off" => Ok(false),
-        other => Err(format!("`{other}` is neither true nor false")),
-    }
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("`{text}` is no duration such as 30s, 5m or 7d: {error}"))
-}
-
-fn optional_duration(text: &str) -> Result<Option<Duration>, String> {
-    if text.eq_ignore_ascii_case("off") { Ok(None) } else { duration(text).map(Some) }
-}
-
-fn list<T, C: FromIterator<T>>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<C, String> {
-    text.split(',').map(|item| parse(item.trim())).collect()
 }

@@ -7,10 +7,11 @@ use sea_orm::DbErr;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
+use crate::causes::chain;
 use crate::hold::Hold;
 use crate::inbox;
-use crate::jetstream::{Delivery, Disposition};
-use crate::outcome::{Outcome, Settled, chain};
+use crate::jetstream::{Attached, Delivery, Disposition};
+use crate::outcome::{Outcome, Settled};
 use crate::processor::{Origin, Processor};
 
 /// How long a stopping consumer goes on with the batch in hand before it gives the rest back.
@@ -26,10 +27,11 @@ pub(crate) async fn run(processor: Arc<Processor>) {
             pulled = pull(&processor, failures > 0) => pulled,
         };
         match pulled {
-            Ok(batch) => {
+            Ok(Some((attached, batch))) => {
                 failures = 0;
-                process(&processor, batch, stop).await;
+                process(&processor, &attached, batch, stop).await;
             }
+            Ok(None) => failures = 0,
             Err(error) => {
                 failures += 1;
                 let pause = backoff::doubling(Duration::from_millis(100), Duration::from_secs(5), failures);
@@ -43,19 +45,19 @@ pub(crate) async fn run(processor: Arc<Processor>) {
     }
 }
 
-/// The next batch. While the database is away nothing is pulled; what nobody else will bring is looked for first.
-async fn pull(processor: &Processor, failed_before: bool) -> Result<Vec<Delivery>, String> {
+/// The next batch, `None` if the connection or the bridge ended first. While the database is away nothing is pulled; what nobody else will bring is looked for first.
+async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<(Attached, Vec<Delivery>)>, String> {
     let attached = processor.transport.attached().await;
     processor.sweep_once().await.map_err(|error| chain(&error))?;
     if !processor.until_database_answers().await {
-        return Ok(Vec::new());
+        return Ok(None);
     }
     let pulled = tokio::select! {
         pulled = attached.pull(processor.config.batch_size) => pulled,
         // The server has forgotten the request.
-        () = processor.transport.until_detached() => return Ok(Vec::new()),
+        () = processor.transport.until_detached() => return Ok(None),
     };
-    pulled.map_err(|error| {
+    pulled.map(|batch| Some((attached, batch))).map_err(|error| {
         // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
         if failed_before {
             processor.transport.detach();
@@ -66,8 +68,7 @@ async fn pull(processor: &Processor, failed_before: bool) -> Result<Vec<Delivery
 
 /// Processes a batch in order; what was delivered before comes last, what began least often first, so that a message
 /// that kills its process takes no other with it.
-async fn process(processor: &Processor, batch: Vec<Delivery>, stop: &CancellationToken) {
-    let attached = processor.transport.attached().await;
+async fn process(processor: &Processor, attached: &Attached, batch: Vec<Delivery>, stop: &CancellationToken) {
     let hold = Hold::start(attached.ack_wait, &batch);
     let (fresh, mut repeated): (Vec<_>, Vec<_>) = batch.into_iter().partition(|delivery| delivery.deliveries == 1);
     let mut stopped = None;

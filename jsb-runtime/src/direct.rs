@@ -3,19 +3,78 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
+use sea_orm::DbErr;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::chain;
 use crate::config::Config;
 use crate::event::{Envelope, NewEvent, SCHEMA_VERSION};
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::message::MESSAGE_ID;
-use crate::outcome::chain;
-use crate::scope::Direct;
 use crate::subject;
 
+tokio::task_local! {
+    static OWN: OwnTransaction;
+}
+
+/// What a transaction that JSB itself began, and so sees commit, is to publish without the outbox.
+#[derive(Clone, Default)]
+pub(crate) struct OwnTransaction(Arc<Mutex<Direct>>);
+
+/// Events that are published right after commit, by the bridge of this database.
+#[derive(Default)]
+pub(crate) struct Direct {
+    database_id: Option<String>,
+    events: Vec<NewEvent>,
+}
+
+impl OwnTransaction {
+    fn direct(&self) -> MutexGuard<'_, Direct> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn take(&self) -> Direct {
+        std::mem::take(&mut self.direct())
+    }
+}
+
+/// Runs `work` inside a transaction that JSB began.
+pub(crate) async fn own_transaction<T>(own: OwnTransaction, work: impl Future<Output = T>) -> T {
+    OWN.scope(own, work).await
+}
+
+/// Sends this save's events past the outbox, since the bridge of this database was started without one.
+pub(crate) fn direct_to(database_id: &str) -> Result<(), DbErr> {
+    let in_own_transaction = OWN.try_with(|own| own.direct().database_id = Some(database_id.to_owned())).is_ok();
+    if !in_own_transaction {
+        return Err(DbErr::Custom(
+            "USE_OUTBOX is off, so events are published right after commit, and nobody tells JSB when a transaction of yours \
+             commits: save on the connection itself, turn the outbox on, or save within `skip_publish`"
+                .to_owned(),
+        ));
+    }
+    if !is_running(database_id) {
+        return Err(DbErr::Custom(
+            "USE_OUTBOX is off and no bridge for this database runs in this process: start one before you save"
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+/// Keeps an event for the moment after the commit; gives it back where it goes through the outbox.
+pub(crate) fn captured(event: NewEvent) -> Option<NewEvent> {
+    let is_direct = OWN.try_with(|own| own.direct().database_id.is_some()).unwrap_or(false);
+    if !is_direct {
+        return Some(event);
+    }
+    OWN.with(|own| own.direct().events.push(event));
+    None
+}
+
 /// Beyond this many events that wait for the network, further ones are lost, and said to be: memory must not grow.
-pub(crate) const CAPACITY: usize = 1_024;
+const CAPACITY: usize = 1_024;
 
 /// The bridges of this process by the id of their database: a save knows its connection only, and a pair is two bridges.
 static BRIDGES: LazyLock<Mutex<HashMap<String, mpsc::Sender<NewEvent>>>> = LazyLock::new(Mutex::default);
@@ -32,7 +91,7 @@ pub(crate) fn register(database_id: &str) -> mpsc::Receiver<NewEvent> {
 }
 
 /// Whether a bridge for this database takes events.
-pub(crate) fn is_running(database_id: &str) -> bool {
+fn is_running(database_id: &str) -> bool {
     bridges().get(database_id).is_some_and(|sender| !sender.is_closed())
 }
 

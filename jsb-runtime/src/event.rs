@@ -84,7 +84,7 @@ impl NewEvent {
             resource_type: resource_type.into(),
             resource_id: resource_id.into(),
             occurred_at: crate::clock::now(),
-            trace: crate::scope::next_trace(),
+            trace: crate::trace::next(),
             payload,
         }
     }
@@ -163,7 +163,7 @@ impl Envelope {
             producer: body.producer.unwrap_or_else(|| source.to_owned()),
             resource_id: usable_id(resource_id, "resource_id")?,
             occurred_at: body.occurred_at.unwrap_or_else(crate::clock::now),
-            trace_id: body.trace_id.unwrap_or_else(|| Trace::start().trace_id()),
+            trace_id: body.trace_id.unwrap_or_else(|| crate::trace::next().trace_id()),
             resource_type: usable_id(body.resource_type.or(prefix), "resource_type")?,
             payload: body.payload,
         })

@@ -52,7 +52,7 @@ use crate::settings::{self, SaveSettings};
 use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable};
 use crate::upsert::stored_version;
 use crate::version::{self, Version};
-use crate::{clock, dialect, keys, outbox, payload, row, scope, tombstone};
+use crate::{clock, dialect, direct, keys, outbox, payload, row, skip, tombstone};
 
 /// Draws the row's version, and its key where this node draws keys itself.
 ///
@@ -73,7 +73,7 @@ pub async fn before_save<M: Syncable, C: ConnectionTrait>(
 ///
 /// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction.
 pub async fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Result<M, DbErr> {
-    if !scope::publishing_is_skipped() {
+    if !skip::publishing_is_skipped() {
         let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
         keep_if_recorded(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
     }
@@ -113,7 +113,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     insert: bool,
 ) -> Result<ActiveModelOf<M>, DbErr> {
     use_common_forms::<M>(&mut row, insert);
-    if scope::publishing_is_skipped() {
+    if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
     }
     admit(&settings_in_transaction::<M, C>(db).await?)?;
@@ -168,7 +168,7 @@ fn admit(settings: &SaveSettings) -> Result<(), DbErr> {
         ));
     }
     if !settings.use_outbox {
-        scope::direct_to(&settings.database_id)?;
+        direct::direct_to(&settings.database_id)?;
     }
     Ok(())
 }
@@ -221,7 +221,7 @@ async fn deleted_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
 }
 
 fn publishes_deletes<M: Syncable>() -> bool {
-    M::ON_DELETE == OnDelete::Apply && !scope::publishing_is_skipped()
+    M::ON_DELETE == OnDelete::Apply && !skip::publishing_is_skipped()
 }
 
 async fn load_doomed<M: Syncable, C: ConnectionTrait>(
@@ -266,7 +266,7 @@ async fn publish_row<M: Syncable, C: ConnectionTrait>(
     let payload = row::payload_of::<M>(row).map_err(|error| DbErr::Custom(error.to_string()))?;
     let id = row::resource_id(row::key_of::<M>(row).into_iter().flatten());
     let event = NewEvent::new(M::RESOURCE, id, event_type, payload);
-    match scope::captured(event) {
+    match direct::captured(event) {
         Some(event) => outbox::record(db, &event).await,
         None => Ok(()),
     }

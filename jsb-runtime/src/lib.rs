@@ -13,6 +13,7 @@
 
 // In the order in which an event meets them.
 pub mod backoff;
+mod causes;
 mod clock;
 mod config;
 mod event;
@@ -31,8 +32,8 @@ mod syncable;
 pub mod hooks;
 mod keys;
 mod save;
-mod scope;
 mod settings;
+mod skip;
 
 mod direct;
 mod lease;
@@ -45,6 +46,7 @@ pub mod topology;
 mod apply;
 mod consumer;
 mod dlq;
+mod failure;
 mod hold;
 mod inbox;
 mod obstacle;
@@ -60,6 +62,7 @@ mod preflight;
 mod retention;
 mod status;
 
+pub use apply::sync_from_event;
 pub use bridge::{Bridge, ShutdownError, publish, start};
 pub use config::{Config, ConfigError, Node, Role};
 pub use event::{Envelope, EnvelopeError, Event, NewEvent, SCHEMA_VERSION, event_type};
@@ -70,10 +73,10 @@ pub use payload::PayloadError;
 pub use preflight::StartError;
 pub use registry::RegistryError;
 pub use save::SaveConnection;
-pub use scope::skip_publish;
+pub use skip::skip_publish;
 pub use status::Status;
 pub use syncable::{ActiveModelOf, ColumnOf, Field, Keys, OnDelete, Syncable, VersionType};
-pub use upsert::{ApplyError, Effect, sync_from_event};
+pub use upsert::{ApplyError, Effect};
 
 /// What an entity file or a handler file needs.
 pub mod prelude {

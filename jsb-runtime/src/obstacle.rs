@@ -3,15 +3,15 @@
 use rand::distr::{Alphanumeric, SampleString};
 use sea_orm::sea_query::{Expr, ExprTrait, Query, TableName, TableRef, Value};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityTrait, IdenStatic, Identity,
-    Iterable, QueryFilter, RelationDef,
+    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityName, EntityTrait,
+    IdenStatic, Identity, Iterable, QueryFilter, RelationDef, RelationTrait,
 };
 use uuid::Uuid;
 
 use crate::event::Envelope;
+use crate::row;
 use crate::syncable::{ActiveModelOf, ColumnOf, Syncable};
 use crate::upsert::ApplyError;
-use crate::{registry, row};
 
 /// In whose way an event is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,12 +22,19 @@ pub(crate) enum Obstacle {
     Unique(Vec<String>),
 }
 
-/// The row that an event waits for, as `resource/id`, if it can be told.
+/// A row by its table and its key as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RowId {
+    pub(crate) table: String,
+    pub(crate) id: String,
+}
+
+/// The row that an event waits for, if it can be told.
 pub(crate) async fn blocked_by<M: Syncable>(
     txn: &DatabaseTransaction,
     event: &Envelope,
     obstacle: &Obstacle,
-) -> Result<Option<String>, ApplyError> {
+) -> Result<Option<RowId>, ApplyError> {
     let row = row::active_model_in::<M>(event)?;
     match obstacle {
         Obstacle::Parent => missing_parent::<M>(txn, &row).await,
@@ -38,15 +45,19 @@ pub(crate) async fn blocked_by<M: Syncable>(
 async fn missing_parent<M: Syncable>(
     txn: &DatabaseTransaction,
     row: &ActiveModelOf<M>,
-) -> Result<Option<String>, ApplyError> {
-    for parent in registry::relations_of::<M>().into_iter().filter(|relation| !relation.is_owner) {
+) -> Result<Option<RowId>, ApplyError> {
+    for parent in relations::<M>().into_iter().filter(|relation| !relation.is_owner) {
         let Some(key) = foreign_key::<M>(row, &parent.from_col) else { continue };
         if !exists(txn, &parent, &key).await? {
-            let resource = registry::resource_of(&table_name(&parent.to_tbl));
-            return Ok(resource.map(|resource| format!("{resource}/{}", row::resource_id(key.into_iter()))));
+            return Ok(Some(RowId { table: table_name(&parent.to_tbl), id: row::resource_id(key.into_iter()) }));
         }
     }
     Ok(None)
+}
+
+/// Collected, since the iterator itself cannot be kept across an await.
+fn relations<M: Syncable>() -> Vec<RelationDef> {
+    <M::Entity as EntityTrait>::Relation::iter().map(|relation| relation.def()).collect()
 }
 
 /// The values of a foreign key; `None` where it is null or not known.
@@ -79,7 +90,7 @@ async fn holder<M: Syncable>(
     txn: &DatabaseTransaction,
     row: &ActiveModelOf<M>,
     columns: &[String],
-) -> Result<Option<String>, ApplyError> {
+) -> Result<Option<RowId>, ApplyError> {
     let mut same = Condition::all();
     for name in columns {
         let value = column_named::<M>(name).and_then(|column| Some((column, row.get(column).into_value()?)));
@@ -91,7 +102,7 @@ async fn holder<M: Syncable>(
     }
     let found = M::Entity::find().filter(same).one(txn).await?;
     let id = found.map(|found| row::resource_id(row::key_columns::<M>().map(|column| found.get(column))));
-    Ok(id.map(|id| format!("{}/{id}", M::RESOURCE)))
+    Ok(id.map(|id| RowId { table: M::Entity::default().table_name().to_owned(), id }))
 }
 
 /// Takes the value of a unique index from a row that is about to get another in the same transaction. One column is
@@ -116,7 +127,7 @@ pub(crate) async fn move_aside<M: Syncable>(
 fn is_tied<M: Syncable>(name: &str) -> bool {
     let in_foreign_key = |relation: RelationDef| relation.from_col.iter().any(|column| column.to_string() == name);
     row::key_columns::<M>().any(|column| column.as_str() == name)
-        || registry::relations_of::<M>().into_iter().filter(|relation| !relation.is_owner).any(in_foreign_key)
+        || relations::<M>().into_iter().filter(|relation| !relation.is_owner).any(in_foreign_key)
 }
 
 /// A value that in all likelihood nobody else has, as long as the one that it stands in for, since a column may be

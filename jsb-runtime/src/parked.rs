@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 
+use crate::causes::chain;
 use crate::inbox::{self, Stored};
 use crate::message::Message;
-use crate::obstacle::Obstacle;
-use crate::outcome::{Outcome, Settled, chain};
+use crate::obstacle::{Obstacle, RowId};
+use crate::outcome::{Outcome, Settled};
 use crate::processor::{Origin, Processor};
 use crate::upsert::ApplyError;
 use crate::{dialect, outbox};
@@ -135,9 +136,9 @@ impl Processor {
             let ApplyError::Db(refused) = &error else { return Err(error) };
             let columns = dialect::unique_columns(txn, refused).await?;
             let holder = (entity.blocked_by)(txn, event, &Obstacle::Unique(columns.clone())).await?;
-            let Some(holder) = holder.filter(|holder| rows.contains(holder)) else { return Err(error) };
-            let id = holder.split_once('/').map_or("", |(_, id)| id);
-            (entity.move_aside)(txn, id, &columns).await?;
+            let in_circle = |holder: &RowId| self.registry.name_of(holder).is_some_and(|name| rows.contains(&name));
+            let Some(holder) = holder.filter(in_circle) else { return Err(error) };
+            (entity.move_aside)(txn, &holder.id, &columns).await?;
         }
         attempt.run_in(txn).await
     }

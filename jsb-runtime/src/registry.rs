@@ -4,11 +4,11 @@ use std::any::type_name;
 use std::collections::BTreeMap;
 
 use futures_util::future::BoxFuture;
-use sea_orm::{DatabaseTransaction, EntityName, EntityTrait, Iterable, RelationDef, RelationTrait};
+use sea_orm::{DatabaseTransaction, EntityName};
 
 use crate::event::Envelope;
 use crate::handler::{HandlerContext, HandlerResult, Incoming};
-use crate::obstacle::{self, Obstacle};
+use crate::obstacle::{self, Obstacle, RowId};
 use crate::syncable::{Keys, Syncable};
 use crate::upsert::{self, ApplyError, Effect};
 
@@ -21,7 +21,7 @@ pub struct EntityRegistration {
     pub(crate) apply: for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a str) -> ApplyFuture<'a, Effect>,
     pub(crate) keep: for<'a> fn(&'a DatabaseTransaction, &'a Envelope) -> ApplyFuture<'a, bool>,
     pub(crate) blocked_by:
-        for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a Obstacle) -> ApplyFuture<'a, Option<String>>,
+        for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a Obstacle) -> ApplyFuture<'a, Option<RowId>>,
     pub(crate) move_aside: for<'a> fn(&'a DatabaseTransaction, &'a str, &'a [String]) -> ApplyFuture<'a, ()>,
 }
 
@@ -45,10 +45,6 @@ impl EntityRegistration {
 
 fn table_of<M: Syncable>() -> &'static str {
     M::Entity::default().table_name()
-}
-
-pub(crate) fn relations_of<M: Syncable>() -> Vec<RelationDef> {
-    <M::Entity as EntityTrait>::Relation::iter().map(|relation| relation.def()).collect()
 }
 
 /// A custom handler.
@@ -93,14 +89,6 @@ pub(crate) fn entity(resource: &str) -> Option<&'static EntityRegistration> {
     inventory::iter::<EntityRegistration>.into_iter().find(|entity| entity.resource == resource)
 }
 
-/// The resource whose rows live in `table`.
-pub(crate) fn resource_of(table: &str) -> Option<&'static str> {
-    inventory::iter::<EntityRegistration>
-        .into_iter()
-        .find(|entity| (entity.table)() == table)
-        .map(|entity| entity.resource)
-}
-
 /// Every registration of this binary.
 pub(crate) struct Registry {
     entities: BTreeMap<&'static str, &'static EntityRegistration>,
@@ -131,6 +119,12 @@ impl Registry {
 
     pub(crate) fn entity(&self, resource: &str) -> Option<&'static EntityRegistration> {
         self.entities.get(resource).copied()
+    }
+
+    /// A row as the inbox names what is waited for, `resource/id`; `None` where its table is not synced.
+    pub(crate) fn name_of(&self, row: &RowId) -> Option<String> {
+        let entity = self.entities().find(|entity| (entity.table)() == row.table)?;
+        Some(format!("{}/{}", entity.resource, row.id))
     }
 
     pub(crate) fn entities(&self) -> impl Iterator<Item = &'static EntityRegistration> + '_ {

@@ -11,13 +11,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
+use crate::causes::chain;
 use crate::config::Config;
 use crate::event::{SCHEMA_VERSION, StoredEnvelope};
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::lease::Lease;
 use crate::message::MESSAGE_ID;
 use crate::outbox::{self, Pending};
-use crate::outcome::chain;
 use crate::subject;
 use crate::trace::{TRACEPARENT, Trace};
 

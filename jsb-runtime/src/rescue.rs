@@ -8,9 +8,10 @@ use chrono::TimeDelta;
 use futures_util::StreamExt;
 use sea_orm::DbErr;
 
+use crate::causes::chain;
 use crate::jetstream::PullError;
 use crate::message::Message;
-use crate::outcome::{Outcome, chain};
+use crate::outcome::Outcome;
 use crate::processor::{Origin, Processor};
 use crate::{inbox, settings};
 

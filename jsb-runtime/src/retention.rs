@@ -6,8 +6,8 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
 use tokio_util::sync::CancellationToken;
 
+use crate::causes::chain;
 use crate::config::Config;
-use crate::outcome::chain;
 use crate::{clock, dialect, inbox, outbox, tombstone};
 
 const EVERY: Duration = Duration::from_secs(300);

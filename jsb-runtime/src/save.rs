@@ -7,9 +7,9 @@ use sea_orm::{
     TransactionSession, TransactionTrait, UpdateResult,
 };
 
-use crate::scope::{self, OwnTransaction};
+use crate::direct::{self, OwnTransaction};
 use crate::syncable::{ActiveModelOf, Syncable};
-use crate::{dialect, direct, outbox};
+use crate::{dialect, outbox, skip};
 
 type ModelOf<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Model;
 
@@ -36,7 +36,7 @@ async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Ou
     }
     let own = OwnTransaction::default();
     let txn = db.begin_with_options(dialect::writing()).await?;
-    match scope::own_transaction(own.clone(), save.run(&txn)).await {
+    match direct::own_transaction(own.clone(), save.run(&txn)).await {
         Ok(saved) => {
             txn.commit().await.map_err(dialect::explained)?;
             outbox::hint();
@@ -104,7 +104,7 @@ where
     ModelOf<A>: IntoActiveModel<A>,
     C: SaveConnection,
 {
-    if row.is_changed() { atomically(Update(row), db).await } else { scope::skip_publish(row.update(db)).await }
+    if row.is_changed() { atomically(Update(row), db).await } else { skip::skip_publish(row.update(db)).await }
 }
 
 /// As [`update`], for callers that do not want the row back; the event needs it all the same.

@@ -7,6 +7,20 @@ pub(crate) const HOPS: &str = "Jsb-Hops";
 /// The W3C trace context header, <https://www.w3.org/TR/trace-context/>.
 pub(crate) const TRACEPARENT: &str = "traceparent";
 
+tokio::task_local! {
+    static CAUSE: Trace;
+}
+
+/// Runs `work` as the consequence of an event, so that what it publishes carries the event's trace and hop count.
+pub(crate) async fn caused_by<T>(trace: Trace, work: impl Future<Output = T>) -> T {
+    CAUSE.scope(trace, work).await
+}
+
+/// The trace of an event that is published now: a hop further than its cause, or the start of a new one.
+pub(crate) fn next() -> Trace {
+    CAUSE.try_with(Trace::next_hop).unwrap_or_else(|_| Trace::start())
+}
+
 /// Beyond this many hops an event is taken for one that runs in a circle.
 pub(crate) const MAX_HOPS: u32 = 16;
 
@@ -18,11 +32,11 @@ pub(crate) struct Trace {
 }
 
 impl Trace {
-    pub(crate) fn start() -> Self {
+    fn start() -> Self {
         Self { id: rand::random::<u64>().max(1), hops: 0 }
     }
 
-    pub(crate) fn next_hop(&self) -> Self {
+    fn next_hop(&self) -> Self {
         Self { id: self.id, hops: self.hops + 1 }
     }
 

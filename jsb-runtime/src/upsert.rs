@@ -4,12 +4,13 @@ use sea_orm::sea_query::{LockType, Value};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IdenStatic};
 use sea_orm::{QueryFilter, QuerySelect, QueryTrait};
 
+use crate::causes::chain;
 use crate::event::{Envelope, event_type};
 use crate::handler::HandlerError;
 use crate::payload::PayloadError;
 use crate::syncable::{ActiveModelOf, OnDelete, Syncable, VersionType};
 use crate::version::{self, Version};
-use crate::{clock, dialect, row, settings, tombstone};
+use crate::{clock, dialect, row, tombstone};
 
 /// What became of an event that was not in the way of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,32 +56,26 @@ pub enum ApplyError {
     },
 }
 
-/// Applies one event within `txn`, by its version, and never publishes: for imports and for consumers of your own.
-///
-/// On SQLite begin `txn` with `SqliteTransactionMode::Immediate`.
-///
-/// # Errors
-///
-/// [`ApplyError`]; the transaction should then be rolled back.
-///
-/// # Example
-///
-/// ```
-/// # use jsb_runtime::{ApplyError, Envelope};
-/// # use sea_orm::DatabaseTransaction;
-/// # async fn example(txn: &DatabaseTransaction, body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
-/// let event = Envelope::read(body, None, "system_b")?;
-/// jsb_runtime::sync_from_event(txn, &event).await?;
-/// # Ok(())
-/// # }
-/// ```
-pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
-    let own_app = settings::app_name(txn).await?.unwrap_or_default();
-    let entity = crate::registry::entity(&event.resource_type).ok_or_else(|| ApplyError::Unknown {
-        resource: event.resource_type.clone(),
-        event_type: event.event_type.clone(),
-    })?;
-    (entity.apply)(txn, event, &own_app).await
+impl ApplyError {
+    /// The error with its causes, in one line.
+    pub(crate) fn described(&self) -> String {
+        match self {
+            Self::Handler { name, error } => format!("handler {name} failed: {}", chain(error.source())),
+            other => chain(other),
+        }
+    }
+
+    /// What the DLQ calls the error.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Self::Payload(_) => "PayloadError",
+            Self::Unknown { .. } => "UnknownEvent",
+            Self::VersionInFuture(_) => "VersionInFuture",
+            Self::OlderThanTombstones(_) => "OlderThanTombstones",
+            Self::Db(_) => "DatabaseError",
+            Self::Handler { .. } => "HandlerError",
+        }
+    }
 }
 
 /// Takes the key's lock, compares versions, and writes what the event says if it is the newer one.

@@ -2,19 +2,29 @@
 //! every kind. Reusable for entities of your own: see [`Pair`].
 
 pub mod app;
+pub mod child;
 pub mod database;
+pub mod effects;
 pub mod entities;
+pub mod gate;
 pub mod handlers;
+pub mod inbox;
 pub mod migration;
 pub mod pair;
+pub mod probe;
+pub mod proxy;
 pub mod remote;
 pub mod servers;
 pub mod sightings;
+pub mod stream;
 mod tables;
 pub mod wait;
 
 pub use app::App;
+pub use child::ChildCommand;
 pub use database::{Backend, TestDatabase};
 pub use pair::Pair;
+pub use proxy::Proxy;
 pub use remote::Remote;
+pub use stream::Stream;
 pub use wait::{DEADLINE, eventually};

@@ -3,6 +3,7 @@
 use sea_orm_migration::prelude::*;
 use sea_orm_migration::schema::*;
 
+use crate::effects::CreateEffects;
 use crate::tables::Tables;
 
 /// Makes everything.
@@ -10,7 +11,8 @@ pub struct Migrator;
 
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        let mut migrations: Vec<Box<dyn MigrationTrait>> = vec![Box::new(Entities), Box::new(Tables)];
+        let mut migrations: Vec<Box<dyn MigrationTrait>> =
+            vec![Box::new(Entities), Box::new(CreateEffects), Box::new(Tables)];
         migrations.extend(jsb_migrations::all());
         migrations
     }

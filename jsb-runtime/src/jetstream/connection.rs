@@ -160,7 +160,7 @@ impl Transport {
             // What could not be flushed was not acknowledged either, and will be sent again.
             let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.context.client().flush()).await;
         }
-        let _ = self.context.client().drain().await;
+        let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.context.client().drain()).await;
     }
 }
 
@@ -177,8 +177,12 @@ fn observe(event: &Event, link: &watch::Sender<Link>) {
             tracing::info!("connected to NATS");
             link.send_modify(|link| *link = Link { up: true, number: link.number + 1 });
         }
-        Event::Disconnected | Event::Closed => {
+        Event::Disconnected => {
             tracing::warn!("NATS is away; events wait in the outbox");
+            link.send_modify(|link| link.up = false);
+        }
+        Event::Closed => {
+            tracing::info!("the connection to NATS is closed");
             link.send_modify(|link| link.up = false);
         }
         Event::ServerError(error) => tracing::error!(%error, "NATS refused something"),

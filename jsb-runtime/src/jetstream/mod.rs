@@ -6,7 +6,7 @@ mod publish;
 mod pull;
 
 pub use connection::ConnectError;
-pub(crate) use connection::Transport;
+pub(crate) use connection::{Attached, Transport};
 pub use provision::ProvisionError;
 pub(crate) use publish::Outgoing;
 pub use publish::PublishError;

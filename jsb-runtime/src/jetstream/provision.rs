@@ -120,11 +120,15 @@ impl Transport {
 
     async fn add_subjects(&self, stream: &str, subjects: Vec<String>) -> Result<(), ProvisionError> {
         let mut config = self.stream_info(stream).await?["config"].take();
-        if let Some(carried) = config["subjects"].as_array_mut() {
-            carried.extend(subjects.into_iter().map(Json::from));
-        } else {
-            config["subjects"] = subjects.into();
+        let mut carried = config["subjects"].as_array().cloned().unwrap_or_default();
+        // The other app, which starts at the same time, may have been faster.
+        let missing: Vec<Json> =
+            subjects.into_iter().map(Json::from).filter(|subject| !carried.contains(subject)).collect();
+        if missing.is_empty() {
+            return Ok(());
         }
+        carried.extend(missing);
+        config["subjects"] = carried.into();
         self.ask(format!("STREAM.UPDATE.{stream}"), &config).await.map(drop)
     }
 

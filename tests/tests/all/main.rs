@@ -19,12 +19,14 @@ macro_rules! on_both {
 
 mod capture;
 mod convergence;
+mod crash;
 mod deletes;
 mod families;
 mod keys;
 mod once;
 mod order;
 mod payloads;
+mod poison;
 mod samples;
 mod thread;
 mod types;

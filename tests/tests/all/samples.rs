@@ -26,7 +26,7 @@ pub(crate) fn specimen() -> specimen::Model {
         text: "line\r\nbreak \"quoted\" \\ 'single' \u{1F980} e\u{301} \u{202E}".to_owned(),
         bytes: (0..=255).collect(),
         uuid: Uuid::nil(),
-        decimal: Decimal::new(-12_345_678_901_2345, 4),
+        decimal: Decimal::new(-123_456_789_012_345, 4),
         json: json!({"nested": [1, 2.5, null, {"deep": ["é", true]}], "empty": {}, "big": i64::MAX}),
         mood: Mood::Glad,
         grade: Grade::Second,

@@ -1,0 +1,37 @@
+//! The HTTP interface: two resources that sync, and the state of their syncing.
+
+mod body;
+mod crud;
+mod error;
+mod organizations;
+mod resource;
+mod row;
+mod status;
+mod users;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::StatusCode;
+use axum::routing::get;
+use jsb_runtime::Bridge;
+use sea_orm::DatabaseConnection;
+
+use crate::entities::{organization, user};
+use error::ApiError;
+
+const MAX_BODY_BYTES: usize = 1024 * 1024;
+
+/// All routes of one system.
+pub(crate) fn router(db: DatabaseConnection, bridge: Arc<Bridge>) -> Router {
+    let rows = crud::routes::<organization::Entity>().merge(crud::routes::<user::Entity>());
+    let status = Router::new().route("/sync_status", get(status::sync_status)).route("/health", get(status::health));
+    rows.with_state(db.clone())
+        .merge(status.with_state((db, bridge)))
+        .fallback(async || ApiError::NotFound("page"))
+        .method_not_allowed_fallback(async || {
+            ApiError::Refused(StatusCode::METHOD_NOT_ALLOWED, "method not allowed".to_owned())
+        })
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+}

@@ -1,0 +1,62 @@
+//! `/users`; each comes with its organization.
+
+use chrono::Utc;
+use sea_orm::{DatabaseConnection, DbErr, DeleteResult, DeriveIntoActiveModel, Select, Set};
+use serde::{Deserialize, Serialize};
+
+use super::body::Required;
+use super::resource::Resource;
+use super::row::Row;
+use crate::entities::organization;
+use crate::entities::user::{ActiveModel, Column, Entity, Model};
+
+#[derive(Deserialize, DeriveIntoActiveModel)]
+pub(crate) struct Fields {
+    organization_id: Option<i64>,
+    name: Option<String>,
+    email: Option<String>,
+    role: Option<String>,
+    active: Option<bool>,
+}
+
+#[derive(Serialize)]
+pub(crate) struct View {
+    #[serde(flatten)]
+    user: Row<Model>,
+    organization: Option<Row<organization::Model>>,
+}
+
+impl Resource for Entity {
+    const NAME: &'static str = "user";
+    const PATH: &'static str = "/users";
+    const REQUIRED: &'static [Required] =
+        &[Required::parent("organization_id", "organization"), Required::text("name"), Required::text("email")];
+    const UNIQUE: &'static str = "email";
+    const FOREIGN_KEY: (&'static str, &'static str) = ("organization", "must exist");
+    const AGE: [Column; 2] = [Column::CreatedAt, Column::Id];
+
+    type Fields = Fields;
+    type View = View;
+
+    async fn load(rows: Select<Self>, db: &DatabaseConnection) -> Result<Vec<View>, DbErr> {
+        let rows = rows.find_also_related(organization::Entity).all(db).await?;
+        let view =
+            |(user, organization): (Model, Option<_>)| View { user: Row(user), organization: organization.map(Row) };
+        Ok(rows.into_iter().map(view).collect())
+    }
+
+    async fn create(mut row: ActiveModel, db: &DatabaseConnection) -> Result<i64, DbErr> {
+        row.created_at = Set(Utc::now());
+        Ok(row.insert(db).await?.id)
+    }
+
+    async fn change(id: i64, mut changes: ActiveModel, db: &DatabaseConnection) -> Result<Model, DbErr> {
+        changes.id = Set(id);
+        changes.update(db).await
+    }
+
+    async fn remove(id: i64, db: &DatabaseConnection) -> Result<DeleteResult, DbErr> {
+        let row = ActiveModel { id: Set(id), ..ActiveModel::default() };
+        row.delete(db).await
+    }
+}

@@ -1,0 +1,55 @@
+//! A system's database, connected and migrated.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use sea_orm::sqlx::sqlite::SqliteJournalMode;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
+use sea_orm_migration::{MigratorTrait, SchemaManager};
+
+use crate::migration::Migrator;
+use crate::side::{NODE_COUNT, Side};
+
+/// Any number, as long as nobody else takes the same: it spells "jsb demo".
+const MIGRATION_LOCK: i64 = 0x6a73_6220_6465_6d6f;
+
+/// Connects to PostgreSQL or SQLite; a SQLite file is created if it is not there.
+pub(crate) async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
+    let mut options = ConnectOptions::new(url);
+    options.max_connections(10).acquire_timeout(Duration::from_secs(10)).sqlx_logging(false).map_sqlx_sqlite_opts(
+        |sqlite| {
+            sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(Duration::from_secs(10))
+        },
+    );
+    // SeaORM shows a URL that it cannot read, password and all.
+    let without_url = |error: DbErr| anyhow!("{}", error.to_string().replace(url, ".."));
+    Database::connect(options).await.map_err(without_url)
+}
+
+/// Brings the tables up to date, and gives this side its half of the ids.
+pub(crate) async fn migrate(db: &DatabaseConnection, side: &Side) -> Result<(), DbErr> {
+    let transaction = begin_migration(db).await?;
+    Migrator::up(&transaction, None).await?;
+    let manager = SchemaManager::new(&transaction);
+    for table in ["organizations", "users"] {
+        jsb_migrations::interleave(&manager, table, "id", side.node, NODE_COUNT).await?;
+    }
+    transaction.commit().await
+}
+
+/// An API and a consumer that start together must not both create the tables, so one waits for the other here.
+async fn begin_migration(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let immediate = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    let transaction = db.begin_with_options(immediate).await?;
+    if transaction.get_database_backend() == DatabaseBackend::Postgres {
+        let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
+        transaction.execute_unprepared(&lock).await?;
+    }
+    Ok(transaction)
+}

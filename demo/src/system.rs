@@ -1,0 +1,115 @@
+//! One system: its database, its bridge, and its API.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use axum::Router;
+use clap::Args;
+use jsb_runtime::Bridge;
+use sea_orm::DatabaseConnection;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::side::{ProcessRole, Side};
+use crate::{api, database, ports};
+
+/// A client that holds its connection open must not hold up the end.
+const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// One system, as a process of its own.
+#[derive(Args)]
+pub(crate) struct SystemArgs {
+    /// What this process does: the API publishes, the consumer applies
+    #[arg(long, env = "ROLE", value_enum, default_value_t)]
+    role: ProcessRole,
+    /// The API's port [default: 3000 for system A, 3001 for system B]
+    #[arg(long, env)]
+    port: Option<u16>,
+    /// The API's address; 0.0.0.0 lets other machines in
+    #[arg(long, env, default_value_t = IpAddr::from(Ipv4Addr::LOCALHOST))]
+    bind: IpAddr,
+    /// postgres://user@host/name or sqlite://path/to/file
+    #[arg(long, env, hide_env_values = true)]
+    database_url: String,
+    #[arg(long, env, hide_env_values = true, default_value = "nats://localhost:4222")]
+    nats_url: String,
+}
+
+/// Runs one system until it is told to stop.
+pub(crate) async fn run(side: Side, args: SystemArgs, stop: CancellationToken) -> anyhow::Result<()> {
+    let port = args.port.unwrap_or(side.port);
+    let listener = match args.role.has_api() {
+        true => Some(ports::listen(args.bind, port).await.context("to choose another port, use --port or PORT")?),
+        false => None,
+    };
+    let start = System::start(side, args.role, &args.database_url, &args.nats_url, listener);
+    let Some(system) = stop.run_until_cancelled(start).await.transpose()? else {
+        return Ok(());
+    };
+    stop.cancelled().await;
+    system.stop().await
+}
+
+/// A running system.
+pub(crate) struct System {
+    api: Option<Api>,
+    bridge: Arc<Bridge>,
+    db: DatabaseConnection,
+}
+
+impl System {
+    /// Migrates the database, and starts the bridge and then the API.
+    pub(crate) async fn start(
+        side: Side,
+        role: ProcessRole,
+        database_url: &str,
+        nats_url: &str,
+        listener: Option<TcpListener>,
+    ) -> anyhow::Result<Self> {
+        let db = database::connect(database_url).await.context(side.name)?;
+        database::migrate(&db, &side).await.context(side.name)?;
+
+        let bridge = Arc::new(jsb_runtime::start(side.config(role, nats_url)?, db.clone()).await?);
+
+        let api = listener.map(|listener| Api::serve(listener, api::router(db.clone(), bridge.clone())));
+        Ok(Self { api, bridge, db })
+    }
+
+    /// Stops in the order of the path: no more saves, then no more events, then no more database.
+    pub(crate) async fn stop(self) -> anyhow::Result<()> {
+        if let Some(api) = self.api {
+            api.stop().await;
+        }
+        self.bridge.shutdown().await?;
+        self.db.close().await?;
+        Ok(())
+    }
+}
+
+struct Api {
+    server: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Api {
+    fn serve(listener: TcpListener, router: Router) -> Self {
+        let stop = CancellationToken::new();
+        let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let server = tokio::spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%error, "the API has ended");
+            }
+        });
+        Self { server, stop }
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        if tokio::time::timeout(REQUESTS_END_WITHIN, self.server).await.is_err() {
+            tracing::warn!("requests were still running");
+        }
+    }
+}

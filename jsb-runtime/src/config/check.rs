@@ -1,0 +1,59 @@
+//! The rules that a configuration must keep, all checked at once.
+
+use std::time::Duration;
+
+use super::{Config, ConfigError};
+use crate::subject;
+
+impl Config {
+    /// Checks the configuration as a whole; `start` does so too.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every fault at once.
+    pub fn validate(&self) -> Result<(), ConfigError> {
+        let faults = self.faults();
+        if faults.is_empty() { Ok(()) } else { Err(ConfigError { faults }) }
+    }
+
+    pub(super) fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut rule = |holds: bool, fault: &str| {
+            if !holds {
+                faults.push(fault.to_owned());
+            }
+        };
+        let token = "must be a token of letters, digits, `_` and `-`";
+        // A missing name is reported by the reader of the environment.
+        rule(self.app_name.is_empty() || subject::is_token(&self.app_name), &format!("APP_NAME {token}"));
+        rule(
+            self.destination_app.is_empty() || subject::is_token(&self.destination_app),
+            &format!("DESTINATION_APP {token}"),
+        );
+        rule(
+            self.app_name.is_empty() || self.app_name != self.destination_app,
+            "DESTINATION_APP must differ from APP_NAME",
+        );
+        rule(
+            self.app_name != "dlq" && self.destination_app != "dlq",
+            "APP_NAME and DESTINATION_APP must not be `dlq`, the name of the dead letter subject",
+        );
+        rule(subject::is_token(&self.stream_name), &format!("STREAM_NAME {token}"));
+        rule(!self.nats_url.trim().is_empty(), "NATS_URL must not be empty");
+        rule(self.max_deliver >= 1, "MAX_DELIVER must be at least 1");
+        rule(!self.backoff.is_empty(), "BACKOFF must hold at least one delay");
+        rule(self.backoff.iter().all(|delay| !delay.is_zero()), "BACKOFF must hold delays above zero");
+        rule(self.ack_wait >= Duration::from_secs(1), "ACK_WAIT must be at least 1s");
+        rule((1..=5).contains(&self.stream_replicas), "STREAM_REPLICAS must be between 1 and 5");
+        rule((1..=10_000).contains(&self.batch_size), "BATCH_SIZE must be between 1 and 10000");
+        rule(
+            self.inbox_retention >= self.stream_max_age + self.outbox_retention,
+            "INBOX_RETENTION must be at least STREAM_MAX_AGE plus OUTBOX_RETENTION: \
+             an event that can still come again must be remembered",
+        );
+        rule(self.use_inbox || self.use_dlq, "USE_INBOX and USE_DLQ must not both be off: a dead event needs a place");
+        rule(!self.roles.is_empty(), "ROLES must name relay, consumer, or both");
+        rule(self.node.is_none_or(|node| node.index < node.count), "NODE_INDEX must be below NODE_COUNT");
+        faults
+    }
+}

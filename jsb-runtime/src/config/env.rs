@@ -1,0 +1,114 @@
+//! The environment, read once; no other place does.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{Config, ConfigError, Node};
+
+impl Config {
+    /// Reads the environment, once, and checks it.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every fault at once.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        Self::read(|name| std::env::var(name).ok())
+    }
+
+    /// Reads the variables that `lookup` gives, and checks them.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every fault at once.
+    pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let mut env = Variables { lookup, faults: Vec::new() };
+        let mut config = Self::new(env.required("APP_NAME"), env.required("DESTINATION_APP"));
+        env.read("NATS_URL", &mut config.nats_url, parsed);
+        env.read("NATS_CREDS", &mut config.nats_creds, |text| parsed(text).map(Some));
+        env.read("STREAM_NAME", &mut config.stream_name, parsed);
+        env.read("AUTO_PROVISION", &mut config.auto_provision, switch);
+        env.read("USE_OUTBOX", &mut config.use_outbox, switch);
+        env.read("USE_INBOX", &mut config.use_inbox, switch);
+        env.read("USE_DLQ", &mut config.use_dlq, switch);
+        env.read("MAX_DELIVER", &mut config.max_deliver, parsed);
+        env.read("ACK_WAIT", &mut config.ack_wait, duration);
+        env.read("BACKOFF", &mut config.backoff, |text| list(text, duration));
+        env.read("STREAM_REPLICAS", &mut config.stream_replicas, parsed);
+        env.read("STREAM_MAX_AGE", &mut config.stream_max_age, duration);
+        env.read("BATCH_SIZE", &mut config.batch_size, parsed);
+        env.read("OUTBOX_RETENTION", &mut config.outbox_retention, duration);
+        env.read("INBOX_RETENTION", &mut config.inbox_retention, duration);
+        env.read("TOMBSTONE_RETENTION", &mut config.tombstone_retention, optional_duration);
+        env.read("PARK_FOR", &mut config.park_for, duration);
+        env.read("KEEP_PARENT_AFTER", &mut config.keep_parent_after, duration);
+        env.read("ROLES", &mut config.roles, |text| list(text, parsed));
+        config.node = env.node();
+        env.faults.extend(config.faults());
+        if env.faults.is_empty() { Ok(config) } else { Err(ConfigError { faults: env.faults }) }
+    }
+}
+
+struct Variables<L> {
+    lookup: L,
+    faults: Vec<String>,
+}
+
+impl<L: Fn(&str) -> Option<String>> Variables<L> {
+    fn text(&self, name: &str) -> Option<String> {
+        (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    fn required(&mut self, name: &str) -> String {
+        self.text(name).unwrap_or_else(|| {
+            self.faults.push(format!("{name} must be set"));
+            String::new()
+        })
+    }
+
+    fn read<T>(&mut self, name: &str, field: &mut T, parse: impl Fn(&str) -> Result<T, String>) {
+        match self.text(name).as_deref().map(parse) {
+            Some(Ok(value)) => *field = value,
+            Some(Err(fault)) => self.faults.push(format!("{name}: {fault}")),
+            None => {}
+        }
+    }
+
+    fn node(&mut self) -> Option<Node> {
+        let (mut index, mut count) = (None, None);
+        self.read("NODE_INDEX", &mut index, |text| parsed(text).map(Some));
+        self.read("NODE_COUNT", &mut count, |text| parsed(text).map(Some));
+        match (index, count) {
+            (Some(index), Some(count)) => Some(Node { index, count }),
+            (None, None) => None,
+            _ => {
+                self.faults.push("NODE_INDEX and NODE_COUNT must be set together".to_owned());
+                None
+            }
+        }
+    }
+}
+
+fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn switch(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" | "on" => Ok(true),
+        "false" | "0" | "no" | "off" => Ok(false),
+        other => Err(format!("`{other}` is neither true nor false")),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("`{text}` is no duration such as 30s, 5m or 7d: {error}"))
+}
+
+fn optional_duration(text: &str) -> Result<Option<Duration>, String> {
+    if text.eq_ignore_ascii_case("off") { Ok(None) } else { duration(text).map(Some) }
+}
+
+fn list<T, C: FromIterator<T>>(text: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<C, String> {
+    text.split(',').map(|item| parse(item.trim())).collect()
+}

@@ -1,0 +1,164 @@
+//! What a failed event calls for is done here: counted, parked, kept or buried, each before anyone is told.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use sea_orm::{DbErr, TransactionTrait};
+
+use crate::causes::chain;
+use crate::dlq::DeadLetter;
+use crate::event::Envelope;
+use crate::inbox::{self, Parking};
+use crate::message::Message;
+use crate::obstacle::Obstacle;
+use crate::outcome::{Outcome, Reason, Settled};
+use crate::processor::{Origin, Processor, Recorded};
+use crate::upsert::ApplyError;
+use crate::{backoff, dialect, outbox, trace};
+
+/// How soon an event is tried again whose dead letter was not taken.
+const DLQ_RETRY: Duration = Duration::from_secs(5);
+
+impl Processor {
+    pub(crate) async fn fail(&self, message: &Message, origin: Origin, error: &ApplyError) -> Recorded {
+        let text = error.described();
+        let attempts = if self.config.use_inbox {
+            match inbox::fail(&self.db, message, &text).await? {
+                Some(counters) => counters.attempts.unsigned_abs(),
+                None => return Ok(Outcome::Settled(Settled::Duplicate)),
+            }
+        } else {
+            origin.deliveries()
+        };
+        tracing::warn!(event_id = message.event_id, attempts, error = text, "an event failed");
+        if attempts >= self.config.max_deliver {
+            return self.bury(message, origin, Reason::MaxAttempts, error.class(), &text).await;
+        }
+        let delay = backoff::listed(&self.config.backoff, attempts);
+        if origin.comes_again() || !self.config.use_inbox {
+            return Ok(Outcome::Retry(delay));
+        }
+        self.keep_in_inbox(message, Reason::DeliveriesSpent, None, delay, &text).await
+    }
+
+    pub(crate) async fn park(
+        &self,
+        message: &Message,
+        event: &Envelope,
+        origin: Origin,
+        reason: Reason,
+        error: ApplyError,
+    ) -> Recorded {
+        if !self.config.use_inbox {
+            return self.fail(message, origin, &error).await;
+        }
+        let age = origin.age().to_std().unwrap_or_default();
+        if reason == Reason::HasChildren && age >= self.config.keep_parent_after {
+            return self.keep_parent(message, event, origin).await;
+        }
+        let text = error.described();
+        if age >= self.config.park_for {
+            return self.bury(message, origin, reason, error.class(), &text).await;
+        }
+        let waits_for = self.blocked_by(event, reason, &error).await?;
+        // The longer it has waited, the longer it can: between a second and a minute.
+        let delay = (age / 4).clamp(Duration::from_secs(1), Duration::from_secs(60));
+        tracing::info!(event_id = message.event_id, %reason, waits_for, error = text, "an event is parked");
+        self.keep_in_inbox(message, reason, waits_for, delay, &text).await
+    }
+
+    async fn keep_in_inbox(
+        &self,
+        message: &Message,
+        reason: Reason,
+        waits_for: Option<String>,
+        retry_after: Duration,
+        error: &str,
+    ) -> Recorded {
+        inbox::park(&self.db, message, Parking { reason, waits_for, retry_after, error }).await?;
+        self.parked.store(true, Ordering::Relaxed);
+        Ok(Outcome::Parked)
+    }
+
+    async fn blocked_by(&self, event: &Envelope, reason: Reason, error: &ApplyError) -> Result<Option<String>, DbErr> {
+        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(None) };
+        let obstacle = match (reason, error) {
+            (Reason::ParentMissing, _) => Obstacle::Parent,
+            (Reason::UniqueConflict, ApplyError::Db(error)) => {
+                Obstacle::Unique(dialect::unique_columns(&self.db, error).await?)
+            }
+            _ => return Ok(None),
+        };
+        let txn = self.db.begin().await?;
+        let found = (entity.blocked_by)(&txn, event, &obstacle).await;
+        txn.commit().await?;
+        match found {
+            Ok(found) => Ok(found.and_then(|row| self.registry.name_of(&row))),
+            Err(ApplyError::Db(error)) => Err(error),
+            // It could be read when it was tried a moment ago.
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// The children have had their time to go: this side keeps the parent, and says so to the other.
+    async fn keep_parent(&self, message: &Message, event: &Envelope, origin: Origin) -> Recorded {
+        match self.keep_in_transaction(message, event).await {
+            Ok(true) => {
+                outbox::hint();
+                let (resource, id) = (&event.resource_type, &event.resource_id);
+                tracing::warn!(
+                    resource,
+                    id,
+                    "a row that the other side deleted has children here: it is kept and published"
+                );
+                Ok(Outcome::Settled(Settled::Stale))
+            }
+            // The row has changed since the delete failed a moment ago, so the delete may succeed now.
+            Ok(false) => {
+                self.keep_in_inbox(message, Reason::HasChildren, None, Duration::ZERO, "the row has changed").await
+            }
+            Err(ApplyError::Db(error)) => Err(error),
+            Err(error) => self.fail(message, origin, &error).await,
+        }
+    }
+
+    async fn keep_in_transaction(&self, message: &Message, event: &Envelope) -> Result<bool, ApplyError> {
+        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(false) };
+        let txn = self.db.begin_with_options(dialect::writing()).await?;
+        inbox::claim(&txn, message).await?;
+        // An error drops the transaction, which rolls it back.
+        let kept = trace::caused_by(message.trace(), (entity.keep)(&txn, event)).await?;
+        if kept {
+            inbox::processed(&txn, message).await?;
+        }
+        txn.commit().await?;
+        Ok(kept)
+    }
+
+    pub(crate) async fn bury(
+        &self,
+        message: &Message,
+        origin: Origin,
+        reason: Reason,
+        class: &str,
+        error: &str,
+    ) -> Recorded {
+        if self.config.use_dlq {
+            let stream = self.transport.stream_name();
+            let deliveries = origin.deliveries();
+            let letter = DeadLetter { message, reason, class, error, deliveries, stream: &stream };
+            if let Err(refused) = letter.publish(&self.transport, &self.config).await {
+                tracing::error!(event_id = message.event_id, error = chain(&refused), "a dead letter was not taken");
+                if origin.comes_again() || !self.config.use_inbox {
+                    return Ok(Outcome::Retry(DLQ_RETRY));
+                }
+                return self.keep_in_inbox(message, reason, None, DLQ_RETRY, error).await;
+            }
+        }
+        if self.config.use_inbox {
+            inbox::bury(&self.db, message, reason, error).await?;
+        }
+        tracing::error!(event_id = message.event_id, subject = message.subject, %reason, error, "an event is dead");
+        Ok(Outcome::Dead)
+    }
+}

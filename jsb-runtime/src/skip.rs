@@ -1,0 +1,26 @@
+//! The scope in which saves do not publish.
+
+tokio::task_local! {
+    static SKIP: ();
+}
+
+/// Runs `work`; what it saves is not published, keeps the row's version, and leaves no tombstone.
+///
+/// The scope ends with the future and does not reach into tasks that it spawns.
+///
+/// # Example
+///
+/// ```
+/// # use sea_orm::{ConnectionTrait, DbErr};
+/// # async fn import(db: &impl ConnectionTrait) -> Result<(), DbErr> { Ok(()) }
+/// # async fn example(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+/// jsb_runtime::skip_publish(import(db)).await
+/// # }
+/// ```
+pub async fn skip_publish<T>(work: impl Future<Output = T>) -> T {
+    SKIP.scope((), work).await
+}
+
+pub(crate) fn publishing_is_skipped() -> bool {
+    SKIP.try_with(|()| ()).is_ok()
+}

@@ -1,0 +1,134 @@
+//! An application in a process of its own, which a test can kill.
+
+use std::process::{ExitStatus, Stdio};
+
+use jsb_runtime::Config;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::process::{ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+
+use crate::App;
+use crate::probe::CHILD;
+use crate::wait::DEADLINE;
+
+/// What a child says once its bridge runs.
+pub const READY: &str = "ready";
+
+/// How a child is started: the program, and what it finds in its environment.
+#[derive(Clone)]
+pub struct ChildCommand {
+    program: &'static str,
+    environment: Vec<(&'static str, String)>,
+}
+
+/// A child that runs. Dropped, it is killed.
+pub struct Child {
+    process: tokio::process::Child,
+    orders: ChildStdin,
+    answers: Lines<BufReader<ChildStdout>>,
+}
+
+impl ChildCommand {
+    /// The program as one more process of `app`, configured like it.
+    pub fn new(program: &'static str, app: &App) -> Self {
+        let mut environment = environment(&app.config);
+        environment.push(("DATABASE_URL", app.database.url.clone()));
+        environment.push((CHILD, String::new()));
+        Self { program, environment }
+    }
+
+    /// Sets one more variable, or another value.
+    #[must_use]
+    pub fn set(mut self, variable: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((variable, value.into()));
+        self
+    }
+
+    /// Starts the child and waits until its bridge runs.
+    pub async fn start(&self) -> Child {
+        let mut child = self.spawn();
+        child.says(READY).await;
+        child
+    }
+
+    /// Starts the child again whenever it ends, until the handle is aborted.
+    pub fn start_again_and_again(self) -> JoinHandle<()> {
+        tokio::spawn(async move {
+            loop {
+                let mut child = self.spawn();
+                child.process.wait().await.expect("a child that ends");
+            }
+        })
+    }
+
+    fn spawn(&self) -> Child {
+        let mut process = Command::new(self.program)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .expect("the child starts");
+        let orders = process.stdin.take().expect("standard input is piped");
+        let answers = process.stdout.take().expect("standard output is piped");
+        Child { process, orders, answers: BufReader::new(answers).lines() }
+    }
+}
+
+impl Child {
+    /// Gives an order and waits for its answer.
+    pub async fn order(&mut self, order: &str, answer: &str) {
+        self.orders.write_all(format!("{order}\n").as_bytes()).await.expect("a child that listens");
+        self.says(answer).await;
+    }
+
+    /// Waits until the child says this.
+    pub async fn says(&mut self, expected: &str) {
+        let said = async {
+            while let Some(line) = self.answers.next_line().await.expect("a line of text") {
+                if line == expected {
+                    return;
+                }
+            }
+            panic!("the child ended before it said {expected:?}");
+        };
+        let said = tokio::time::timeout(DEADLINE, said).await;
+        said.unwrap_or_else(|_| panic!("the child did not say {expected:?} within {DEADLINE:?}"));
+    }
+
+    /// Kills the child by SIGKILL.
+    pub async fn kill(mut self) {
+        self.process.kill().await.expect("a child that is killed");
+    }
+
+    /// The most memory that the child has used, in bytes, where the system says so.
+    pub fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+    }
+
+    /// Lets the child stop in order.
+    pub async fn stop(mut self) -> ExitStatus {
+        self.order("stop", "stopped").await;
+        self.process.wait().await.expect("a child that ends")
+    }
+}
+
+/// A configuration as `Config::from_env` reads it.
+fn environment(config: &Config) -> Vec<(&'static str, String)> {
+    let backoff: Vec<String> = config.backoff.iter().map(|delay| format!("{}ms", delay.as_millis())).collect();
+    let mut environment = vec![
+        ("APP_NAME", config.app_name.clone()),
+        ("DESTINATION_APP", config.destination_app.clone()),
+        ("NATS_URL", config.nats_url.clone()),
+        ("STREAM_NAME", config.stream_name.clone()),
+        ("BACKOFF", backoff.join(",")),
+        ("BATCH_SIZE", config.batch_size.to_string()),
+    ];
+    if let Some(node) = config.node {
+        environment.push(("NODE_INDEX", node.index.to_string()));
+        environment.push(("NODE_COUNT", node.count.to_string()));
+    }
+    environment
+}

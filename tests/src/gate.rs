@@ -1,0 +1,41 @@
+//! Gates: places in a handler where it stands until the test lets it go on.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+
+use tokio::sync::Semaphore;
+
+static GATES: LazyLock<Mutex<HashMap<String, Arc<Gate>>>> = LazyLock::new(Mutex::default);
+
+/// A closed gate, until it is opened.
+pub struct Gate {
+    arrivals: AtomicUsize,
+    open: Semaphore,
+}
+
+/// The gate of this name.
+pub fn gate(name: &str) -> Arc<Gate> {
+    let mut gates = GATES.lock().unwrap_or_else(PoisonError::into_inner);
+    let closed = || Arc::new(Gate { arrivals: AtomicUsize::new(0), open: Semaphore::new(0) });
+    Arc::clone(gates.entry(name.to_owned()).or_insert_with(closed))
+}
+
+impl Gate {
+    /// Waits until the gate is open.
+    pub(crate) async fn pass(&self) {
+        self.arrivals.fetch_add(1, Ordering::SeqCst);
+        // Closing the semaphore is what opens the gate.
+        let _ = self.open.acquire().await;
+    }
+
+    /// How often somebody has arrived.
+    pub fn arrivals(&self) -> usize {
+        self.arrivals.load(Ordering::SeqCst)
+    }
+
+    /// Lets everybody through from now on.
+    pub fn open(&self) {
+        self.open.close();
+    }
+}

@@ -1,0 +1,245 @@
+//! Promise 2, nothing lost, and promise 3, nothing twice: real processes, killed at every point of the path.
+
+use std::time::Duration;
+
+use async_nats::jetstream::stream;
+use jsb_runtime::Role;
+use jsb_tests::entities::organization;
+use jsb_tests::probe::{self, HANG, HANGING, Orders, Probe};
+use jsb_tests::{App, ChildCommand, Pair, Proxy, Stream, effects, eventually, inbox, servers};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_app");
+
+fn child_of(app: &App) -> ChildCommand {
+    ChildCommand::new(PROGRAM, app)
+}
+
+/// A proxy before the server that all tests share.
+async fn proxy() -> Proxy {
+    Proxy::start(servers::nats().await.port()).await
+}
+
+/// Waits until a row with this domain is there.
+async fn arrived(app: &App, domain: &str) -> organization::Model {
+    let find = || organization::Entity::find().filter(organization::Column::Domain.eq(domain)).one(&app.db);
+    eventually(&format!("{domain} is there"), find).await
+}
+
+/// Waits until a probe's effect is committed and its event acknowledged, and says how many effects there are.
+async fn settled(app: &App, probe: &Probe) -> i64 {
+    eventually("the probe is processed", || inbox::with_status(&app.db, &probe.event_id, "processed")).await;
+    let stream = Stream::of(&app.config).await;
+    eventually("everything is acknowledged", || async {
+        Ok::<_, DbErr>(stream.is_settled(&app.config.app_name).await.then_some(()))
+    })
+    .await;
+    effects::count(&app.db, &probe.id).await.expect("a count")
+}
+
+/// A stream that takes a message with a known id again after a moment, so that only the inbox stands against it.
+async fn forgetful_stream(pair: &Pair) -> Stream {
+    let stream = Stream::of(&pair.a.config).await;
+    let (a, b) = (&pair.a.config.app_name, &pair.b.config.app_name);
+    let subjects =
+        vec![format!("{a}.sync.{b}"), format!("{b}.sync.{a}"), format!("{a}.sync.dlq"), format!("{b}.sync.dlq")];
+    let duplicate_window = Duration::from_millis(100);
+    stream.create(stream::Config { subjects, duplicate_window, ..Default::default() }).await;
+    stream
+}
+
+/// From now on no outbox row of this database can be marked as sent.
+async fn forbid_marks(app: &App) {
+    let sql = match app.db.get_database_backend() {
+        DbBackend::Postgres => {
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$; \
+             CREATE TRIGGER no_marks BEFORE UPDATE ON outbox_events \
+             FOR EACH ROW WHEN (NEW.status = 'sent') EXECUTE FUNCTION refuse();"
+        }
+        _ => {
+            "CREATE TRIGGER no_marks BEFORE UPDATE ON outbox_events WHEN NEW.status = 'sent' \
+             BEGIN SELECT RAISE(ABORT, 'not now'); END"
+        }
+    };
+    app.db.execute_unprepared(sql).await.expect("a trigger");
+}
+
+async fn allow_marks(app: &App) {
+    let sql = match app.db.get_database_backend() {
+        DbBackend::Postgres => "DROP TRIGGER no_marks ON outbox_events",
+        _ => "DROP TRIGGER no_marks",
+    };
+    app.db.execute_unprepared(sql).await.expect("no trigger");
+}
+
+on_both! {
+    async fn killed_before_commit_nothing_is_left(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let mut child = child_of(&pair.a).start().await;
+        child.order("begin never.example", "begun").await;
+        child.kill().await;
+        let mut child = child_of(&pair.a).start().await;
+        child.order("save after.example", "saved").await;
+        arrived(&pair.b, "after.example").await;
+        let rows = organization::Entity::find().all(&pair.b.db).await.expect("rows");
+        assert_eq!(rows.len(), 1, "a save that was not committed has arrived");
+        assert_eq!(pair.b.status().await.inbox_events, 1);
+        assert!(child.stop().await.success());
+        pair.stop().await;
+    }
+
+    async fn killed_after_commit_the_event_is_published_later(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let proxy = proxy().await;
+        let command = child_of(&pair.a).set("NATS_URL", proxy.url());
+        proxy.cut();
+        let mut child = command.start().await;
+        child.order("save acme.example", "saved").await;
+        child.kill().await;
+        assert_eq!(pair.a.count("outbox_events", "pending").await, 1);
+        proxy.mend();
+        let child = command.start().await;
+        arrived(&pair.b, "acme.example").await;
+        assert!(child.stop().await.success());
+        assert_eq!(pair.a.count("outbox_events", "sent").await, 1);
+        assert_eq!(pair.b.status().await.inbox_events, 1);
+        pair.stop().await;
+    }
+
+    async fn killed_after_publish_before_mark_the_event_is_applied_once(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let stream = forgetful_stream(&pair).await;
+        pair.b.start().await;
+        forbid_marks(&pair.a).await;
+        let command = child_of(&pair.a).set("ROLES", "relay");
+        let child = command.start().await;
+        let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
+        let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
+        eventually("it is published", || async {
+            Ok::<_, DbErr>((!stream.messages(&subject).await.is_empty()).then_some(()))
+        })
+        .await;
+        child.kill().await;
+        assert_eq!(pair.a.count("outbox_events", "pending").await, 1);
+        allow_marks(&pair.a).await;
+
+        let child = command.start().await;
+        eventually("it is marked", || async {
+            Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == 1).then_some(()))
+        })
+        .await;
+        let copies = stream.messages(&subject).await.len();
+        assert!(copies > 1, "{copies} copies: the second publish was not stored, so this shows nothing");
+        assert_eq!(settled(&pair.b, &probe).await, 1);
+        assert!(child.stop().await.success());
+        pair.stop().await;
+    }
+
+    async fn killed_between_handler_and_commit_the_handler_runs_again(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.a.start().await;
+        let mut child = child_of(&pair.b).set(HANG, "yes").start().await;
+        let probe = probe::send(&pair.a.db, "hang", Orders::default()).await;
+        child.says(HANGING).await;
+        child.kill().await;
+        assert_eq!(effects::count(&pair.b.db, &probe.id).await, Ok(0));
+        let child = child_of(&pair.b).start().await;
+        assert_eq!(settled(&pair.b, &probe).await, 1);
+        assert!(child.stop().await.success());
+        pair.stop().await;
+    }
+
+    async fn killed_between_commit_and_ack_the_handler_runs_once(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.a.start().await;
+        let proxy = proxy().await;
+        proxy.lose(|subject| subject.starts_with("$JS.ACK."));
+        let child = child_of(&pair.b).set("NATS_URL", proxy.url()).start().await;
+        let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
+        eventually("it is committed", || inbox::with_status(&pair.b.db, &probe.event_id, "processed")).await;
+        child.kill().await;
+        let stream = Stream::of(&pair.b.config).await;
+        assert!(!stream.is_settled(&pair.b.config.app_name).await, "it was acknowledged, so this shows nothing");
+        let child = child_of(&pair.b).start().await;
+        assert_eq!(settled(&pair.b, &probe).await, 1);
+        assert!(child.stop().await.success());
+        pair.stop().await;
+    }
+
+    async fn a_handler_that_aborts_its_process_ends_as_a_crash_loop(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.a.start().await;
+        let mut mates = Vec::new();
+        for _ in 0..3 {
+            mates.push(probe::send(&pair.a.db, "record", Orders::default()).await);
+        }
+        let killer = probe::send(&pair.a.db, "abort", Orders::default()).await;
+        for _ in 0..3 {
+            mates.push(probe::send(&pair.a.db, "record", Orders::default()).await);
+        }
+        let children = child_of(&pair.b).start_again_and_again();
+        for mate in &mates {
+            eventually("a mate is processed", || inbox::with_status(&pair.b.db, &mate.event_id, "processed")).await;
+            let killed = inbox::with_status(&pair.b.db, &killer.event_id, "dead").await.expect("the inbox");
+            assert!(killed.is_none(), "a mate had to wait until the killer was dead");
+        }
+        let row = eventually("the killer is dead", || inbox::with_status(&pair.b.db, &killer.event_id, "dead")).await;
+        assert_eq!(row.reason.as_deref(), Some("crash_loop"));
+        assert_eq!(row.attempts, 0, "it never failed, it only began");
+        for mate in &mates {
+            assert_eq!(settled(&pair.b, mate).await, 1);
+        }
+        let letter = Stream::of(&pair.b.config).await.dead_letter(&pair.b.config.app_name, &killer.event_id).await;
+        assert_eq!(letter.expect("a dead letter").headers["x-dlq-reason"], "crash_loop");
+        assert_eq!(effects::count(&pair.b.db, &killer.id).await, Ok(0));
+        children.abort();
+        pair.stop().await;
+    }
+
+    async fn another_process_takes_over_from_a_relay_that_was_killed(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let command = child_of(&pair.a).set("ROLES", "relay");
+        let mut first = command.start().await;
+        first.order("save first.example", "saved").await;
+        arrived(&pair.b, "first.example").await;
+        let mut second = command.start().await;
+        second.order("save second.example", "saved").await;
+        arrived(&pair.b, "second.example").await;
+        first.kill().await;
+        let killed = std::time::Instant::now();
+        second.order("save third.example", "saved").await;
+        arrived(&pair.b, "third.example").await;
+        assert!(killed.elapsed() < Duration::from_secs(15), "it took over after {:?}", killed.elapsed());
+        assert!(second.stop().await.success());
+        pair.stop().await;
+    }
+
+    async fn relay_and_consumer_may_be_processes_of_their_own(backend: Backend) {
+        let mut pair = Pair::configured(backend, |config| config.roles([Role::Relay, Role::Consumer])).await;
+        pair.b.start().await;
+        let mut relay = child_of(&pair.a).set("ROLES", "relay").start().await;
+        relay.order("save from-a.example", "saved").await;
+        arrived(&pair.b, "from-a.example").await;
+        let mut elsewhere = child_of(&pair.b).set("ROLES", "relay").start().await;
+        elsewhere.order("save from-b.example", "saved").await;
+        eventually("B has published it", || async {
+            Ok::<_, DbErr>((pair.b.count("outbox_events", "sent").await == 1).then_some(()))
+        })
+        .await;
+        assert_eq!(pair.a.count("inbox_events", "processed").await, 0, "a relay has consumed");
+        let mut consumer = child_of(&pair.a).set("ROLES", "consumer").start().await;
+        arrived(&pair.a, "from-b.example").await;
+        relay.kill().await;
+        consumer.order("save unsent.example", "saved").await;
+        assert_eq!(pair.a.count("outbox_events", "pending").await, 1, "a consumer has relayed");
+        let relay = child_of(&pair.a).set("ROLES", "relay").start().await;
+        arrived(&pair.b, "unsent.example").await;
+        for child in [relay, consumer, elsewhere] {
+            assert!(child.stop().await.success());
+        }
+        pair.stop().await;
+    }
+}
