@@ -5,7 +5,7 @@ use jsb_runtime::{Effect, Envelope, NewEvent};
 use jsb_tests::entities::{sighting, tally, ticket};
 use jsb_tests::{Pair, Remote, eventually};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{EntityTrait, PaginatorTrait, TransactionTrait};
+use sea_orm::{EntityTrait, PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -97,7 +97,11 @@ on_both! {
         pair.b.start().await;
         let id = Uuid::now_v7();
         let read = |event: Json| Envelope::read(event.to_string().as_bytes(), None, &pair.a.config.app_name).expect("an event");
-        let txn = pair.b.db.begin().await.expect("a transaction");
+        let immediate = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
+        let txn = pair.b.db.begin_with_options(immediate).await.expect("a transaction");
         let newer = read(ticket(id, "2", 2));
         assert_eq!(jsb_runtime::sync_from_event(&txn, &newer).await.expect("it applies"), Effect::Applied);
         let older = read(ticket(id, "1", 1));
