@@ -1,17 +1,17 @@
 //! What an event waits for when the database refuses it for now: a missing parent, or the holder of a unique value.
 
-use sea_orm::sea_query::{ArrayType, ColumnType, Expr, ExprTrait, Query, StringLen, TableName, TableRef, Value};
+use rand::distr::{Alphanumeric, SampleString};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, TableName, TableRef, Value};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityName, EntityTrait,
     IdenStatic, Identity, Iterable, QueryFilter, RelationDef, RelationTrait,
 };
-use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::event::Envelope;
+use crate::row;
 use crate::syncable::{ActiveModelOf, ColumnOf, Syncable};
 use crate::upsert::ApplyError;
-use crate::{payload, row};
 
 /// In whose way an event is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,44 +105,40 @@ async fn holder<M: Syncable>(
     Ok(id.map(|id| RowId { table: M::Entity::default().table_name().to_owned(), id }))
 }
 
-/// Takes the values of unique columns from a row that is about to get others in the same transaction.
+/// Takes the value of a unique index from a row that is about to get another in the same transaction. One column is
+/// enough, and neither a part of the key nor a reference to a parent can be it.
 pub(crate) async fn move_aside<M: Syncable>(
     txn: &DatabaseTransaction,
     id: &str,
     columns: &[String],
 ) -> Result<(), ApplyError> {
     let key = row::key_from_id::<M>(id)?;
-    let mut row = <ActiveModelOf<M> as ActiveModelTrait>::default();
-    for column in columns.iter().filter_map(|name| column_named::<M>(name)) {
-        if let Some(value) = stand_in::<M>(column) {
-            row.set(column, value);
-        }
+    let Some(here) = M::Entity::find().filter(row::has_key::<M>(&key)).one(txn).await? else { return Ok(()) };
+    let mut free = columns.iter().filter(|name| !is_tied::<M>(name)).filter_map(|name| column_named::<M>(name));
+    if let Some((column, value)) = free.find_map(|column| Some((column, stand_in(&here.get(column))?))) {
+        let mut row = <ActiveModelOf<M> as ActiveModelTrait>::default();
+        row.set(column, value);
+        M::Entity::update_many().set(row).filter(row::has_key::<M>(&key)).exec(txn).await?;
     }
-    M::Entity::update_many().set(row).filter(row::has_key::<M>(&key)).exec(txn).await?;
     Ok(())
 }
 
-/// A value that nobody else has: none at all where the column allows it, else one of its type. Never committed.
-fn stand_in<M: Syncable>(column: ColumnOf<M>) -> Option<Value> {
-    let unique = Uuid::new_v4();
-    let number = i64::from_le_bytes(unique.as_bytes()[..8].try_into().ok()?);
-    let (definition, value_type) = (column.def(), M::get_value_type(column));
-    if definition.is_null() {
-        return payload::from_json(&Json::Null, &value_type);
-    }
-    Some(match value_type {
-        ArrayType::String => {
-            let text = unique.simple().to_string();
-            let length = match definition.get_column_type() {
-                ColumnType::String(StringLen::N(length)) | ColumnType::Char(Some(length)) => *length as usize,
-                _ => text.len(),
-            };
-            text[..text.len().min(length)].into()
-        }
-        ArrayType::Uuid => unique.into(),
-        ArrayType::BigInt => number.into(),
-        ArrayType::Int => (number as i32).into(),
-        ArrayType::SmallInt => (number as i16).into(),
+/// Whether a column belongs to the row's key or to a foreign key.
+fn is_tied<M: Syncable>(name: &str) -> bool {
+    let in_foreign_key = |relation: RelationDef| relation.from_col.iter().any(|column| column.to_string() == name);
+    row::key_columns::<M>().any(|column| column.as_str() == name)
+        || relations::<M>().into_iter().filter(|relation| !relation.is_owner).any(in_foreign_key)
+}
+
+/// A value that in all likelihood nobody else has, as long as the one that it stands in for, since a column may be
+/// narrow; another one is drawn the next time. Never committed.
+fn stand_in(value: &Value) -> Option<Value> {
+    Some(match value {
+        Value::String(Some(text)) => Alphanumeric.sample_string(&mut rand::rng(), text.chars().count().max(1)).into(),
+        Value::Uuid(Some(_)) => Uuid::new_v4().into(),
+        Value::BigInt(Some(_)) => rand::random_range(1..=i64::MAX).into(),
+        Value::Int(Some(_)) => rand::random_range(1..=i32::MAX).into(),
+        Value::SmallInt(Some(_)) => rand::random_range(1..=i16::MAX).into(),
         _ => return None,
     })
 }

@@ -89,9 +89,10 @@ impl Pending {
         (&self.resource_type, &self.resource_id)
     }
 
-    /// Whether it waits after a failure of its own.
+    /// Whether it waits after a failure of its own. Before one, `available_at` is by the clock of the process that saved,
+    /// which may be hours ahead of this one's.
     pub(crate) fn is_delayed(&self, now: DateTime<Utc>) -> bool {
-        self.available_at > now
+        self.attempts > 0 && self.available_at > now
     }
 }
 

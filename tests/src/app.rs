@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use jsb_runtime::{Bridge, Config, Status};
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
-use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult};
+use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Statement};
 use sea_orm_migration::{MigratorTrait, SchemaManager};
 use serde_json::{Value as Json, json};
 
@@ -106,5 +106,17 @@ impl App {
     /// Runs SQL.
     pub async fn sql(&self, sql: &str) {
         self.db.execute_unprepared(sql).await.expect("the statement runs");
+    }
+
+    /// The texts that a query of one column gives.
+    pub async fn texts(&self, sql: &str) -> Vec<String> {
+        let statement = Statement::from_string(self.db.get_database_backend(), sql);
+        let rows = self.db.query_all_raw(statement).await.expect("the query runs");
+        rows.iter().map(|row| row.try_get_by_index(0).expect("a text")).collect()
+    }
+
+    /// Why the inbox's dead events are dead.
+    pub async fn reasons_of_death(&self) -> Vec<String> {
+        self.texts("SELECT reason FROM inbox_events WHERE status = 'dead' ORDER BY reason").await
     }
 }

@@ -18,12 +18,19 @@ macro_rules! on_both {
 }
 
 mod capture;
+mod convergence;
 mod crash;
+mod deletes;
 mod deliveries;
+mod families;
+mod keys;
+mod once;
+mod order;
 mod outage;
 mod payloads;
 mod poison;
 mod samples;
 mod thread;
 mod types;
+mod unique;
 mod wire;

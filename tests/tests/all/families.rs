@@ -1,0 +1,143 @@
+//! Parents and children: what lacks its parent waits, and no child is lost with a parent that was deleted elsewhere.
+
+use std::time::Duration;
+
+use jsb_runtime::StartError;
+use jsb_tests::entities::{organization, user};
+use jsb_tests::{App, Backend, Pair, Remote, eventually};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{EntityTrait, IntoActiveModel};
+
+async fn organization(app: &App) -> organization::Model {
+    let row = organization::ActiveModel {
+        name: Set("Acme".to_owned()),
+        domain: Set("acme.example".to_owned()),
+        active: Set(true),
+        created_at: Set(chrono::Utc::now()),
+        ..Default::default()
+    };
+    row.insert(&app.db).await.expect("an organization")
+}
+
+async fn user(app: &App, organization_id: i64, name: &str) -> user::Model {
+    let row =
+        user::ActiveModel { organization_id: Set(organization_id), name: Set(name.to_owned()), ..Default::default() };
+    row.insert(&app.db).await.expect("a user")
+}
+
+/// Waits until something is parked for this reason.
+async fn parks(app: &App, reason: &str) {
+    eventually("an event is parked", || async {
+        let reasons = app.texts("SELECT reason FROM inbox_events WHERE status = 'parked'").await;
+        Ok::<_, ()>(reasons.iter().any(|found| found == reason).then_some(()))
+    })
+    .await;
+}
+
+on_both! {
+    async fn children_that_arrive_first_wait_for_their_parent(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let acme = organization(&pair.a).await;
+        for number in 0..5 {
+            user(&pair.a, acme.id, &format!("user {number}")).await;
+        }
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        let recorded = pair.a.recorded().await;
+        remote.publish_all(&recorded[1..]).await;
+        eventually("all children are parked", || async {
+            Ok::<_, ()>((pair.b.status().await.parked_events == 5).then_some(()))
+        })
+        .await;
+        let waits_for = pair.b.texts("SELECT DISTINCT waits_for FROM inbox_events").await;
+        assert_eq!(waits_for, [format!("organization/{}", acme.id)]);
+        remote.publish(&recorded[0]).await;
+        pair.b.has_settled(6).await;
+        let (a, b) = pair.rows::<user::Entity>().await;
+        assert_eq!((a.len(), a), (5, b));
+        pair.stop().await;
+    }
+
+    async fn a_parent_that_got_a_child_elsewhere_comes_back(backend: Backend) {
+        let mut pair = Pair::configured(backend, |mut config| {
+            config.keep_parent_after = Duration::from_millis(1);
+            config
+        })
+        .await;
+        pair.start_both().await;
+        let acme = organization(&pair.a).await;
+        pair.quiet().await;
+        pair.a.stop().await;
+        pair.b.stop().await;
+        acme.clone().delete(&pair.a.db).await.expect("a delete on A");
+        let ada = user(&pair.b, acme.id, "Ada").await;
+        pair.start_both().await;
+        // A event of B's that was recorded while it kept the parent is not counted before it is there.
+        let kept = eventually("the parent is back on A", || organization::Entity::find_by_id(acme.id).one(&pair.a.db)).await;
+        assert!(kept.updated_at > acme.updated_at);
+        pair.quiet().await;
+        let (a, b) = pair.rows::<organization::Entity>().await;
+        assert_eq!((a.as_slice(), b.as_slice()), ([kept.clone()].as_slice(), [kept].as_slice()));
+        let (a, b) = pair.rows::<user::Entity>().await;
+        assert_eq!((a.as_slice(), b.as_slice()), ([ada.clone()].as_slice(), [ada].as_slice()));
+        pair.stop().await;
+    }
+
+    async fn a_parent_whose_children_go_in_time_goes_too(backend: Backend) {
+        let mut pair = Pair::start(backend).await;
+        let acme = organization(&pair.a).await;
+        pair.quiet().await;
+        pair.a.stop().await;
+        pair.b.stop().await;
+        acme.delete(&pair.a.db).await.expect("a delete on A");
+        let ada = user(&pair.b, 1, "Ada").await;
+        pair.start_both().await;
+        parks(&pair.b, "has_children").await;
+        parks(&pair.a, "parent_missing").await;
+        ada.delete(&pair.b.db).await.expect("a delete on B");
+        pair.quiet().await;
+        assert_eq!(pair.rows::<user::Entity>().await, (vec![], vec![]));
+        assert_eq!(pair.rows::<organization::Entity>().await, (vec![], vec![]));
+        pair.stop().await;
+    }
+
+    async fn a_parent_s_delete_that_is_overtaken_by_its_children_s_deletes_waits_for_them(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let acme = organization(&pair.a).await;
+        let ada = user(&pair.a, acme.id, "Ada").await;
+        let mut moved = user(&pair.a, acme.id, "Bob").await.into_active_model();
+        ada.delete(&pair.a.db).await.expect("a delete");
+        let other = organization::ActiveModel { domain: Set("other.example".to_owned()), ..acme.clone().into() };
+        let other = organization::ActiveModel { id: sea_orm::NotSet, ..other }.insert(&pair.a.db).await.expect("a save");
+        moved.organization_id = Set(other.id);
+        moved.update(&pair.a.db).await.expect("an update");
+        acme.delete(&pair.a.db).await.expect("a delete");
+        pair.b.start().await;
+        let mut events = pair.a.recorded().await;
+        // The parent's delete comes right behind its children's creation.
+        let delete = events.pop().expect("the delete");
+        events.insert(3, delete);
+        Remote::of(&pair.b).await.publish_all(&events).await;
+        pair.b.has_settled(7).await;
+        let (a, b) = pair.rows::<organization::Entity>().await;
+        assert_eq!((a.len(), a), (1, b));
+        let (a, b) = pair.rows::<user::Entity>().await;
+        assert_eq!((a.len(), a), (1, b));
+        pair.stop().await;
+    }
+
+    async fn a_foreign_key_that_acts_by_itself_is_refused_at_start(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let cascading = "FOREIGN KEY (organization_id) REFERENCES organizations (id) ON DELETE CASCADE";
+        match backend {
+            Backend::Postgres => app.sql(&format!("ALTER TABLE users ADD CONSTRAINT cascading {cascading}")).await,
+            Backend::Sqlite => {
+                app.sql("DROP TABLE users").await;
+                app.sql(&format!("CREATE TABLE users (id INTEGER PRIMARY KEY, organization_id BIGINT, {cascading})")).await;
+            }
+        }
+        let refused = jsb_runtime::start(app.config.clone(), app.db.clone()).await.err().expect("a refusal");
+        let StartError::Cascade { child, parent, action } = refused else { panic!("{refused}") };
+        assert_eq!((child.as_str(), parent.as_str(), action.as_str()), ("users", "organizations", "DELETE CASCADE"));
+    }
+}

@@ -1,0 +1,86 @@
+//! Keys that two systems draw at once never collide, and a database is what its bridge takes it for.
+
+use std::collections::BTreeSet;
+
+use futures_util::future::join_all;
+use jsb_runtime::{Config, StartError};
+use jsb_tests::entities::organization;
+use jsb_tests::{App, Pair};
+use sea_orm::ActiveValue::Set;
+use sea_orm::TransactionTrait;
+
+fn organization(domain: String) -> organization::ActiveModel {
+    organization::ActiveModel {
+        name: Set("Acme".to_owned()),
+        domain: Set(domain),
+        active: Set(true),
+        created_at: Set(chrono::Utc::now()),
+        ..Default::default()
+    }
+}
+
+/// Creates 64 rows at once; gives back their ids.
+async fn create_64(app: &App, name: &str) -> BTreeSet<i64> {
+    let creates = (0..64).map(|number| {
+        let (db, row) = (app.db.clone(), organization(format!("{name}-{number}.example")));
+        tokio::spawn(async move { row.insert(&db).await.expect("a save").id })
+    });
+    join_all(creates).await.into_iter().map(|id| id.expect("a creator")).collect()
+}
+
+async fn refusal(app: &App, config: Config) -> StartError {
+    jsb_runtime::start(config, app.db.clone()).await.err().expect("a refusal")
+}
+
+on_both! {
+    async fn both_sides_create_at_once_and_no_key_collides(backend: Backend) {
+        let pair = Pair::start(backend).await;
+        let (odd, even) = tokio::join!(create_64(&pair.a, "a"), create_64(&pair.b, "b"));
+        assert!(odd.len() == 64 && odd.iter().all(|id| id % 2 == 1), "{odd:?}");
+        assert!(even.len() == 64 && even.iter().all(|id| id % 2 == 0), "{even:?}");
+        assert_eq!((odd.first(), even.first()), (Some(&1), Some(&2)));
+        pair.quiet().await;
+        let (a, b) = pair.rows::<organization::Entity>().await;
+        assert_eq!((a.len(), a), (128, b));
+        pair.stop().await;
+    }
+
+    async fn a_chosen_key_must_be_of_this_node_s_class(backend: Backend) {
+        let pair = Pair::create(backend).await;
+        for (app, own, other) in [(&pair.a, 7, 8), (&pair.b, 8, 7)] {
+            let with_id = |id| organization::ActiveModel { id: Set(id), ..organization(format!("{id}.example")) };
+            let refused = with_id(other).insert(&app.db).await.expect_err("the other node's").to_string();
+            assert!(refused.contains("belongs to another node"), "{refused}");
+            let txn = app.db.begin().await.expect("a transaction");
+            with_id(own).insert(&txn).await.expect("a key of its own");
+            txn.commit().await.expect("a commit");
+            assert_eq!(app.recorded().await.len(), 1);
+        }
+    }
+
+    async fn a_node_other_than_the_database_s_is_refused_at_start(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let refused = refusal(&app, app.config.clone().node(0, 2)).await;
+        assert!(matches!(refused, StartError::Keys { .. }), "{refused}");
+        assert!(refused.to_string().contains("NODE_INDEX and NODE_COUNT say 0 of 2"), "{refused}");
+        let refused = refusal(&app, app.config.clone().node(1, 3)).await;
+        assert!(matches!(refused, StartError::Keys { .. }), "{refused}");
+    }
+
+    async fn keys_that_were_never_interleaved_are_refused(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        app.sql("DELETE FROM sync_keys WHERE table_name = 'organizations'").await;
+        let refused = refusal(&app, app.config.clone()).await;
+        assert!(refused.to_string().contains("jsb_migrations::interleave(manager, \"organizations\""), "{refused}");
+    }
+
+    async fn another_app_s_database_is_refused_at_start(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.a.start().await;
+        let mut config = pair.a.config.clone();
+        std::mem::swap(&mut config.app_name, &mut config.destination_app);
+        let refused = refusal(&pair.a, config).await;
+        assert!(matches!(refused, StartError::ForeignDatabase { .. }), "{refused}");
+        pair.a.stop().await;
+    }
+}
