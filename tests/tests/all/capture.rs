@@ -217,6 +217,7 @@ on_both! {
         let quietly = async {
             let mut change = row.clone().into_active_model();
             change.value = Set(2);
+            change.updated_at = Set(row.updated_at + chrono::TimeDelta::seconds(1));
             let changed = change.update(&app.db).await.expect("an update");
             assert_eq!((changed.value, changed.updated_at), (2, row.updated_at));
             changed.delete(&app.db).await.expect("a delete");

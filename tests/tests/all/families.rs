@@ -51,6 +51,8 @@ on_both! {
         .await;
         let waits_for = pair.b.texts("SELECT DISTINCT waits_for FROM inbox_events").await;
         assert_eq!(waits_for, [format!("organization/{}", acme.id)]);
+        // Not the timer brings them, but their parent.
+        pair.b.sql("UPDATE inbox_events SET available_at = '2100-01-01 00:00:00+00:00'").await;
         remote.publish(&recorded[0]).await;
         pair.b.has_settled(6).await;
         let (a, b) = pair.rows::<user::Entity>().await;

@@ -1,7 +1,12 @@
 //! Unique values: a value that is taken here waits until it is given up, and values that rows exchange heal by themselves.
 
+use std::collections::BTreeMap;
+
 use jsb_tests::entities::{organization, plate, seat};
 use jsb_tests::{App, Pair, Remote, eventually};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::EntityTrait;
 use serde_json::Value as Json;
@@ -158,6 +163,38 @@ on_both! {
 
     async fn a_unique_pair_with_a_foreign_key_is_swapped_without_the_event_between(backend: Backend) {
         arrives_in_every_order!(backend, seat::Entity, make: two_seats, change: swap_seats, leave_out: [0]);
+    }
+
+    async fn values_that_change_hands_all_the_time_end_with_the_same_rows(backend: Backend) {
+        let mut random = StdRng::seed_from_u64(11);
+        let mut pair = Pair::create(backend).await;
+        let mut plates: Vec<(Uuid, String)> = Vec::new();
+        for number in 0..6 {
+            plates.push((plate(&pair.a, &number.to_string()).await, number.to_string()));
+        }
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        remote.publish_all(&pair.a.recorded().await).await;
+        pair.b.has_settled(6).await;
+        let mut free = vec!["6".to_owned(), "7".to_owned()];
+        for _ in 0..60 {
+            let (of, with) = (random.random_range(0..6), random.random_range(0..2));
+            set_plate(&pair.a, plates[of].0, &free[with]).await;
+            std::mem::swap(&mut plates[of].1, &mut free[with]);
+        }
+        // Every row's newest event arrives, of the others one in three, in any order.
+        let changes = pair.a.recorded().await.split_off(6);
+        let newest: BTreeMap<_, _> = changes.iter().map(|event| (event["resource_id"].to_string(), event)).collect();
+        let mut arriving: Vec<_> = newest.values().map(|event| (*event).clone()).collect();
+        arriving.extend(changes.iter().filter(|_| random.random_ratio(1, 3)).cloned());
+        arriving.shuffle(&mut random);
+        remote.publish_all(&arriving).await;
+        eventually("both sides are equal", || async {
+            let (a, b) = pair.rows::<plate::Entity>().await;
+            Ok::<_, ()>((a == b).then_some(()))
+        })
+        .await;
+        pair.stop().await;
     }
 
     async fn one_value_taken_on_both_sides_heals_by_an_edit(backend: Backend) {
