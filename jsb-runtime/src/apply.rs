@@ -6,6 +6,7 @@ use futures_util::FutureExt;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
 use crate::config::Config;
+use crate::direct::{self, OwnTransaction};
 use crate::event::{Envelope, event_type};
 use crate::handler::{HandlerContext, HandlerError, Incoming};
 use crate::inbox::{self, Claim};
@@ -13,7 +14,7 @@ use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{self, HandlerRegistration, Registry};
 use crate::upsert::{ApplyError, Effect};
-use crate::{dialect, outbox, settings, trace};
+use crate::{dialect, settings, trace};
 
 /// An event and what is needed to try it.
 pub(crate) struct Attempt<'a> {
@@ -28,11 +29,11 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Tries the event; everything it writes commits, or nothing does.
     pub(crate) async fn run(&self, db: &DatabaseConnection) -> Result<Settled, ApplyError> {
-        let txn = db.begin_with_options(dialect::writing()).await?;
-        match self.run_in(&txn).await {
+        let (txn, own) = (db.begin_with_options(dialect::writing()).await?, OwnTransaction::default());
+        match direct::own_transaction(own.clone(), self.run_in(&txn)).await {
             Ok(settled) => {
                 txn.commit().await?;
-                outbox::hint();
+                direct::committed(own);
                 Ok(settled)
             }
             Err(error) => {

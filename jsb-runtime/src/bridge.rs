@@ -2,7 +2,6 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -19,7 +18,7 @@ use crate::processor::Processor;
 use crate::registry::Registry;
 use crate::relay::Relay;
 use crate::status::Status;
-use crate::{backoff, clock, consumer, direct, outbox, retention, settings};
+use crate::{backoff, clock, consumer, direct, retention, settings};
 
 /// How long a start waits for NATS before it goes on without: saves need not wait for it.
 const FIRST_CONNECTION: Duration = Duration::from_secs(3);
@@ -90,15 +89,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
         bridge.spawn("retention", move || retention::run(db.clone(), Arc::clone(&config), stop.clone()));
     }
     if config.roles.contains(&Role::Consumer) {
-        bridge.consume(Processor {
-            db,
-            transport,
-            config,
-            registry,
-            stop,
-            parked: AtomicBool::new(true),
-            must_sweep: AtomicBool::new(true),
-        });
+        bridge.consume(Processor::new(db, transport, config, registry, stop));
     }
     Ok(bridge)
 }
@@ -223,8 +214,5 @@ pub async fn publish<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), 
     if !settings.use_outbox {
         direct::direct_to(&settings.database_id)?;
     }
-    match direct::captured(event) {
-        Some(event) => outbox::record(db, &event).await,
-        None => Ok(()),
-    }
+    direct::record(db, event).await
 }

@@ -1,6 +1,6 @@
 //! Errors as text.
 
-/// An error with all that caused it, fit to be stored: PostgreSQL's text has no NUL.
+/// An error with all that caused it, in one line.
 pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in std::iter::successors(error.source(), |error| error.source()) {
@@ -10,5 +10,10 @@ pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
             text = format!("{text}: {cause}");
         }
     }
-    text.replace('\0', "\u{fffd}")
+    text
+}
+
+/// The text as PostgreSQL can store it: without NUL, which a foreign payload may bring into an error.
+pub(crate) fn storable(error: &str) -> String {
+    error.replace('\0', "\u{fffd}")
 }

@@ -9,10 +9,10 @@ use tokio_util::sync::CancellationToken;
 use crate::backoff;
 use crate::causes::chain;
 use crate::hold::Hold;
-use crate::inbox;
 use crate::jetstream::{Attached, Delivery, Disposition};
+use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
-use crate::processor::{Origin, Processor};
+use crate::processor::Processor;
 
 /// How long a stopping consumer goes on with the batch in hand before it gives the rest back.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -53,7 +53,7 @@ async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<(Atta
         return Ok(None);
     }
     let pulled = tokio::select! {
-        pulled = attached.pull(processor.config.batch_size) => pulled,
+        pulled = processor.transport.pull(&attached, processor.config.batch_size) => pulled,
         // The server has forgotten the request.
         () = processor.transport.until_detached() => return Ok(None),
     };
@@ -70,9 +70,9 @@ async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<(Atta
 /// that kills its process takes no other with it.
 async fn process(processor: &Processor, attached: &Attached, batch: Vec<Delivery>, stop: &CancellationToken) {
     let hold = Hold::start(attached.ack_wait, &batch);
-    let (fresh, mut repeated): (Vec<_>, Vec<_>) = batch.into_iter().partition(|delivery| delivery.deliveries == 1);
+    let (fresh, repeated): (Vec<_>, Vec<_>) = batch.into_iter().partition(|delivery| delivery.deliveries == 1);
     let mut stopped = None;
-    sort_by_starts(processor, &mut repeated).await;
+    let repeated = processor.least_begun_first(repeated, |delivery: &Delivery| &delivery.message).await;
     for delivery in fresh.into_iter().chain(repeated) {
         if stop.is_cancelled() && stopped.get_or_insert_with(Instant::now).elapsed() > DRAIN {
             delivery.tell(Disposition::Nak(Duration::from_secs(1))).await;
@@ -96,17 +96,6 @@ fn disposition(outcome: &Outcome) -> Disposition {
         Outcome::Dead => Disposition::Term,
         Outcome::Held => Disposition::Nak(Duration::from_secs(1)),
     }
-}
-
-async fn sort_by_starts(processor: &Processor, repeated: &mut Vec<Delivery>) {
-    let mut counted = Vec::with_capacity(repeated.len());
-    for delivery in repeated.drain(..) {
-        // A count that cannot be read changes the order only; the attempt itself meets the database's trouble.
-        let starts = inbox::starts(&processor.db, &delivery.message).await.unwrap_or_default();
-        counted.push((starts, delivery));
-    }
-    counted.sort_by_key(|(starts, delivery)| (*starts, delivery.message.stream_seq));
-    repeated.extend(counted.into_iter().map(|(_, delivery)| delivery));
 }
 
 fn log_if_failed(released: Result<(), DbErr>) {

@@ -103,10 +103,13 @@ fn sqlx_fault(error: &sqlx::Error) -> Fault {
 /// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
 fn postgres_fault(code: &str) -> Fault {
     match code {
-        "23503" => Fault::ForeignKey,
+        // The second is a violated RESTRICT, by its own code since PostgreSQL 18.
+        "23503" | "23001" => Fault::ForeignKey,
         "23505" | "23P01" => Fault::Unique,
         "40001" | "40P01" | "55P03" => Fault::Contention,
         "25006" => Fault::Outage,
+        // A cancelled statement or a statement_timeout is about the statement, not the database.
+        "57014" => Fault::Other,
         _ => match code.get(..2) {
             Some("08" | "53" | "57" | "58") => Fault::Outage,
             Some("22" | "23") => Fault::BadData,
@@ -191,6 +194,32 @@ pub(crate) fn is_missing_table(error: &DbErr) -> bool {
     inner.as_database_error().is_some_and(|error| {
         error.code().is_some_and(|code| code == UNDEFINED_TABLE) || error.message().contains("no such table")
     })
+}
+
+/// The default isolation level, if transactions would not see what others commit meanwhile.
+pub(crate) async fn unfit_isolation<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    let sql = "SELECT current_setting('default_transaction_isolation') AS level";
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    let level = row.map(|row| row.try_get::<String>("", "level")).transpose()?;
+    Ok(level.filter(|level| !sees_commits(level)))
+}
+
+/// Whether a transaction of this isolation level sees what others commit meanwhile, which the version rules need.
+pub(crate) fn sees_commits(isolation: &str) -> bool {
+    matches!(isolation, "read committed" | "read uncommitted")
+}
+
+/// Whether the database may draw the key of a deleted row again.
+pub(crate) async fn reuses_keys<C: ConnectionTrait>(db: &C, table: &str) -> Result<bool, DbErr> {
+    if db.get_database_backend() != DbBackend::Sqlite {
+        return Ok(false);
+    }
+    let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1 AND sql NOT LIKE '%AUTOINCREMENT%'";
+    let found = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [table.into()])).await?;
+    Ok(found.is_some())
 }
 
 /// A foreign key by which the database changes rows of the child when the parent goes or changes.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use sea_orm::DbErr;
+use sea_orm::{ConnectionTrait, DbErr};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::event::{Envelope, NewEvent, SCHEMA_VERSION};
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::message::MESSAGE_ID;
-use crate::subject;
+use crate::{outbox, subject};
 
 tokio::task_local! {
     static OWN: OwnTransaction;
@@ -24,7 +24,7 @@ pub(crate) struct OwnTransaction(Arc<Mutex<Direct>>);
 
 /// Events that are published right after commit, by the bridge of this database.
 #[derive(Default)]
-pub(crate) struct Direct {
+struct Direct {
     database_id: Option<String>,
     events: Vec<NewEvent>,
 }
@@ -34,7 +34,7 @@ impl OwnTransaction {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn take(&self) -> Direct {
+    fn take(&self) -> Direct {
         std::mem::take(&mut self.direct())
     }
 }
@@ -64,13 +64,22 @@ pub(crate) fn direct_to(database_id: &str) -> Result<(), DbErr> {
 }
 
 /// Keeps an event for the moment after the commit; gives it back where it goes through the outbox.
-pub(crate) fn captured(event: NewEvent) -> Option<NewEvent> {
+fn captured(event: NewEvent) -> Option<NewEvent> {
     let is_direct = OWN.try_with(|own| own.direct().database_id.is_some()).unwrap_or(false);
     if !is_direct {
         return Some(event);
     }
     OWN.with(|own| own.direct().events.push(event));
     None
+}
+
+/// Sends an event on its way: through the outbox, or for the moment after the commit.
+pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), DbErr> {
+    event.check().map_err(|error| DbErr::Custom(format!("this could not be applied on the other side: {error}")))?;
+    match captured(event) {
+        Some(event) => outbox::record(db, &event).await,
+        None => Ok(()),
+    }
 }
 
 /// Beyond this many events that wait for the network, further ones are lost, and said to be: memory must not grow.
@@ -95,8 +104,11 @@ fn is_running(database_id: &str) -> bool {
     bridges().get(database_id).is_some_and(|sender| !sender.is_closed())
 }
 
-/// Hands the events of a committed save to the bridge of its database.
-pub(crate) fn publish(direct: Direct) {
+/// What is to be done once a transaction of JSB's own has committed: the relay is woken, and events that do not go
+/// through the outbox are handed to the bridge of their database.
+pub(crate) fn committed(own: OwnTransaction) {
+    outbox::hint();
+    let direct = own.take();
     let Some(database_id) = direct.database_id else { return };
     let sender = bridges().get(&database_id).cloned();
     for event in direct.events {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::SecondsFormat;
 use serde_json::json;
 
+use crate::causes::storable;
 use crate::config::Config;
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::message::{MESSAGE_ID, Message};
@@ -13,8 +14,6 @@ use crate::{clock, subject};
 
 /// The longest error text that travels in a header.
 const MAX_ERROR_CHARS: usize = 1_000;
-/// Room for what the client adds to a message.
-const SLACK_BYTES: usize = 256;
 
 /// What is known of an event's end.
 pub(crate) struct DeadLetter<'a> {
@@ -32,15 +31,16 @@ impl DeadLetter<'_> {
         let subject = subject::dlq(&config.app_name);
         let (headers, reasons) = (self.original_headers(), self.reasons(config));
         let all: BTreeMap<_, _> = headers.into_iter().chain(reasons.clone()).collect();
-        let limit = transport.max_payload();
-        let message = if size(&all, &self.message.body) <= limit {
-            Outgoing::raw(subject, all, self.message.body.clone())
-        } else if size(&reasons, &self.message.body) <= limit {
-            Outgoing::raw(subject, reasons, self.message.body.clone())
-        } else {
-            Outgoing::new(subject, reasons, &self.reference())?
-        };
-        transport.publish(message).await
+        // Only the server and the stream know how much they take.
+        for headers in [all, reasons.clone()] {
+            let whole = Outgoing::raw(subject.clone(), headers, self.message.body.clone());
+            match transport.publish(whole).await {
+                Err(PublishError::TooLarge { .. }) => {}
+                answer => return answer,
+            }
+        }
+        let reference = Outgoing::new(subject, reasons, &self.reference(config))?;
+        transport.publish(reference).await
     }
 
     /// Headers that speak to JetStream must not: an expectation of the original would refuse the copy.
@@ -56,7 +56,7 @@ impl DeadLetter<'_> {
             "event_id": message.event_id,
             "reason": self.reason.as_str(),
             "error_class": self.class,
-            "error_message": self.error.chars().take(MAX_ERROR_CHARS).collect::<String>(),
+            "error_message": storable(self.error).chars().take(MAX_ERROR_CHARS).collect::<String>(),
             "deliveries": self.deliveries,
             "original_subject": message.subject,
             "sequence": message.stream_seq,
@@ -76,17 +76,13 @@ impl DeadLetter<'_> {
         .into()
     }
 
-    /// Stands in for a body that has no room beside its reasons; the inbox row holds the body.
-    fn reference(&self) -> serde_json::Value {
+    /// Stands in for a body that has no room beside its reasons; the inbox row, where there is one, holds the body.
+    fn reference(&self, config: &Config) -> serde_json::Value {
         json!({
             "event_id": self.message.event_id,
             "source_app": self.message.source_app,
             "body_bytes": self.message.body.len(),
-            "body_in": "inbox_events",
+            "body_in": config.use_inbox.then_some("inbox_events"),
         })
     }
-}
-
-fn size(headers: &BTreeMap<String, String>, body: &[u8]) -> usize {
-    headers.iter().map(|(name, value)| name.len() + value.len() + 4).sum::<usize>() + body.len() + SLACK_BYTES
 }

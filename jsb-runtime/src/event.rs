@@ -90,6 +90,20 @@ impl NewEvent {
     }
 }
 
+impl NewEvent {
+    /// Refuses an event that the other side could not keep.
+    pub(crate) fn check(&self) -> Result<(), EnvelopeError> {
+        for (id, name) in [
+            (&self.resource_type, "resource_type"),
+            (&self.resource_id, "resource_id"),
+            (&self.event_type, "event_type"),
+        ] {
+            usable_id(Some(id.clone()), name)?;
+        }
+        Ok(())
+    }
+}
+
 /// Why a message's body is no event.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

@@ -6,15 +6,17 @@ use std::time::Duration;
 use sea_orm::{DbErr, TransactionTrait};
 
 use crate::causes::chain;
+use crate::direct::{self, OwnTransaction};
 use crate::dlq::DeadLetter;
 use crate::event::Envelope;
 use crate::inbox::{self, Parking};
 use crate::message::Message;
 use crate::obstacle::Obstacle;
+use crate::origin::Origin;
 use crate::outcome::{Outcome, Reason, Settled};
-use crate::processor::{Origin, Processor, Recorded};
+use crate::processor::{Processor, Recorded};
 use crate::upsert::ApplyError;
-use crate::{backoff, dialect, outbox, trace};
+use crate::{backoff, dialect, trace};
 
 /// How soon an event is tried again whose dead letter was not taken.
 const DLQ_RETRY: Duration = Duration::from_secs(5);
@@ -28,10 +30,11 @@ impl Processor {
                 None => return Ok(Outcome::Settled(Settled::Duplicate)),
             }
         } else {
-            origin.deliveries()
+            origin.deliveries(self.config.max_deliver)
         };
         tracing::warn!(event_id = message.event_id, attempts, error = text, "an event failed");
-        if attempts >= self.config.max_deliver {
+        let nobody_brings_it = !self.config.use_inbox && !origin.comes_again();
+        if attempts >= self.config.max_deliver || nobody_brings_it {
             return self.bury(message, origin, Reason::MaxAttempts, error.class(), &text).await;
         }
         let delay = backoff::listed(&self.config.backoff, attempts);
@@ -104,7 +107,6 @@ impl Processor {
     async fn keep_parent(&self, message: &Message, event: &Envelope, origin: Origin) -> Recorded {
         match self.keep_in_transaction(message, event).await {
             Ok(true) => {
-                outbox::hint();
                 let (resource, id) = (&event.resource_type, &event.resource_id);
                 tracing::warn!(
                     resource,
@@ -124,14 +126,16 @@ impl Processor {
 
     async fn keep_in_transaction(&self, message: &Message, event: &Envelope) -> Result<bool, ApplyError> {
         let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(false) };
-        let txn = self.db.begin_with_options(dialect::writing()).await?;
+        let (txn, own) = (self.db.begin_with_options(dialect::writing()).await?, OwnTransaction::default());
         inbox::claim(&txn, message).await?;
         // An error drops the transaction, which rolls it back.
-        let kept = trace::caused_by(message.trace(), (entity.keep)(&txn, event)).await?;
+        let keep = trace::caused_by(message.trace(), (entity.keep)(&txn, event));
+        let kept = direct::own_transaction(own.clone(), keep).await?;
         if kept {
             inbox::processed(&txn, message).await?;
         }
         txn.commit().await?;
+        direct::committed(own);
         Ok(kept)
     }
 
@@ -145,14 +149,17 @@ impl Processor {
     ) -> Recorded {
         if self.config.use_dlq {
             let stream = self.transport.stream_name();
-            let deliveries = origin.deliveries();
+            let deliveries = origin.deliveries(self.config.max_deliver);
             let letter = DeadLetter { message, reason, class, error, deliveries, stream: &stream };
             if let Err(refused) = letter.publish(&self.transport, &self.config).await {
                 tracing::error!(event_id = message.event_id, error = chain(&refused), "a dead letter was not taken");
                 if origin.comes_again() || !self.config.use_inbox {
                     return Ok(Outcome::Retry(DLQ_RETRY));
                 }
-                return self.keep_in_inbox(message, reason, None, DLQ_RETRY, error).await;
+                let parking = Parking { reason, waits_for: None, retry_after: DLQ_RETRY, error };
+                inbox::postpone(&self.db, message, parking).await?;
+                self.parked.store(true, Ordering::Relaxed);
+                return Ok(Outcome::Parked);
             }
         }
         if self.config.use_inbox {

@@ -8,6 +8,9 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::jetstream::{Acker, Delivery, Disposition};
 
+/// However short a foreign consumer's ack wait is.
+const FASTEST_TICK: Duration = Duration::from_millis(100);
+
 type Open = BTreeMap<u64, Acker>;
 
 /// Tells the server again and again that the open deliveries are being worked on, until it is dropped.
@@ -22,7 +25,7 @@ impl Hold {
     pub(crate) fn start(ack_wait: Duration, batch: &[Delivery]) -> Self {
         let open: Open = batch.iter().map(|delivery| (delivery.message.stream_seq, delivery.acker())).collect();
         let open = Arc::new(Mutex::new(open));
-        let ticking = tokio::spawn(tick(ack_wait / 3, Arc::clone(&open)));
+        let ticking = tokio::spawn(tick((ack_wait / 3).max(FASTEST_TICK), Arc::clone(&open)));
         Self { open, _ticking: AbortOnDropHandle::new(ticking) }
     }
 

@@ -52,7 +52,7 @@ use crate::settings::{self, SaveSettings};
 use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable};
 use crate::upsert::stored_version;
 use crate::version::{self, Version};
-use crate::{clock, dialect, direct, keys, outbox, payload, row, skip, tombstone};
+use crate::{clock, dialect, direct, keys, payload, row, skip, tombstone};
 
 /// Draws the row's version, and its key where this node draws keys itself.
 ///
@@ -73,7 +73,8 @@ pub async fn before_save<M: Syncable, C: ConnectionTrait>(
 ///
 /// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction.
 pub async fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Result<M, DbErr> {
-    if !skip::publishing_is_skipped() {
+    let written = insert || !skip::nothing_was_changed();
+    if written && !skip::publishing_is_skipped() {
         let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
         keep_if_recorded(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
     }
@@ -116,6 +117,9 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
     }
+    if !insert && skip::note_whether_changed(row.is_changed()) {
+        return Ok(row);
+    }
     admit(&settings_in_transaction::<M, C>(db).await?)?;
     let above = match row::key_of::<M>(&row) {
         Some(key) if insert => {
@@ -128,6 +132,14 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
             None
         }
     };
+    let version = drawn::<M>(above)?;
+    row::set_version::<M>(&mut row, version);
+    dialect::mark_save(db).await?;
+    Ok(row)
+}
+
+/// The version of a save or delete now.
+fn drawn<M: Syncable>(above: Option<Version>) -> Result<Version, DbErr> {
     let version = version::draw(clock::now(), above);
     if version.is_too_far_ahead(clock::now()) {
         return Err(DbErr::Custom(format!(
@@ -136,9 +148,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
             version.time()
         )));
     }
-    row::set_version::<M>(&mut row, version);
-    dialect::mark_save(db).await?;
-    Ok(row)
+    Ok(version)
 }
 
 async fn settings_in_transaction<M: Syncable, C: ConnectionTrait>(db: &C) -> Result<SaveSettings, DbErr> {
@@ -234,11 +244,19 @@ async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     admit(&settings_in_transaction::<M, C>(db).await?)?;
     dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
     let found = M::Entity::find().filter(row::has_key::<M>(&key)).lock(LockType::Update).one(db).await?;
-    dialect::mark_save(db).await?;
-    Ok(match found {
-        Some(found) => found.into_active_model(),
+    let doomed = match found {
+        Some(found) => with_tombstones_version::<M>(found.into_active_model())?,
         None => absent::<M>(row),
-    })
+    };
+    dialect::mark_save(db).await?;
+    Ok(doomed)
+}
+
+/// The row's last state, as it travels: its version is the tombstone's.
+fn with_tombstones_version<M: Syncable>(mut row: ActiveModelOf<M>) -> Result<ActiveModelOf<M>, DbErr> {
+    let version = drawn::<M>(row::version_of::<M>(&row))?;
+    row::set_version::<M>(&mut row, version);
+    Ok(row)
 }
 
 /// An active model without a version tells `after_delete` that there was no row.
@@ -248,14 +266,11 @@ fn absent<M: Syncable>(mut row: ActiveModelOf<M>) -> ActiveModelOf<M> {
 }
 
 async fn publish_delete<M: Syncable, C: ConnectionTrait>(row: &ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
-    let (Some(key), Some(here)) = (row::key_of::<M>(row), row::version_of::<M>(row)) else {
+    let (Some(key), Some(version)) = (row::key_of::<M>(row), row::version_of::<M>(row)) else {
         return Ok(());
     };
-    let version = version::draw(clock::now(), Some(here));
-    let mut last = row.clone();
-    row::set_version::<M>(&mut last, version);
     tombstone::put(db, M::RESOURCE, &row::resource_id(key.into_iter()), version).await?;
-    publish_row::<M, C>(&last, db, event_type::DELETED).await
+    publish_row::<M, C>(row, db, event_type::DELETED).await
 }
 
 async fn publish_row<M: Syncable, C: ConnectionTrait>(
@@ -265,11 +280,7 @@ async fn publish_row<M: Syncable, C: ConnectionTrait>(
 ) -> Result<(), DbErr> {
     let payload = row::payload_of::<M>(row).map_err(|error| DbErr::Custom(error.to_string()))?;
     let id = row::resource_id(row::key_of::<M>(row).into_iter().flatten());
-    let event = NewEvent::new(M::RESOURCE, id, event_type, payload);
-    match direct::captured(event) {
-        Some(event) => outbox::record(db, &event).await,
-        None => Ok(()),
-    }
+    direct::record(db, NewEvent::new(M::RESOURCE, id, event_type, payload)).await
 }
 
 /// The row is written: if its event is not, the row must not stay.

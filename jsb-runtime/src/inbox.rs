@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Order, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
+use crate::causes::storable;
 use crate::message::Message;
 use crate::outcome::Reason;
 
@@ -67,6 +68,34 @@ pub(crate) async fn start<C: ConnectionTrait>(db: &C, message: &Message) -> Resu
     transition(db, message, [("starts", Expr::col("starts").add(1))]).await
 }
 
+/// As [`start`], for an event that no server keeps from being tried twice at once: it is this process's for `hold`, and
+/// then, if the process has died, the timer's again. `None` if it is settled or somebody else's for now.
+pub(crate) async fn take<C: ConnectionTrait>(
+    db: &C,
+    message: &Message,
+    hold: Duration,
+) -> Result<Option<Counters>, DbErr> {
+    let now = crate::clock::now();
+    let nobody_has_it = Condition::any().add(Expr::col("status").ne("parked")).add(Expr::col("available_at").lte(now));
+    let changes = [
+        ("starts", Expr::col("starts").add(1)),
+        ("status", "parked".into()),
+        ("reason", Expr::col("reason").if_null(Reason::DeliveriesSpent.as_str())),
+        ("waits_for", Expr::null()),
+        ("available_at", (now + hold).into()),
+    ];
+    transition_where(db, message, changes, nobody_has_it).await
+}
+
+/// Makes the parked events that wait for this row due now, and gives them back.
+pub(crate) async fn wake<C: ConnectionTrait>(db: &C, row: &str, limit: u64) -> Result<Vec<Stored>, DbErr> {
+    let waiting = || Condition::all().add(Expr::col("waits_for").eq(row)).add(is_parked());
+    let update =
+        Query::update().table(TABLE).value("available_at", crate::clock::now()).cond_where(waiting()).to_owned();
+    db.execute(&update).await?;
+    stored(db, waiting(), limit).await
+}
+
 /// Counts a failed attempt; `None` if the event is settled.
 pub(crate) async fn fail<C: ConnectionTrait>(
     db: &C,
@@ -77,7 +106,7 @@ pub(crate) async fn fail<C: ConnectionTrait>(
         ("status", "failed".into()),
         ("starts", 0.into()),
         ("attempts", Expr::col("attempts").add(1)),
-        ("last_error", error.into()),
+        ("last_error", storable(error).into()),
         ("failed_at", crate::clock::now().into()),
     ];
     transition(db, message, changes).await
@@ -99,7 +128,19 @@ pub(crate) async fn park<C: ConnectionTrait>(db: &C, message: &Message, parking:
         ("reason", parking.reason.as_str().into()),
         ("waits_for", parking.waits_for.into()),
         ("available_at", (crate::clock::now() + parking.retry_after).into()),
-        ("last_error", parking.error.into()),
+        ("last_error", storable(parking.error).into()),
+    ];
+    transition(db, message, changes).await.map(drop)
+}
+
+/// Keeps an event whose dead letter was not taken for another try at that. Its counters stay, so that it is not begun
+/// again.
+pub(crate) async fn postpone<C: ConnectionTrait>(db: &C, message: &Message, parking: Parking<'_>) -> Result<(), DbErr> {
+    let changes = [
+        ("status", "parked".into()),
+        ("reason", parking.reason.as_str().into()),
+        ("available_at", (crate::clock::now() + parking.retry_after).into()),
+        ("last_error", storable(parking.error).into()),
     ];
     transition(db, message, changes).await.map(drop)
 }
@@ -115,7 +156,7 @@ pub(crate) async fn bury<C: ConnectionTrait>(
     let changes = [
         ("status", "dead".into()),
         ("reason", reason.as_str().into()),
-        ("last_error", error.into()),
+        ("last_error", storable(error).into()),
         ("failed_at", now.into()),
         ("processed_at", now.into()),
         ("available_at", Expr::null()),
@@ -131,12 +172,22 @@ async fn transition<C: ConnectionTrait>(
     message: &Message,
     changes: impl IntoIterator<Item = (&'static str, Expr)>,
 ) -> Result<Option<Counters>, DbErr> {
+    transition_where(db, message, changes, Condition::all()).await
+}
+
+async fn transition_where<C: ConnectionTrait>(
+    db: &C,
+    message: &Message,
+    changes: impl IntoIterator<Item = (&'static str, Expr)>,
+    which: Condition,
+) -> Result<Option<Counters>, DbErr> {
     db.execute(&insert(message, "failed")).await?;
     let update = Query::update()
         .table(TABLE)
         .values(changes)
         .cond_where(is(message))
         .and_where(Expr::col("status").is_not_in(["processed", "dead"]))
+        .cond_where(which)
         .returning(Query::returning().columns(["starts", "attempts"]))
         .to_owned();
     let row = db.query_one(&update).await?;
@@ -166,14 +217,8 @@ pub(crate) async fn due<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<St
 
 /// Whether any event is parked.
 pub(crate) async fn any_parked<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
-    let select =
-        Query::select().expr(Expr::val(1)).from(TABLE).and_where(Expr::cust("status = 'parked'")).limit(1).to_owned();
+    let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_parked()).limit(1).to_owned();
     Ok(db.query_one(&select).await?.is_some())
-}
-
-/// Parked events that wait for this row.
-pub(crate) async fn waiting_for<C: ConnectionTrait>(db: &C, row: &str, limit: u64) -> Result<Vec<Stored>, DbErr> {
-    stored(db, Condition::all().add(Expr::col("waits_for").eq(row)), limit).await
 }
 
 /// The parked event that speaks of this row and waits for a unique value.
@@ -190,7 +235,7 @@ async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Res
     let select = Query::select()
         .columns(["subject", "headers", "payload", "stream_seq", "waits_for", "received_at"])
         .from(TABLE)
-        .and_where(Expr::cust("status = 'parked'"))
+        .cond_where(is_parked())
         .cond_where(which)
         .order_by("starts", Order::Asc)
         .order_by("available_at", Order::Asc)
@@ -217,6 +262,7 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
     let oldest = Query::select()
         .columns(["source_app", "event_id"])
         .from(TABLE)
+        // In the words of the partial index.
         .and_where(Expr::cust("status IN ('processed', 'dead')"))
         .and_where(Expr::col("processed_at").lt(before))
         .limit(limit)
@@ -224,6 +270,11 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
     let key = Expr::tuple([Expr::col("source_app"), Expr::col("event_id")]);
     let delete = Query::delete().from_table(TABLE).and_where(key.in_subquery(oldest)).to_owned();
     Ok(db.execute(&delete).await?.rows_affected())
+}
+
+/// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
+fn is_parked() -> Expr {
+    Expr::cust("status = 'parked'")
 }
 
 fn is(message: &Message) -> Condition {

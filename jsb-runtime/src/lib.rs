@@ -50,6 +50,7 @@ mod failure;
 mod hold;
 mod inbox;
 mod obstacle;
+mod origin;
 mod parked;
 mod processor;
 mod rescue;

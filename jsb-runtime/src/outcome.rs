@@ -124,8 +124,8 @@ pub(crate) fn verdict(error: &ApplyError, event: &Envelope) -> Verdict {
             Fault::Other => Verdict::Retry,
         },
         ApplyError::Handler { error, .. } if error.is_permanent() => Verdict::Bury(Reason::HandlerRefused),
-        // The database that a handler could not reach may be another one, which must not hold up everybody: if it is ours,
-        // the failure cannot be recorded either, and then costs no attempt.
+        // If the database that a handler could not reach is ours, the failure cannot be recorded either, and costs no
+        // attempt.
         ApplyError::Handler { error, .. } => match database_fault(error.source()) {
             Some(Fault::Outage | Fault::Contention) => Verdict::AtOnce,
             _ => Verdict::Retry,

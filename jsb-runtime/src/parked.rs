@@ -8,13 +8,15 @@ use std::time::Duration;
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 
 use crate::causes::chain;
+use crate::direct::{self, OwnTransaction};
 use crate::inbox::{self, Stored};
 use crate::message::Message;
 use crate::obstacle::{Obstacle, RowId};
+use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
-use crate::processor::{Origin, Processor};
+use crate::processor::Processor;
 use crate::upsert::ApplyError;
-use crate::{dialect, outbox};
+use crate::{clock, dialect};
 
 /// How many parked events are read at a time.
 const BATCH: u64 = 100;
@@ -59,7 +61,7 @@ impl Processor {
     pub(crate) async fn release(&self, settled: &Message) -> Result<(), DbErr> {
         let mut rows = VecDeque::from_iter(row_of(settled));
         while let Some(row) = rows.pop_front().filter(|_| self.parked.load(Ordering::Relaxed)) {
-            for stored in inbox::waiting_for(&self.db, &row, BATCH).await? {
+            for stored in inbox::wake(&self.db, &row, BATCH).await? {
                 let released = row_of(&stored.message);
                 if let Outcome::Settled(_) = self.process(&stored.message, stored.origin()).await {
                     rows.extend(released);
@@ -74,9 +76,15 @@ impl Processor {
         match (outcome, &stored.waits_for) {
             (Outcome::Settled(_), _) => self.release(&stored.message).await,
             (Outcome::Parked, Some(_)) => match self.untangle(stored).await {
-                Err(ApplyError::Db(error)) => Err(error),
-                // They stay parked, and each says for what.
-                Ok(()) | Err(_) => Ok(()),
+                Ok(()) => Ok(()),
+                Err(error) => {
+                    // They stay parked, and each says for what.
+                    tracing::warn!(
+                        error = error.described(),
+                        "rows that exchange a unique value could not be applied together"
+                    );
+                    Ok(())
+                }
             },
             _ => Ok(()),
         }
@@ -85,13 +93,14 @@ impl Processor {
     /// Applies a circle of events that each wait for a unique value that the next one gives up, in one transaction.
     async fn untangle(&self, stored: Stored) -> Result<(), ApplyError> {
         let Some(circle) = self.circle(stored).await? else { return Ok(()) };
-        let txn = self.db.begin_with_options(dialect::writing()).await?;
+        let (txn, own) = (self.db.begin_with_options(dialect::writing()).await?, OwnTransaction::default());
         let rows: BTreeSet<String> = circle.iter().filter_map(|stored| row_of(&stored.message)).collect();
         for stored in &circle {
-            self.apply_among(&txn, &stored.message, &rows).await?;
+            let apply = self.apply_among(&txn, &stored.message, &rows);
+            direct::own_transaction(own.clone(), apply).await?;
         }
         txn.commit().await?;
-        outbox::hint();
+        direct::committed(own);
         tracing::info!(?rows, "rows that exchanged a unique value were applied together");
         Ok(())
     }
@@ -146,7 +155,7 @@ impl Processor {
 
 impl Stored {
     fn origin(&self) -> Origin {
-        Origin::Stored { age: Processor::age(self.received_at) }
+        Origin::Stored { age: clock::now() - self.received_at }
     }
 }
 

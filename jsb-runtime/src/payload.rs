@@ -44,20 +44,21 @@ pub enum PayloadError {
 
 /// Cuts a timestamp to microseconds, so that every database stores what the event says.
 pub(crate) fn cut(value: Value) -> Value {
-    let micros = |time: OffsetDateTime| time.replace_microsecond(time.microsecond()).unwrap_or(time);
+    // A microsecond of the value's own is always in range.
+    macro_rules! micros {
+        ($time:ident) => {
+            Some($time.replace_microsecond($time.microsecond()).unwrap_or($time))
+        };
+    }
     match value {
         Value::ChronoTime(Some(time)) => Value::ChronoTime(Some(time.trunc_subsecs(6))),
         Value::ChronoDateTime(Some(time)) => Value::ChronoDateTime(Some(time.trunc_subsecs(6))),
         Value::ChronoDateTimeUtc(Some(time)) => Value::ChronoDateTimeUtc(Some(time.trunc_subsecs(6))),
         Value::ChronoDateTimeLocal(Some(time)) => Value::ChronoDateTimeLocal(Some(time.trunc_subsecs(6))),
         Value::ChronoDateTimeWithTimeZone(Some(time)) => Value::ChronoDateTimeWithTimeZone(Some(time.trunc_subsecs(6))),
-        Value::TimeTime(Some(time)) => {
-            Value::TimeTime(Some(time.replace_microsecond(time.microsecond()).unwrap_or(time)))
-        }
-        Value::TimeDateTime(Some(time)) => {
-            Value::TimeDateTime(Some(time.replace_microsecond(time.microsecond()).unwrap_or(time)))
-        }
-        Value::TimeDateTimeWithTimeZone(Some(time)) => Value::TimeDateTimeWithTimeZone(Some(micros(time))),
+        Value::TimeTime(Some(time)) => Value::TimeTime(micros!(time)),
+        Value::TimeDateTime(Some(time)) => Value::TimeDateTime(micros!(time)),
+        Value::TimeDateTimeWithTimeZone(Some(time)) => Value::TimeDateTimeWithTimeZone(micros!(time)),
         other => other,
     }
 }

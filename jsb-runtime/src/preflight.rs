@@ -40,6 +40,12 @@ pub enum StartError {
         /// What is wrong, and what to do.
         fault: String,
     },
+    /// The database's transactions do not see what others commit meanwhile.
+    #[error(
+        "this database's default isolation level is {0}; synced rows need READ COMMITTED: \
+         ALTER DATABASE .. SET default_transaction_isolation = 'read committed'"
+    )]
+    Isolation(String),
     /// A foreign key between synced tables changes rows behind the hooks.
     #[error(
         "foreign key of `{child}` to `{parent}` is ON {action}: rows that the database changes by itself are not synced; \
@@ -71,7 +77,11 @@ pub(crate) async fn check(db: &DatabaseConnection, config: &Config, registry: &R
     if app_name != config.app_name {
         return Err(StartError::ForeignDatabase { found: app_name, configured: config.app_name.clone() });
     }
+    if let Some(level) = dialect::unfit_isolation(db).await? {
+        return Err(StartError::Isolation(level));
+    }
     check_keys(db, config, registry).await?;
+    check_key_reuse(db, registry).await?;
     check_foreign_keys(db, registry).await?;
     Ok(database_id)
 }
@@ -90,6 +100,18 @@ async fn check_keys(db: &DatabaseConnection, config: &Config, registry: &Registr
             _ => continue,
         };
         return Err(StartError::Keys { table, fault });
+    }
+    Ok(())
+}
+
+async fn check_key_reuse(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
+    for entity in registry.entities().filter(|entity| entity.keys == Keys::SingleWriter) {
+        let table = (entity.table)();
+        if dialect::reuses_keys(db, table).await? {
+            let fault = "SQLite gives the key of a deleted row to a new one unless it is declared AUTOINCREMENT; \
+                         the other side would take the new row for the deleted one";
+            return Err(StartError::Keys { table, fault: fault.to_owned() });
+        }
     }
     Ok(())
 }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::Attempt;
+use crate::backoff;
 use crate::causes::chain;
 use crate::config::Config;
 use crate::dialect::{self, Fault};
@@ -16,50 +16,19 @@ use crate::event::{Envelope, SCHEMA_VERSION};
 use crate::inbox::{self, MAX_STARTS};
 use crate::jetstream::Transport;
 use crate::message::Message;
+use crate::origin::Origin;
 use crate::outcome::{Outcome, Reason, Settled, Verdict, verdict};
 use crate::registry::Registry;
 use crate::trace::MAX_HOPS;
 use crate::upsert::ApplyError;
-use crate::{backoff, clock};
 
 /// How often a transaction that lost a lock conflict is tried again before that counts as a failure.
 const MAX_CONFLICTS: u32 = 20;
 
-/// How an event came.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Origin {
-    /// The server delivered it; this was delivery `number` of at most `of`.
-    Delivery { number: u32, of: u32 },
-    /// It was kept in the inbox, or the server no longer delivers it. It is this old.
-    Stored { age: TimeDelta },
-}
+/// How long a handler is tried again at once whose own trouble with a database may be over in a moment.
+const PATIENCE: Duration = Duration::from_secs(2);
 
-impl Origin {
-    /// Whether the event may have begun before.
-    fn is_repeated(self) -> bool {
-        !matches!(self, Self::Delivery { number: 1, .. })
-    }
-
-    /// Whether the server delivers it again if it is not acknowledged.
-    pub(crate) fn comes_again(self) -> bool {
-        matches!(self, Self::Delivery { number, of } if number < of)
-    }
-
-    pub(crate) fn deliveries(self) -> u32 {
-        match self {
-            Self::Delivery { number, .. } => number,
-            Self::Stored { .. } => 0,
-        }
-    }
-
-    pub(crate) fn age(self) -> TimeDelta {
-        match self {
-            Self::Delivery { .. } => TimeDelta::zero(),
-            Self::Stored { age } => age,
-        }
-    }
-}
-
+/// What the consuming tasks of a bridge share.
 pub(crate) struct Processor {
     pub(crate) db: DatabaseConnection,
     pub(crate) transport: Transport,
@@ -72,13 +41,37 @@ pub(crate) struct Processor {
     pub(crate) must_sweep: AtomicBool,
 }
 
+/// Whether an event may be tried.
+enum Begun {
+    /// It may, and had failed this often before.
+    Anew(u32),
+    /// It is settled, or another process has it for now; nothing is to be done here.
+    Elsewhere,
+    /// It is settled.
+    Settled,
+    /// It may not be tried any more.
+    TooOften(Reason, &'static str),
+}
+
 /// An outcome, unless the database failed before it was recorded.
 pub(crate) type Recorded = Result<Outcome, DbErr>;
 
 impl Processor {
+    /// A processor that has looked at nothing yet.
+    pub(crate) fn new(
+        db: DatabaseConnection,
+        transport: Transport,
+        config: Arc<Config>,
+        registry: Arc<Registry>,
+        stop: CancellationToken,
+    ) -> Self {
+        let (parked, must_sweep) = (AtomicBool::new(true), AtomicBool::new(true));
+        Self { db, transport, config, registry, stop, parked, must_sweep }
+    }
+
     /// Takes an event to its outcome, waiting while the database is away.
     pub(crate) async fn process(&self, message: &Message, origin: Origin) -> Outcome {
-        let mut begun = false;
+        let mut begun = None;
         let (mut conflicts, mut outages) = (0, 0);
         loop {
             let error = match self.once(message, origin, &mut begun).await {
@@ -127,28 +120,55 @@ impl Processor {
         }
     }
 
-    async fn once(&self, message: &Message, origin: Origin, begun: &mut bool) -> Recorded {
+    /// `begun` holds how often the event had failed before, once it has begun: an outage does not begin it again.
+    async fn once(&self, message: &Message, origin: Origin, begun: &mut Option<u32>) -> Recorded {
         let event = match self.admit(message) {
             Ok(event) => event,
             Err((reason, error)) => return self.bury(message, origin, reason, reason.as_str(), &error).await,
         };
-        let mut failures = origin.deliveries().saturating_sub(1);
-        if self.config.use_inbox && origin.is_repeated() && !*begun {
-            let Some(counters) = inbox::start(&self.db, message).await? else {
-                return Ok(Outcome::Settled(Settled::Duplicate));
-            };
-            *begun = true;
-            failures = counters.attempts.unsigned_abs();
-            if counters.starts.unsigned_abs() > MAX_STARTS {
-                let error = "it began five times and its process ended before there was an outcome";
-                return self.bury(message, origin, Reason::CrashLoop, "CrashLoop", error).await;
-            }
-            if failures >= self.config.max_deliver {
-                let error = "it had failed as often as it may, and its dead letter was not taken";
-                return self.bury(message, origin, Reason::MaxAttempts, "MaxAttempts", error).await;
-            }
-        }
+        let failures = match *begun {
+            Some(failures) => failures,
+            None => match self.begin(message, origin).await? {
+                Begun::Anew(failures) => *begun.insert(failures),
+                Begun::Elsewhere => return Ok(Outcome::Parked),
+                Begun::Settled => return Ok(Outcome::Settled(Settled::Duplicate)),
+                Begun::TooOften(reason, error) => {
+                    return self.bury(message, origin, reason, reason.as_str(), error).await;
+                }
+            },
+        };
         self.attempt(message, event, origin, failures + 1).await
+    }
+
+    /// Commits that an event begins, unless this is the first that is seen of it.
+    async fn begin(&self, message: &Message, origin: Origin) -> Result<Begun, DbErr> {
+        let max_deliver = self.config.max_deliver;
+        if !self.config.use_inbox {
+            // Deliveries are then all that is counted.
+            return Ok(match origin {
+                Origin::GivenUp => Begun::TooOften(Reason::DeliveriesSpent, "crashes or restarts spent its deliveries"),
+                origin => Begun::Anew(origin.deliveries(max_deliver) - 1),
+            });
+        }
+        let counters = match origin {
+            origin if origin.is_first() => return Ok(Begun::Anew(0)),
+            origin if origin.is_delivery() => match inbox::start(&self.db, message).await? {
+                Some(counters) => counters,
+                None => return Ok(Begun::Settled),
+            },
+            _ => match inbox::take(&self.db, message, self.config.ack_wait).await? {
+                Some(counters) => counters,
+                None => return Ok(Begun::Elsewhere),
+            },
+        };
+        let failures = counters.attempts.unsigned_abs();
+        Ok(if counters.starts.unsigned_abs() > MAX_STARTS {
+            Begun::TooOften(Reason::CrashLoop, "it began five times and its process ended before there was an outcome")
+        } else if failures >= max_deliver {
+            Begun::TooOften(Reason::MaxAttempts, "it had failed as often as it may, and its dead letter was not taken")
+        } else {
+            Begun::Anew(failures)
+        })
     }
 
     /// What can be said of an event before it is tried.
@@ -172,16 +192,19 @@ impl Processor {
 
     async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Recorded {
         let attempt = self.attempt_on(message, event, number);
-        let mut conflicts = 0;
+        let (begun, mut conflicts) = (Instant::now(), 0);
         let error = loop {
-            match attempt.run(&self.db).await {
+            let error = match attempt.run(&self.db).await {
                 Ok(settled) => return Ok(Outcome::Settled(settled)),
-                Err(error) if conflicts < MAX_CONFLICTS && verdict(&error, event) == Verdict::AtOnce => {
-                    conflicts += 1;
-                    tokio::time::sleep(backoff::jittered(Duration::from_millis(20))).await;
-                }
-                Err(error) => break error,
+                Err(error) => error,
+            };
+            // The database that a handler waits for may be another one, which must not hold up everybody.
+            let patient = !error.is_handlers() || begun.elapsed() < PATIENCE;
+            if verdict(&error, event) != Verdict::AtOnce || conflicts == MAX_CONFLICTS || !patient {
+                break error;
             }
+            conflicts += 1;
+            tokio::time::sleep(backoff::jittered(Duration::from_millis(20))).await;
         };
         match verdict(&error, event) {
             Verdict::Hold => Err(outage(&error)),
@@ -193,11 +216,6 @@ impl Processor {
 
     pub(crate) fn attempt_on<'a>(&'a self, message: &'a Message, event: &'a Envelope, number: u32) -> Attempt<'a> {
         Attempt { registry: &self.registry, config: &self.config, message, event, number }
-    }
-
-    /// How long ago an event was received.
-    pub(crate) fn age(received_at: chrono::DateTime<chrono::Utc>) -> TimeDelta {
-        clock::now() - received_at
     }
 }
 

@@ -4,22 +4,27 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use futures_util::StreamExt;
 use sea_orm::DbErr;
 
 use crate::causes::chain;
 use crate::jetstream::PullError;
 use crate::message::Message;
+use crate::origin::Origin;
 use crate::outcome::Outcome;
-use crate::processor::{Origin, Processor};
+use crate::processor::Processor;
 use crate::{inbox, settings};
 
 /// How many messages are looked through at a time.
 const BATCH: usize = 100;
 /// How soon the advisories are subscribed to again.
 const RETRY: Duration = Duration::from_secs(1);
-const RESCUED: Origin = Origin::Stored { age: TimeDelta::zero() };
+
+/// How far a sweep came.
+enum Swept {
+    Everything,
+    Partly,
+}
 
 /// Why the sweep could not look.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +39,9 @@ impl Processor {
     /// Sweeps if messages may have been given up since the last time.
     pub(crate) async fn sweep_once(&self) -> Result<(), SweepError> {
         if self.must_sweep.swap(false, Ordering::Relaxed) {
-            self.sweep().await.inspect_err(|_| self.must_sweep.store(true, Ordering::Relaxed))?;
+            let swept = self.sweep().await;
+            self.must_sweep.store(!matches!(swept, Ok(Swept::Everything)), Ordering::Relaxed);
+            swept?;
         }
         Ok(())
     }
@@ -42,23 +49,28 @@ impl Processor {
     /// Processes what was delivered and not acknowledged, up to where the server is now; what others have settled
     /// meanwhile is a duplicate. The server's floor may stay below a message that it has given up, so the place that
     /// was reached is remembered.
-    async fn sweep(&self) -> Result<(), SweepError> {
+    async fn sweep(&self) -> Result<Swept, SweepError> {
         let progress = self.transport.progress().await?;
         if !self.config.use_inbox && progress.in_flight > 0 {
-            // Without an inbox, what another process works on would be done twice.
-            return Ok(());
+            // Without an inbox, what another process works on cannot be told from what was given up.
+            return Ok(Swept::Partly);
         }
-        let swept = settings::swept_seq(&self.db).await?;
-        // A stream that was made anew counts from 1 again.
-        let swept = if swept > progress.delivered { 0 } else { swept };
+        let mut swept = settings::swept_seq(&self.db).await?;
+        if swept > progress.delivered {
+            // The stream was made anew and counts from 1. Stored at once: soon it will have got further than the old one.
+            swept = 0;
+            settings::set_swept_seq(&self.db, swept).await?;
+        }
         let mut next = progress.acknowledged.max(swept) + 1;
         while next <= progress.delivered && !self.stop.is_cancelled() {
             let found = self.unacknowledged(next, progress.delivered).await?;
             next = found.last().map_or(progress.delivered, |message| message.stream_seq) + 1;
-            self.process_shyest_first(found).await?;
+            if !self.rescue(found).await? {
+                return Ok(Swept::Partly);
+            }
             settings::set_swept_seq(&self.db, next - 1).await?;
         }
-        Ok(())
+        Ok(Swept::Everything)
     }
 
     async fn unacknowledged(&self, from: u64, to: u64) -> Result<Vec<Message>, PullError> {
@@ -73,19 +85,30 @@ impl Processor {
         Ok(found)
     }
 
-    /// One that kills its process comes after those that it took down with it.
-    async fn process_shyest_first(&self, messages: Vec<Message>) -> Result<(), DbErr> {
-        let mut ordered = Vec::new();
-        for message in messages {
-            ordered.push((inbox::starts(&self.db, &message).await?, message));
-        }
-        ordered.sort_by_key(|(starts, _)| *starts);
-        for (_, message) in ordered {
-            if let Outcome::Settled(_) = self.process(&message, RESCUED).await {
-                self.release(&message).await?;
+    /// Processes messages that were given up; whether each has come to an outcome.
+    async fn rescue(&self, messages: Vec<Message>) -> Result<bool, DbErr> {
+        let mut all = true;
+        for message in self.least_begun_first(messages, |message| message).await {
+            match self.process(&message, Origin::GivenUp).await {
+                Outcome::Settled(_) => self.release(&message).await?,
+                Outcome::Parked | Outcome::Dead => {}
+                Outcome::Retry(_) | Outcome::Held => all = false,
             }
         }
-        Ok(())
+        Ok(all)
+    }
+
+    /// Messages in the order in which they are tried: one that kills its process comes after those that it took down
+    /// with it, since those have begun less often.
+    pub(crate) async fn least_begun_first<T>(&self, items: Vec<T>, message: impl Fn(&T) -> &Message) -> Vec<T> {
+        let mut counted = Vec::with_capacity(items.len());
+        for item in items {
+            // A count that cannot be read changes the order only; the attempt itself meets the database's trouble.
+            let starts = inbox::starts(&self.db, message(&item)).await.unwrap_or_default();
+            counted.push(((starts, message(&item).stream_seq), item));
+        }
+        counted.sort_by_key(|(order, _)| *order);
+        counted.into_iter().map(|(_, item)| item).collect()
     }
 
     /// Processes messages as the server says that it gives them up, until the bridge stops.
@@ -113,8 +136,9 @@ impl Processor {
                 sequence = spent.next() => {
                     let Some(sequence) = sequence else { return Ok(()) };
                     let found = self.transport.message_from(sequence).await?;
-                    if let Some(message) = found.filter(|message| message.stream_seq == sequence) {
-                        self.process_shyest_first(vec![message]).await?;
+                    let spent = found.filter(|message| message.stream_seq == sequence);
+                    if !self.rescue(spent.into_iter().collect()).await? {
+                        self.must_sweep.store(true, Ordering::Relaxed);
                     }
                 }
             }

@@ -8,15 +8,17 @@ use tokio_util::sync::CancellationToken;
 
 use crate::causes::chain;
 use crate::config::Config;
+use crate::lease::Lease;
 use crate::{clock, dialect, inbox, outbox, tombstone};
 
 const EVERY: Duration = Duration::from_secs(300);
 const BATCH: u64 = 1_000;
 
-/// Prunes now and then until `stop`.
+/// Prunes now and then until `stop`; of all processes on the database, one does.
 pub(crate) async fn run(db: DatabaseConnection, config: Arc<Config>, stop: CancellationToken) {
+    let mut lease = Lease::new("retention");
     loop {
-        match prune(&db, &config, &stop).await {
+        match prune(&db, &config, &mut lease, &stop).await {
             Ok(0) => {}
             Ok(rows) => tracing::info!(rows, "pruned"),
             Err(error) => tracing::warn!(error = chain(&error), "pruning is left to the next time"),
@@ -28,11 +30,16 @@ pub(crate) async fn run(db: DatabaseConnection, config: Arc<Config>, stop: Cance
     }
 }
 
-async fn prune(db: &DatabaseConnection, config: &Config, stop: &CancellationToken) -> Result<u64, DbErr> {
+async fn prune(
+    db: &DatabaseConnection,
+    config: &Config,
+    lease: &mut Lease,
+    stop: &CancellationToken,
+) -> Result<u64, DbErr> {
     let now = clock::now();
     let mut pruned = 0;
     let mut full = true;
-    while full && !stop.is_cancelled() {
+    while full && !stop.is_cancelled() && lease.hold(db).await? {
         let mut rows = [outbox::prune(db, now - config.outbox_retention, BATCH).await?, 0, 0];
         rows[1] = inbox::prune(db, now - config.inbox_retention, BATCH).await?;
         if let Some(retention) = config.tombstone_retention {

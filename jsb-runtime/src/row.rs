@@ -150,10 +150,10 @@ pub(crate) fn version_in<M: Syncable>(event: &Envelope) -> Result<Version, Paylo
     let name = field_name::<M>(M::VERSION);
     match event.payload.get(&name) {
         None | Some(Json::Null) => Ok(Version::at(event.occurred_at)),
-        Some(Json::String(text)) if payload::parse_time(text).is_ok() => {
-            payload::parse_time(text).map(Version::at).map_err(|_| PayloadError::NoKey(name))
+        Some(found) => {
+            let time = found.as_str().and_then(|text| payload::parse_time(text).ok());
+            time.map(Version::at).ok_or_else(|| unfit(&name, found, "timestamp".to_owned()))
         }
-        Some(other) => Err(unfit(&name, other, "timestamp".to_owned())),
     }
 }
 

@@ -3,13 +3,13 @@
 use std::any::type_name;
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, DeleteResult, EntityTrait, IntoActiveModel,
-    TransactionSession, TransactionTrait, UpdateResult,
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, EntityTrait,
+    IntoActiveModel, TransactionSession, TransactionTrait, UpdateResult,
 };
 
 use crate::direct::{self, OwnTransaction};
 use crate::syncable::{ActiveModelOf, Syncable};
-use crate::{dialect, outbox, skip};
+use crate::{dialect, skip};
 
 type ModelOf<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Model;
 
@@ -36,11 +36,15 @@ async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Ou
     }
     let own = OwnTransaction::default();
     let txn = db.begin_with_options(dialect::writing()).await?;
-    match direct::own_transaction(own.clone(), save.run(&txn)).await {
+    // Anything but a pool may stand for a transaction of the user's, in which this one is a savepoint.
+    let saved = match type_name::<C>() == type_name::<DatabaseConnection>() {
+        true => direct::own_transaction(own.clone(), save.run(&txn)).await,
+        false => save.run(&txn).await,
+    };
+    match saved {
         Ok(saved) => {
             txn.commit().await.map_err(dialect::explained)?;
-            outbox::hint();
-            direct::publish(own.take());
+            direct::committed(own);
             Ok(saved)
         }
         Err(error) => {
@@ -104,7 +108,7 @@ where
     ModelOf<A>: IntoActiveModel<A>,
     C: SaveConnection,
 {
-    if row.is_changed() { atomically(Update(row), db).await } else { skip::skip_publish(row.update(db)).await }
+    skip::noticing_changes(atomically(Update(row), db)).await
 }
 
 /// As [`update`], for callers that do not want the row back; the event needs it all the same.

@@ -4,6 +4,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use uuid::Uuid;
 
+use crate::dialect;
+
 const TABLE: &str = "sync_settings";
 
 /// What a save must know before it writes.
@@ -37,7 +39,7 @@ pub(crate) async fn for_save<C: ConnectionTrait>(db: &C) -> Result<SaveSettings,
     Ok(SaveSettings {
         use_outbox: row.try_get::<Option<bool>>("", "use_outbox")?.unwrap_or(true),
         database_id: row.try_get::<Option<String>>("", "database_id")?.unwrap_or_default(),
-        read_committed: backend != DbBackend::Postgres || matches!(&*isolation, "read committed" | "read uncommitted"),
+        read_committed: backend != DbBackend::Postgres || dialect::sees_commits(&isolation),
     })
 }
 
@@ -51,7 +53,13 @@ pub(crate) async fn store<C: ConnectionTrait>(
         .into_table(TABLE)
         .columns(["id", "database_id", "app_name", "use_outbox"])
         .values_panic([1.into(), Uuid::now_v7().to_string().into(), app_name.into(), use_outbox.into()])
-        .on_conflict(OnConflict::column("id").update_column("use_outbox").to_owned())
+        .on_conflict(
+            OnConflict::column("id")
+                .update_column("use_outbox")
+                // Another app's settings are not ours to change; the caller sees whose they are.
+                .action_and_where(Expr::col((TABLE, "app_name")).eq(app_name))
+                .to_owned(),
+        )
         .to_owned();
     db.execute(&insert).await?;
     let select =

@@ -1,7 +1,7 @@
 //! Tombstones: the version at which a row was deleted, so that an older event does not bring it back.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Order, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Order, Query};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use crate::version::Version;
@@ -50,23 +50,18 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
         .order_by("version", Order::Asc)
         .limit(limit)
         .to_owned();
-    let mut highest = None;
-    for row in db.query_all(&oldest).await? {
-        highest = Ord::max(highest, Some(Version::at(row.try_get::<DateTime<Utc>>("", "version")?)));
-    }
-    let Some(highest) = Ord::max(highest, highest_pruned(db).await?) else {
-        return Ok(0);
-    };
+    let Some(last) = db.query_all(&oldest).await?.pop() else { return Ok(0) };
+    let highest: DateTime<Utc> = last.try_get("", "version")?;
+    // Never down: another process may have pruned further.
     let remember = Query::update()
         .table("sync_settings")
-        .value("pruned_version", highest.time())
+        .value("pruned_version", highest)
         .and_where(Expr::col("id").eq(1))
+        .cond_where(
+            Condition::any().add(Expr::col("pruned_version").is_null()).add(Expr::col("pruned_version").lt(highest)),
+        )
         .to_owned();
     db.execute(&remember).await?;
-    let delete = Query::delete()
-        .from_table(TABLE)
-        .and_where(Expr::col("version").lt(before))
-        .and_where(Expr::col("version").lte(highest.time()))
-        .to_owned();
+    let delete = Query::delete().from_table(TABLE).and_where(Expr::col("version").lte(highest)).to_owned();
     Ok(db.execute(&delete).await?.rows_affected())
 }

@@ -65,6 +65,11 @@ impl ApplyError {
         }
     }
 
+    /// Whether it came out of a custom handler.
+    pub(crate) fn is_handlers(&self) -> bool {
+        matches!(self, Self::Handler { .. })
+    }
+
     /// What the DLQ calls the error.
     pub(crate) fn class(&self) -> &'static str {
         match self {

@@ -1,7 +1,7 @@
 //! Interleaved keys: node `k` of `n` draws only ids with `id mod n = k`.
 
 use sea_orm_migration::prelude::*;
-use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, QueryResult};
+use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, QueryResult, TransactionTrait};
 
 /// Makes a table's auto-increment key interleaved: from now on node `node_index` of `node_count` draws only ids
 /// whose remainder by `node_count` is `node_index`, above every id that is already there.
@@ -32,29 +32,48 @@ pub async fn interleave(
     if node_index >= node_count {
         return Err(DbErr::Custom(format!("node {node_index} of {node_count}: the index must be below the count")));
     }
-    let db = manager.get_connection();
-    if let Some(found) = interleaved_as(db, table).await? {
-        return if found == (i64::from(node_index), i64::from(node_count)) {
-            Ok(())
-        } else {
-            Err(DbErr::Custom(format!(
-                "table `{table}` draws ids as node {} of {} already, not {node_index} of {node_count}; \
-                 ids that were drawn cannot be taken back, so this needs a decision: see \"Keys\" in the README",
-                found.0, found.1
-            )))
-        };
-    }
-    let next_id = next_id(db, table, column, node_index.into(), node_count.into()).await?;
-    if db.get_database_backend() == DbBackend::Postgres {
-        set_sequence(db, table, column, node_count, next_id).await?;
-    }
-    let remember = Query::insert()
+    let txn = manager.get_connection().begin().await?;
+    interleave_in(&txn, table, column, Node { index: node_index.into(), count: node_count.into() }).await?;
+    txn.commit().await
+}
+
+struct Node {
+    index: i64,
+    count: i64,
+}
+
+/// Of two processes that start at once, the one whose row is inserted sets the table up; the other waits for it here.
+async fn interleave_in<C: ConnectionTrait>(db: &C, table: &str, column: &str, node: Node) -> Result<(), DbErr> {
+    let insert = Query::insert()
         .into_table("sync_keys")
         .columns(["table_name", "node_index", "node_count", "next_id"])
-        .values_panic([table.into(), (node_index as i32).into(), (node_count as i32).into(), next_id.into()])
+        .values_panic([table.into(), (node.index as i32).into(), (node.count as i32).into(), 0_i64.into()])
+        .on_conflict(OnConflict::column("table_name").do_nothing().to_owned())
         .to_owned();
-    db.execute(&remember).await?;
-    Ok(())
+    if db.execute(&insert).await?.rows_affected() == 0 {
+        return must_be_interleaved_as(db, table, &node).await;
+    }
+    let next_id = next_id(db, table, column, &node).await?;
+    if db.get_database_backend() == DbBackend::Postgres {
+        set_sequence(db, table, column, node.count, next_id).await?;
+    }
+    let remember = Query::update()
+        .table("sync_keys")
+        .value("next_id", next_id)
+        .and_where(Expr::col("table_name").eq(table))
+        .to_owned();
+    db.execute(&remember).await.map(drop)
+}
+
+async fn must_be_interleaved_as<C: ConnectionTrait>(db: &C, table: &str, node: &Node) -> Result<(), DbErr> {
+    match interleaved_as(db, table).await? {
+        Some(found) if found != (node.index, node.count) => Err(DbErr::Custom(format!(
+            "table `{table}` draws ids as node {} of {} already, not {} of {}; \
+             ids that were drawn cannot be taken back, so this needs a decision: see \"Keys\" in the README",
+            found.0, found.1, node.index, node.count
+        ))),
+        _ => Ok(()),
+    }
 }
 
 async fn interleaved_as<C: ConnectionTrait>(db: &C, table: &str) -> Result<Option<(i64, i64)>, DbErr> {
@@ -70,7 +89,7 @@ async fn interleaved_as<C: ConnectionTrait>(db: &C, table: &str) -> Result<Optio
 }
 
 /// The smallest id of this node's class that is above every id in the table.
-async fn next_id<C: ConnectionTrait>(db: &C, table: &str, column: &str, index: i64, count: i64) -> Result<i64, DbErr> {
+async fn next_id<C: ConnectionTrait>(db: &C, table: &str, column: &str, node: &Node) -> Result<i64, DbErr> {
     let select =
         Query::select().expr_as(Expr::col(column.to_owned()).max(), "max_id").from(table.to_owned()).to_owned();
     let highest = match db.query_one(&select).await? {
@@ -79,7 +98,7 @@ async fn next_id<C: ConnectionTrait>(db: &C, table: &str, column: &str, index: i
         None => None,
     };
     let above = Ord::max(highest.unwrap_or(0), 0) + 1;
-    Ok(above + (index - above).rem_euclid(count))
+    Ok(above + (node.index - above).rem_euclid(node.count))
 }
 
 /// PostgreSQL is strict about the width of an integer column.
@@ -92,7 +111,7 @@ async fn set_sequence<C: ConnectionTrait>(
     db: &C,
     table: &str,
     column: &str,
-    node_count: u32,
+    node_count: i64,
     next_id: i64,
 ) -> Result<(), DbErr> {
     let (table, column) = (quoted(table), quoted(column));

@@ -122,11 +122,15 @@ fn leases() -> TableCreateStatement {
 /// Partial indexes, so that the cost of looking for work does not grow with what is done.
 fn indexes() -> Vec<IndexCreateStatement> {
     let on = |table: &str, column: &str, status: &str| {
+        let (name, condition) = match status {
+            "settled" => (status, "status IN ('processed', 'dead')".to_owned()),
+            status => (status, format!("status = '{status}'")),
+        };
         Index::create()
-            .name(format!("{table}_{status}_{column}"))
+            .name(format!("{table}_{name}_{column}"))
             .table(table.to_owned())
             .col(column.to_owned())
-            .cond_where(Expr::col("status").eq(status))
+            .cond_where(Expr::cust(condition))
             .to_owned()
     };
     vec![
@@ -134,6 +138,6 @@ fn indexes() -> Vec<IndexCreateStatement> {
         on("outbox_events", "sent_at", "sent"),
         on("inbox_events", "available_at", "parked"),
         on("inbox_events", "waits_for", "parked"),
-        on("inbox_events", "processed_at", "processed"),
+        on("inbox_events", "processed_at", "settled"),
     ]
 }

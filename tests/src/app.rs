@@ -8,7 +8,7 @@ use sea_orm_migration::{MigratorTrait, SchemaManager};
 use serde_json::{Value as Json, json};
 
 use crate::migration::Migrator;
-use crate::{Backend, TestDatabase, eventually};
+use crate::{TestDatabase, eventually};
 
 /// The tables whose keys are interleaved.
 const INTERLEAVED: [&str; 2] = ["organizations", "users"];
@@ -25,9 +25,8 @@ pub struct App {
 }
 
 impl App {
-    /// Makes the database and its tables.
-    pub async fn create(backend: Backend, config: Config) -> Self {
-        let database = TestDatabase::create(backend).await;
+    /// Makes the tables in this database.
+    pub async fn on(database: TestDatabase, config: Config) -> Self {
         let db = database.connect().await;
         Migrator::up(&db, None).await.expect("the migrations run");
         if let Some(node) = config.node {

@@ -42,6 +42,11 @@ impl TestDatabase {
         }
     }
 
+    /// One that a server of the test's own has made.
+    pub fn at(url: String) -> Self {
+        Self { url, _folder: None }
+    }
+
     /// Connects with a pool of its own.
     pub async fn connect(&self) -> DatabaseConnection {
         connect(&self.url).await

@@ -5,7 +5,7 @@ use sea_orm::{EntityTrait, PrimaryKeyToColumn, QueryOrder};
 use uuid::Uuid;
 
 use crate::wait::eventually;
-use crate::{App, Backend, servers};
+use crate::{App, Backend, TestDatabase, servers};
 
 /// System A and system B. Their names are their own, so that any number of pairs share one server; A's sorts first.
 pub struct Pair {
@@ -28,6 +28,12 @@ impl Pair {
 
     /// Makes a pair whose sides may differ in their databases.
     pub async fn on(a_on: Backend, b_on: Backend, change: impl Fn(Config) -> Config) -> Self {
+        let databases = [TestDatabase::create(a_on).await, TestDatabase::create(b_on).await];
+        Self::with_databases(databases, change).await
+    }
+
+    /// Makes a pair on these databases, A's first.
+    pub async fn with_databases([a_on, b_on]: [TestDatabase; 2], change: impl Fn(Config) -> Config) -> Self {
         let url = servers::nats().await.url();
         let id = Uuid::new_v4().simple().to_string();
         let (a, b) = (format!("a-{id}"), format!("b-{id}"));
@@ -35,7 +41,7 @@ impl Pair {
             change(Config::new(app, other).nats_url(url.as_str()).stream_name(format!("s-{id}")).node(index, 2))
         };
         let (a, b) = (config(&a, &b, 1), config(&b, &a, 0));
-        Self { a: App::create(a_on, a).await, b: App::create(b_on, b).await }
+        Self { a: App::on(a_on, a).await, b: App::on(b_on, b).await }
     }
 
     /// Makes a pair that runs.

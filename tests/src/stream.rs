@@ -92,9 +92,14 @@ impl Stream {
         self.stream().await.get_consumer(&format!("{app}-workers")).await.expect("the durable")
     }
 
+    /// How far the durable of `app` is.
+    pub async fn progress(&self, app: &str) -> consumer::Info {
+        self.durable(app).await.get_info().await.expect("the durable's info")
+    }
+
     /// Whether the server has nothing for `app`: everything was delivered and acknowledged.
     pub async fn is_settled(&self, app: &str) -> bool {
-        let info = self.durable(app).await.get_info().await.expect("the durable's info");
+        let info = self.progress(app).await;
         info.num_pending == 0 && info.num_ack_pending == 0
     }
 

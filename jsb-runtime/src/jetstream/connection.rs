@@ -7,7 +7,7 @@ use async_nats::jetstream::{self, consumer::PullConsumer};
 use async_nats::{ConnectOptions, Event, ServerAddr};
 use tokio::sync::watch;
 
-use crate::config::{Config, without_credentials};
+use crate::config::Config;
 
 /// How long the client waits before it connects again: short, since an outage ends at some moment, not after a while.
 const LONGEST_RECONNECT_DELAY: Duration = Duration::from_secs(2);
@@ -18,11 +18,11 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// An address that cannot be read.
-    #[error("NATS_URL: `{url}` is no server address: {source}")]
+    /// An address that cannot be read. It is not shown, since it may hold a password.
+    #[error("NATS_URL: entry {position} of its comma list is no server address: {source}")]
     Url {
-        /// The address, without credentials.
-        url: String,
+        /// Which one, from 1.
+        position: usize,
         /// Why.
         source: std::io::Error,
     },
@@ -117,6 +117,10 @@ impl Transport {
         let _ = self.link.clone().wait_for(|link| !link.up || *link != now).await;
     }
 
+    pub(super) async fn until_down(&self) {
+        let _ = self.link.clone().wait_for(|link| !link.up).await;
+    }
+
     /// Waits until publishing makes sense.
     pub(crate) async fn until_ready(&self) {
         while !self.is_ready() {
@@ -156,19 +160,23 @@ impl Transport {
 
     /// Sends what is still buffered, and ends the connection.
     pub(crate) async fn close(&self) {
+        let client = self.context.client();
+        let end = async {
+            // What cannot be flushed was not acknowledged either, and will be sent again.
+            let _ = client.flush().await;
+            let _ = client.drain().await;
+        };
         if self.is_connected() {
-            // What could not be flushed was not acknowledged either, and will be sent again.
-            let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.context.client().flush()).await;
+            let _ = tokio::time::timeout(REQUEST_TIMEOUT, end).await;
         }
-        let _ = tokio::time::timeout(REQUEST_TIMEOUT, self.context.client().drain()).await;
     }
 }
 
 fn addresses(urls: &str) -> Result<Vec<ServerAddr>, ConnectError> {
-    let address = |url: &str| {
-        url.trim().parse::<ServerAddr>().map_err(|source| ConnectError::Url { url: without_credentials(url), source })
+    let address = |(index, url): (usize, &str)| {
+        url.trim().parse::<ServerAddr>().map_err(|source| ConnectError::Url { position: index + 1, source })
     };
-    urls.split(',').filter(|url| !url.trim().is_empty()).map(address).collect()
+    urls.split(',').enumerate().filter(|(_, url)| !url.trim().is_empty()).map(address).collect()
 }
 
 fn observe(event: &Event, link: &watch::Sender<Link>) {

@@ -123,11 +123,6 @@ impl Transport {
             },
         }
     }
-
-    /// The most bytes that the server takes for body and headers together.
-    pub(crate) fn max_payload(&self) -> usize {
-        self.context.client().max_payload()
-    }
 }
 
 /// The code with which the server refused, if it was the server.

@@ -36,7 +36,10 @@ pub(crate) struct Delivery {
 
 /// What a delivery is acknowledged through.
 #[derive(Clone)]
-pub(crate) struct Acker(Arc<jetstream::message::Acker>);
+pub(crate) struct Acker {
+    acker: Arc<jetstream::message::Acker>,
+    transport: Transport,
+}
 
 /// What the server is told about a delivery.
 #[derive(Clone, Copy, Debug)]
@@ -52,14 +55,14 @@ pub(crate) enum Disposition {
 }
 
 impl Delivery {
-    fn new(delivered: jetstream::Message) -> Self {
+    fn new(delivered: jetstream::Message, transport: &Transport) -> Self {
         let info = delivered.info().ok();
         let deliveries = info.as_ref().and_then(|info| u32::try_from(info.delivered).ok()).unwrap_or(1);
         let sequence = info.as_ref().map_or(0, |info| info.stream_sequence);
         let headers = delivered.headers.as_ref().map(plain).unwrap_or_default();
         let (delivered, acker) = delivered.split();
         let message = Message::read(delivered.subject.to_string(), headers, delivered.payload.to_vec(), sequence);
-        Self { message, deliveries, acker: Acker(Arc::new(acker)) }
+        Self { message, deliveries, acker: Acker { acker: Arc::new(acker), transport: transport.clone() } }
     }
 
     pub(crate) fn acker(&self) -> Acker {
@@ -80,8 +83,13 @@ impl Acker {
             Disposition::Term => AckKind::Term,
             Disposition::Progress => AckKind::Progress,
         };
-        if let Err(error) = self.0.ack_with(kind).await {
-            tracing::debug!(%error, "an acknowledgement was not sent");
+        let told = tokio::select! {
+            told = self.acker.ack_with(kind) => told.map_err(|error| error.to_string()),
+            // The client would keep it, and then its caller waiting, until NATS is back.
+            () = self.transport.until_down() => Err("NATS is away".to_owned()),
+        };
+        if let Err(error) = told {
+            tracing::debug!(error, "an acknowledgement was not sent");
         }
     }
 }
@@ -91,41 +99,42 @@ fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
     headers.iter().map(|(name, values)| (name.to_string(), first(values))).collect()
 }
 
-impl Attached {
+impl Transport {
     /// Up to `limit` messages: those that are there, or else the next one to come.
-    pub(crate) async fn pull(&self, limit: usize) -> Result<Vec<Delivery>, PullError> {
-        let mut deliveries = self.fetch(limit).await?;
+    pub(crate) async fn pull(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
+        let mut deliveries = self.fetch(attached, limit).await?;
         if deliveries.is_empty() {
-            let next = self.consumer.batch().max_messages(1).expires(LONG_POLL).messages().await;
-            deliveries = collect(next.map_err(|error| PullError::Client(error.into()))?).await?;
+            let next = attached.consumer.batch().max_messages(1).expires(LONG_POLL).messages().await;
+            deliveries = self.collect(next.map_err(|error| PullError::Client(error.into()))?).await?;
             // One seldom comes alone.
             if !deliveries.is_empty() && limit > 1 {
-                deliveries.extend(self.fetch(limit - 1).await?);
+                deliveries.extend(self.fetch(attached, limit - 1).await?);
             }
         }
         Ok(deliveries)
     }
 
-    async fn fetch(&self, limit: usize) -> Result<Vec<Delivery>, PullError> {
-        let there = self.consumer.fetch().max_messages(limit).messages().await;
+    async fn fetch(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
+        let there = attached.consumer.fetch().max_messages(limit).messages().await;
         let there = there.map_err(|error| PullError::Client(error.into()))?;
-        tokio::time::timeout(ANSWER_TIMEOUT, collect(there)).await.map_err(|_| PullError::NoAnswer)?
+        tokio::time::timeout(ANSWER_TIMEOUT, self.collect(there)).await.map_err(|_| PullError::NoAnswer)?
     }
-}
 
-async fn collect(
-    mut messages: impl Stream<Item = Result<jetstream::Message, async_nats::Error>> + Unpin,
-) -> Result<Vec<Delivery>, PullError> {
-    let mut deliveries = Vec::new();
-    while let Some(message) = messages.next().await {
-        match message {
-            Ok(message) => deliveries.push(Delivery::new(message)),
-            // What came before the error is in hand all the same.
-            Err(_) if !deliveries.is_empty() => break,
-            Err(error) => return Err(PullError::Client(error)),
+    async fn collect(
+        &self,
+        mut messages: impl Stream<Item = Result<jetstream::Message, async_nats::Error>> + Unpin,
+    ) -> Result<Vec<Delivery>, PullError> {
+        let mut deliveries = Vec::new();
+        while let Some(message) = messages.next().await {
+            match message {
+                Ok(message) => deliveries.push(Delivery::new(message, self)),
+                // What came before the error is in hand all the same.
+                Err(_) if !deliveries.is_empty() => break,
+                Err(error) => return Err(PullError::Client(error)),
+            }
         }
+        Ok(deliveries)
     }
-    Ok(deliveries)
 }
 
 /// How far the server has got with this app's consumer.

@@ -1,0 +1,162 @@
+//! Deliveries that are not the message's fault: spent by crashes, held by a slow handler, counted by a stream that is
+//! no more.
+
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use jsb_tests::gate::gate;
+use jsb_tests::probe::{self, Orders, Probe};
+use jsb_tests::{App, Backend, Pair, Stream, effects, eventually, inbox};
+use sea_orm::{ConnectionTrait, DbErr};
+
+/// In milliseconds; short, so that five deliveries take a second.
+const BACKOFF: [u64; 5] = [100, 100, 100, 100, 100];
+
+/// A pair whose B has run once, so that its durable is there.
+async fn pair(backend: Backend, use_inbox: bool) -> Pair {
+    let config = |config: jsb_runtime::Config| config.backoff(BACKOFF.map(Duration::from_millis)).use_inbox(use_inbox);
+    let mut pair = Pair::configured(backend, config).await;
+    pair.start_both().await;
+    pair.b.stop().await;
+    pair
+}
+
+/// Takes every message that waits for `app`, as a process does that crashes each time, until the server gives them up.
+async fn spend(stream: &Stream, app: &App) {
+    let durable = stream.durable(&app.config.app_name).await;
+    eventually("all deliveries are spent", || async {
+        let messages = durable.batch().max_messages(100).expires(Duration::from_millis(200)).messages().await?;
+        messages.for_each(|_| async {}).await;
+        let progress = stream.progress(&app.config.app_name).await;
+        Ok::<_, async_nats::error::Error<_>>((progress.num_pending == 0 && progress.num_ack_pending == 0).then_some(()))
+    })
+    .await;
+}
+
+async fn published(pair: &Pair, events: i64) {
+    eventually("the events are published", || async {
+        Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == events).then_some(()))
+    })
+    .await;
+}
+
+async fn processed(app: &App, probe: &Probe) {
+    eventually("the event is processed", || inbox::with_status(&app.db, &probe.event_id, "processed")).await;
+    assert_eq!(effects::count(&app.db, &probe.id).await, Ok(1));
+}
+
+on_both! {
+    async fn what_crashes_spent_is_found_at_the_next_start(backend: Backend) {
+        let mut pair = pair(backend, true).await;
+        let stream = Stream::of(&pair.b.config).await;
+        let good = probe::send(&pair.a.db, "record", Orders::default()).await;
+        let orders = Orders { failures: 2, error: "not yet".to_owned(), ..Orders::default() };
+        let shaky = probe::send(&pair.a.db, "fail", orders).await;
+        let bad = probe::send(&pair.a.db, "fail", Orders { failures: u32::MAX, ..Orders::default() }).await;
+        published(&pair, 3).await;
+        spend(&stream, &pair.b).await;
+        pair.b.start().await;
+        processed(&pair.b, &good).await;
+        processed(&pair.b, &shaky).await;
+        let row = eventually("the bad one is dead", || inbox::with_status(&pair.b.db, &bad.event_id, "dead")).await;
+        assert_eq!((row.attempts, row.reason.as_deref()), (5, Some("max_attempts")));
+        let letter = stream.dead_letter(&pair.b.config.app_name, &bad.event_id).await;
+        assert!(letter.is_some());
+        pair.stop().await;
+    }
+
+    async fn what_is_given_up_meanwhile_is_processed(backend: Backend) {
+        let mut pair = pair(backend, true).await;
+        pair.b.start().await;
+        let stream = Stream::of(&pair.b.config).await;
+        let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
+        let gate = gate(&slow.gate);
+        let slow = probe::send(&pair.a.db, "wait", slow).await;
+        eventually("the consumer is busy", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+        let good = probe::send(&pair.a.db, "record", Orders::default()).await;
+        published(&pair, 2).await;
+        // Another process takes it and crashes, again and again. The server gives it up when it is asked once more.
+        let durable = stream.durable(&pair.b.config.app_name).await;
+        eventually("its deliveries are spent", || async {
+            let messages = durable.batch().max_messages(1).expires(Duration::from_millis(500)).messages().await?;
+            let nothing_came = messages.count().await == 0;
+            let only_the_slow_one = stream.progress(&pair.b.config.app_name).await.num_ack_pending == 1;
+            Ok::<_, async_nats::error::Error<_>>((nothing_came && only_the_slow_one).then_some(()))
+        })
+        .await;
+        if backend == Backend::Postgres {
+            processed(&pair.b, &good).await;
+            assert_eq!(effects::count(&pair.b.db, &slow.id).await, Ok(0));
+        }
+        gate.open();
+        processed(&pair.b, &good).await;
+        processed(&pair.b, &slow).await;
+        pair.stop().await;
+    }
+
+    async fn without_an_inbox_what_was_spent_is_applied_or_dead(backend: Backend) {
+        let mut pair = pair(backend, false).await;
+        let stream = Stream::of(&pair.b.config).await;
+        let good = probe::send(&pair.a.db, "record", Orders::default()).await;
+        let bad = probe::send(&pair.a.db, "fail", Orders { failures: u32::MAX, ..Orders::default() }).await;
+        published(&pair, 2).await;
+        spend(&stream, &pair.b).await;
+        pair.b.start().await;
+        eventually("the good one is applied", || async {
+            Ok::<_, DbErr>((effects::count(&pair.b.db, &good.id).await? == 1).then_some(()))
+        })
+        .await;
+        eventually("the bad one is in the DLQ", || async {
+            Ok::<_, DbErr>(stream.dead_letter(&pair.b.config.app_name, &bad.event_id).await)
+        })
+        .await;
+        pair.stop().await;
+    }
+
+    async fn a_stream_that_is_made_anew_is_swept_from_its_beginning(backend: Backend) {
+        let mut pair = pair(backend, true).await;
+        let stream = Stream::of(&pair.b.config).await;
+        // As a former stream has left it, which was lost after its third message.
+        pair.b.db.execute_unprepared("UPDATE sync_settings SET swept_seq = 3").await.expect("the settings");
+        pair.b.start().await;
+        eventually("the new stream was looked at", || async {
+            Ok::<_, DbErr>(pair.b.status().await.jetstream_connected.then_some(()))
+        })
+        .await;
+        let first = probe::send(&pair.a.db, "record", Orders::default()).await;
+        processed(&pair.b, &first).await;
+        pair.b.stop().await;
+        let mut probes = Vec::new();
+        for _ in 0..4 {
+            probes.push(probe::send(&pair.a.db, "record", Orders::default()).await);
+        }
+        published(&pair, 5).await;
+        spend(&stream, &pair.b).await;
+        pair.b.start().await;
+        for probe in &probes {
+            processed(&pair.b, probe).await;
+        }
+        pair.stop().await;
+    }
+
+    async fn nobody_else_gets_what_a_slow_handler_works_on(backend: Backend) {
+        let mut pair = pair(backend, true).await;
+        pair.b.start().await;
+        pair.b.start().await;
+        let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
+        let gate = gate(&slow.gate);
+        let slow = probe::send(&pair.a.db, "wait", slow).await;
+        eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+        let (began, stream) = (Instant::now(), Stream::of(&pair.b.config).await);
+        eventually("many times the ack wait have passed", || async {
+            let progress = stream.progress(&pair.b.config.app_name).await;
+            assert_eq!((progress.num_redelivered, progress.num_ack_pending), (0, 1), "the server gave it to somebody else");
+            Ok::<_, DbErr>((began.elapsed() > Duration::from_secs(2)).then_some(()))
+        })
+        .await;
+        gate.open();
+        processed(&pair.b, &slow).await;
+        assert_eq!((gate.arrivals(), probe::attempts(&slow).len()), (1, 1));
+        pair.stop().await;
+    }
+}

@@ -1,0 +1,278 @@
+//! Promise 7: while NATS or the database is away nothing is dead-lettered and nothing is held against an event, and work
+//! resumes by itself.
+
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use dev_servers::{NatsOptions, NatsServer, Postgres};
+use jsb_tests::entities::organization;
+use jsb_tests::probe::{self, Orders};
+use jsb_tests::{App, Backend, ChildCommand, Pair, Stream, TestDatabase, effects, eventually};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait};
+use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
+
+/// How soon work must go on after an outage: the client connects again every two seconds.
+const AT_ONCE: Duration = Duration::from_secs(10);
+
+async fn save(db: &DatabaseConnection, domain: &str) -> Result<organization::Model, DbErr> {
+    let row = organization::ActiveModel {
+        name: Set(domain.to_owned()),
+        domain: Set(domain.to_owned()),
+        active: Set(true),
+        created_at: Set(Utc::now()),
+        ..Default::default()
+    };
+    row.insert(db).await
+}
+
+async fn own_nats(options: NatsOptions) -> NatsServer {
+    NatsServer::start(options).await.expect("nats-server starts")
+}
+
+async fn pair_on(nats: &NatsServer, backend: Backend) -> Pair {
+    let url = nats.url();
+    Pair::configured(backend, |config| config.nats_url(url.as_str())).await
+}
+
+async fn is_on(app: &App, row: &organization::Model) {
+    let copy = eventually("the row is there", || organization::Entity::find_by_id(row.id).one(&app.db)).await;
+    assert_eq!(&copy, row);
+}
+
+/// Waits until both sides hold these many rows, the same ones.
+async fn both_hold(pair: &Pair, rows: usize) {
+    eventually(&format!("both sides hold {rows} rows"), || async {
+        let (a, b) = pair.rows::<organization::Entity>().await;
+        Ok::<_, DbErr>((a.len() == rows && a == b).then_some(()))
+    })
+    .await;
+}
+
+/// Nothing of this pair was buried, and nothing counts as a failure.
+async fn nothing_was_held_against_anyone(pair: &Pair) {
+    let stream = Stream::of(&pair.a.config).await;
+    for app in [&pair.a, &pair.b] {
+        let letters = stream.messages(&format!("{}.sync.dlq", app.config.app_name)).await;
+        assert!(letters.is_empty(), "{letters:?}");
+        let failures = app.db.query_all_raw(sea_orm::Statement::from_string(
+            app.db.get_database_backend(),
+            "SELECT last_error FROM inbox_events WHERE attempts > 0 OR status <> 'processed' \
+             UNION ALL SELECT last_error FROM outbox_events WHERE attempts > 0 OR status <> 'sent'",
+        ));
+        let failures = failures.await.expect("the tables");
+        let failures: Vec<Option<String>> = failures.iter().map(|row| row.try_get("", "last_error").ok()).collect();
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+}
+
+/// Holds whatever lock keeps an event from being applied.
+async fn lock(app: &App, backend: Backend) -> DatabaseTransaction {
+    let mode = Some(SqliteTransactionMode::Immediate);
+    let options = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
+    let lock = app.db.begin_with_options(options).await.expect("a transaction");
+    if backend == Backend::Postgres {
+        lock.execute_unprepared("LOCK TABLE effects IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    }
+    lock
+}
+
+/// Lets an outage last.
+async fn lasts(time: Duration) {
+    let began = Instant::now();
+    eventually("the outage has lasted", || async { Ok::<_, DbErr>((began.elapsed() >= time).then_some(())) }).await;
+}
+
+on_both! {
+    async fn nats_is_away_at_start_and_during_saves(backend: Backend) {
+        let mut nats = own_nats(NatsOptions::default()).await;
+        let mut pair = pair_on(&nats, backend).await;
+        nats.stop().await;
+        tokio::join!(pair.a.start(), pair.b.start());
+        assert!(!pair.a.status().await.jetstream_connected);
+        let early = save(&pair.a.db, "early.example").await.expect("a save");
+        assert_eq!(pair.a.status().await.pending_events, 1);
+        nats.restart().await.expect("nats-server starts");
+        let back = Instant::now();
+        is_on(&pair.b, &early).await;
+        assert!(back.elapsed() < AT_ONCE, "it resumed after {:?}", back.elapsed());
+
+        nats.kill().await;
+        eventually("the outage is noticed", || async {
+            let (a, b) = (pair.a.status().await, pair.b.status().await);
+            Ok::<_, DbErr>((!a.jetstream_connected && !b.jetstream_connected).then_some(()))
+        })
+        .await;
+        let from_a = save(&pair.a.db, "from-a.example").await.expect("a save");
+        let from_b = save(&pair.b.db, "from-b.example").await.expect("a save");
+        lasts(Duration::from_secs(3)).await;
+        nats.restart().await.expect("nats-server starts");
+        let back = Instant::now();
+        tokio::join!(is_on(&pair.b, &from_a), is_on(&pair.a, &from_b));
+        assert!(back.elapsed() < AT_ONCE, "it resumed after {:?}", back.elapsed());
+        pair.quiet().await;
+        nothing_was_held_against_anyone(&pair).await;
+        pair.stop().await;
+    }
+
+    async fn nats_comes_back_without_its_store(backend: Backend) {
+        let store = tempfile::tempdir().expect("a folder");
+        let mut nats = own_nats(NatsOptions { store_dir: Some(store.path().join("js")), ..Default::default() }).await;
+        let mut pair = pair_on(&nats, backend).await;
+        pair.start_both().await;
+        let before = save(&pair.a.db, "before.example").await.expect("a save");
+        is_on(&pair.b, &before).await;
+        nats.kill().await;
+        let meanwhile = save(&pair.a.db, "meanwhile.example").await.expect("a save");
+        std::fs::remove_dir_all(store.path().join("js")).expect("the store is lost");
+        nats.restart().await.expect("nats-server starts");
+        is_on(&pair.b, &meanwhile).await;
+        let after = save(&pair.b.db, "after.example").await.expect("a save");
+        is_on(&pair.a, &after).await;
+        nothing_was_held_against_anyone(&pair).await;
+        pair.stop().await;
+    }
+
+    async fn a_lock_that_is_held_for_seconds_is_waited_for(backend: Backend) {
+        let pair = Pair::start(backend).await;
+        let lock = lock(&pair.b, backend).await;
+        let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
+        let (stream, app) = (Stream::of(&pair.b.config).await, &pair.b.config.app_name);
+        eventually("the event is delivered", || async {
+            Ok::<_, DbErr>((stream.progress(app).await.num_ack_pending == 1).then_some(()))
+        })
+        .await;
+        lasts(Duration::from_secs(3)).await;
+        let progress = stream.progress(app).await;
+        assert_eq!((progress.num_ack_pending, progress.num_redelivered), (1, 0), "the server gave it to somebody else meanwhile");
+        lock.rollback().await.expect("the lock is let go");
+        eventually("the handler has run", || async {
+            Ok::<_, DbErr>((effects::count(&pair.b.db, &probe.id).await? == 1).then_some(()))
+        })
+        .await;
+        pair.quiet().await;
+        nothing_was_held_against_anyone(&pair).await;
+        pair.stop().await;
+    }
+
+    async fn a_long_outbox_is_relayed_in_little_memory(backend: Backend) {
+        const ROWS: i64 = 3_000;
+        const BYTES: usize = 30_000;
+        let mut pair = Pair::configured(backend, |config| config.batch_size(50_usize)).await;
+        pair.b.start().await;
+        pair.b.stop().await;
+        let numbers = match backend {
+            Backend::Postgres => format!("SELECT n FROM generate_series(1, {ROWS}) AS s(n)"),
+            Backend::Sqlite => format!("WITH RECURSIVE s(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM s WHERE n < {ROWS}) SELECT n FROM s"),
+        };
+        let now = "'2026-01-01T00:00:00+00:00'";
+        let ballast = "x".repeat(BYTES);
+        let sql = format!(
+            "INSERT INTO outbox_events (event_id, resource_type, resource_id, event_type, payload, headers, occurred_at, \
+             status, attempts, available_at, created_at) \
+             SELECT 'event-' || n, 'probe', 'row-' || n, 'record', '{{\"ballast\":\"{ballast}\"}}', '{{}}', {now}, \
+             'pending', 0, {now}, {now} FROM ({numbers}) AS numbers"
+        );
+        pair.a.db.execute_unprepared(&sql).await.expect("a long outbox");
+        let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.a).set("ROLES", "relay").start().await;
+        eventually("all is sent", || async {
+            Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == ROWS).then_some(()))
+        })
+        .await;
+        let all = ROWS.unsigned_abs() * BYTES as u64;
+        if let Some(peak) = child.peak_memory() {
+            assert!(peak < all * 3 / 4, "the relay took {peak} bytes for an outbox of {all}");
+        }
+        assert!(child.stop().await.success());
+        pair.stop().await;
+    }
+
+    async fn a_shutdown_under_load_leaves_nothing_half_done(backend: Backend) {
+        const ROWS: usize = 150;
+        let mut pair = Pair::start(backend).await;
+        let load = |db: DatabaseConnection, side: &'static str| async move {
+            let mut probes = Vec::new();
+            for n in 0..ROWS {
+                save(&db, &format!("{side}-{n}.example")).await.expect("a save");
+                probes.push(probe::send(&db, "record", Orders::default()).await);
+            }
+            probes
+        };
+        let load_a = tokio::spawn(load(pair.a.db.clone(), "a"));
+        let load_b = tokio::spawn(load(pair.b.db.clone(), "b"));
+        eventually("both are in the middle of it", || async {
+            let (a, b) = (pair.a.status().await, pair.b.status().await);
+            Ok::<_, DbErr>((a.processed_events > 20 && b.processed_events > 20).then_some(()))
+        })
+        .await;
+        // Both must end in order, or this panics.
+        pair.b.stop().await;
+        pair.a.stop().await;
+        assert_eq!(pair.b.count("inbox_events", "failed").await, 0);
+        pair.start_both().await;
+        let (from_a, from_b) = (load_a.await.expect("saves"), load_b.await.expect("saves"));
+        both_hold(&pair, 2 * ROWS).await;
+        pair.quiet().await;
+        for (app, probes) in [(&pair.b, from_a), (&pair.a, from_b)] {
+            for probe in probes {
+                assert_eq!(effects::count(&app.db, &probe.id).await, Ok(1));
+            }
+        }
+        nothing_was_held_against_anyone(&pair).await;
+        pair.stop().await;
+    }
+}
+
+/// A SQLite database is a file, which does not restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres_is_restarted_under_load() {
+    const ROWS: usize = 200;
+    let mut postgres = Postgres::start_own().await.expect("PostgreSQL starts");
+    let mut databases = Vec::new();
+    for name in ["a", "b"] {
+        databases.push(TestDatabase::at(postgres.create_database(name).await.expect("a database")));
+    }
+    let databases = databases.try_into().unwrap_or_else(|_| panic!("two databases"));
+    let mut pair = Pair::with_databases(databases, |config| config).await;
+    pair.start_both().await;
+    let load = |db: DatabaseConnection, side: &'static str| async move {
+        for n in 0..ROWS {
+            let domain = format!("{side}-{n}.example");
+            // A save that failed in the outage is made again; whether it was committed all the same, its domain tells.
+            let saved = || async {
+                let found = organization::Entity::find().all(&db).await?.into_iter().find(|row| row.domain == domain);
+                if found.is_none() {
+                    save(&db, &domain).await?;
+                }
+                Ok::<_, DbErr>(Some(()))
+            };
+            match save(&db, &domain).await {
+                Ok(_) => {}
+                Err(_) => eventually("the row is saved", saved).await,
+            }
+        }
+    };
+    let load_a = tokio::spawn(load(pair.a.db.clone(), "a"));
+    let load_b = tokio::spawn(load(pair.b.db.clone(), "b"));
+    let applied = |at_least: usize| {
+        let db = &pair.b.db;
+        move || async move {
+            let rows = organization::Entity::find().all(db).await?;
+            Ok::<_, DbErr>((rows.len() >= at_least).then_some(()))
+        }
+    };
+    eventually("rows flow", applied(40)).await;
+    postgres.restart().await.expect("PostgreSQL starts again");
+    eventually("rows flow again", applied(150)).await;
+    postgres.kill().await.expect("PostgreSQL dies");
+    lasts(Duration::from_secs(3)).await;
+    postgres.restart().await.expect("PostgreSQL starts again");
+    let back = Instant::now();
+    let (a, b) = tokio::join!(load_a, load_b);
+    a.and(b).expect("the saves");
+    both_hold(&pair, 2 * ROWS).await;
+    assert!(back.elapsed() < Duration::from_secs(30), "it took {:?}", back.elapsed());
+    pair.quiet().await;
+    nothing_was_held_against_anyone(&pair).await;
+    pair.stop().await;
+}
