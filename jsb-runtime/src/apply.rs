@@ -115,7 +115,10 @@ pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Res
         resource: event.resource_type.clone(),
         event_type: event.event_type.clone(),
     })?;
-    (entity.apply)(txn, event, &own_app).await
+    (entity.apply)(txn, event, &own_app).await.map_err(|error| match error {
+        ApplyError::Db(error) => ApplyError::Db(dialect::explained(error)),
+        other => other,
+    })
 }
 
 fn is_entity_event(event: &Envelope) -> bool {

@@ -226,3 +226,6 @@ pub(crate) fn without_credentials(urls: &str) -> String {
     };
     urls.split(',').map(hide).collect::<Vec<_>>().join(",")
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,11 +193,16 @@ async fn keep_version<M: Syncable, C: ConnectionTrait>(
         row.not_set(M::VERSION);
         return Ok(row);
     }
-    if row::key_of::<M>(&row).is_none() {
-        keys::draw::<M, C>(&mut row, db).await?;
-    }
+    let above = match row::key_of::<M>(&row) {
+        // Else the row's next edit, which draws above the row alone, could lose against the tombstone on the other side.
+        Some(key) => deleted_version::<M, C>(db, &key).await?,
+        None => {
+            keys::draw::<M, C>(&mut row, db).await?;
+            None
+        }
+    };
     if row.is_not_set(M::VERSION) {
-        row::set_version::<M>(&mut row, Version::at(clock::now()));
+        row::set_version::<M>(&mut row, version::draw(clock::now(), above));
     }
     Ok(row)
 }

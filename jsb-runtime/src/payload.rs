@@ -219,3 +219,6 @@ fn time_time(time: NaiveTime) -> Option<time::Time> {
     let part = |part: u32| part.try_into().ok();
     time::Time::from_hms_nano(part(time.hour())?, part(time.minute())?, part(time.second())?, time.nanosecond()).ok()
 }
+
+#[cfg(test)]
+mod tests;

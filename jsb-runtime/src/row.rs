@@ -180,3 +180,22 @@ pub(crate) fn model_in<M: Syncable>(event: &Envelope) -> Result<M, PayloadError>
     }
     row.try_into_model().map_err(|error| PayloadError::Incomplete(error.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_single_key_is_its_own_id() {
+        assert_eq!(resource_id([7_i64.into()].into_iter()), "7");
+        assert_eq!(resource_id(["a/b%".into()].into_iter()), "a/b%");
+    }
+
+    #[test]
+    fn ids_of_different_composite_keys_differ() {
+        let id = |one: &str, two: &str| resource_id([one.into(), two.into()].into_iter());
+        assert_eq!(id("a/b", "100%"), "a%2Fb/100%25");
+        assert_ne!(id("a/b", "c"), id("a", "b/c"));
+        assert_ne!(id("a%2Fb", "c"), id("a/b", "c"));
+    }
+}

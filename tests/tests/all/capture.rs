@@ -123,6 +123,32 @@ on_both! {
         assert_eq!(counts(&app).await, (0, 0));
     }
 
+    async fn isolation_above_read_committed_by_default_is_refused_at_start(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        if backend == Backend::Postgres {
+            let name = app.texts("SELECT current_database()::text").await.remove(0);
+            app.sql(&format!("ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")).await;
+        }
+        let started = jsb_runtime::start(app.config.clone(), app.database.connect().await).await;
+        match (backend, started) {
+            (Backend::Postgres, started) => {
+                let refused = started.err().expect("a refusal").to_string();
+                assert!(refused.contains("repeatable read"), "{refused}");
+            }
+            (Backend::Sqlite, started) => started.expect("SQLite has no such setting").shutdown().await.expect("a stop"),
+        }
+    }
+
+    async fn a_key_that_the_other_side_could_not_keep_is_refused(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let label = |bytes| label::ActiveModel { code: Set("x".repeat(bytes)), caption: Set(String::new()), ..Default::default() };
+        label(512).insert(&app.db).await.expect("the longest key");
+        let refused = label(513).insert(&app.db).await.expect_err("a longer key").to_string();
+        assert!(refused.contains("`resource_id` is longer"), "{refused}");
+        let found = label::Entity::find().count(&app.db).await.expect("a count");
+        assert_eq!((found, app.recorded().await.len()), (1, 1));
+    }
+
     async fn a_transaction_that_read_before_another_wrote_says_what_to_do(backend: Backend) {
         let app = Pair::create(backend).await.a;
         let txn = app.db.begin().await.expect("a transaction");
@@ -217,6 +243,7 @@ on_both! {
         let quietly = async {
             let mut change = row.clone().into_active_model();
             change.value = Set(2);
+            change.updated_at = Set(row.updated_at + chrono::TimeDelta::seconds(1));
             let changed = change.update(&app.db).await.expect("an update");
             assert_eq!((changed.value, changed.updated_at), (2, row.updated_at));
             changed.delete(&app.db).await.expect("a delete");

@@ -249,6 +249,19 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn a_key_that_was_deleted_by_a_clock_ahead_can_be_imported_and_edited(backend: Backend) {
+        let pair = Pair::start(backend).await;
+        let row = tally(0).insert(&pair.a.db).await.expect("a save");
+        agreed(&pair).await;
+        skewed(TimeDelta::hours(2), row.clone().delete(&pair.b.db)).await.expect("a delete on B");
+        assert_eq!(agreed(&pair).await, []);
+        let again = tally::ActiveModel { id: Set(row.id), value: Set(1), ..Default::default() };
+        jsb_runtime::skip_publish(again.insert(&pair.a.db)).await.expect("an import");
+        let edited = set(row.id, 2, &pair.a.db).await;
+        assert_eq!(agreed(&pair).await, [edited]);
+        pair.stop().await;
+    }
+
     async fn an_update_that_is_earlier_than_the_other_side_s_delete_is_lost_with_the_row(backend: Backend) {
         let mut pair = Pair::start(backend).await;
         let row = tally(0).insert(&pair.a.db).await.expect("a save");

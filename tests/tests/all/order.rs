@@ -1,10 +1,12 @@
 //! P8, order: events of one row are published, and applied by one consumer, in commit order.
 
+use std::collections::BTreeSet;
+
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use jsb_runtime::NewEvent;
 use jsb_tests::entities::{sighting, ticket};
-use jsb_tests::{App, Pair, Remote, servers};
+use jsb_tests::{App, Pair, Remote, eventually, servers};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
     ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqliteTransactionMode,
@@ -105,6 +107,33 @@ on_both! {
             numbers.sort_unstable();
             assert_eq!(numbers, (0..=40).collect::<Vec<_>>());
         }
+        pair.stop().await;
+    }
+
+    async fn later_events_of_a_row_wait_behind_one_that_the_server_refuses(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let [first, other] = [ticket(&pair.a).await, ticket(&pair.a).await];
+        count_up(first, &pair.a.db).await;
+        count_up(first, &pair.a.db).await;
+        // The server refuses what expects another state of the stream.
+        pair.a.sql("UPDATE outbox_events SET headers = '{\"Nats-Expected-Last-Sequence\": \"999\"}' WHERE id = 3").await;
+        pair.start_both().await;
+        eventually("the event is refused", || async {
+            let refused = pair.a.texts("SELECT event_id FROM outbox_events WHERE attempts > 0").await;
+            Ok::<_, ()>((!refused.is_empty()).then_some(()))
+        })
+        .await;
+        let published = || async {
+            let published = published_to(&pair.b).await;
+            let row = |event: &Json| (event["resource_id"].as_str().map(str::to_owned), event["payload"]["number"].as_i64());
+            published.iter().map(row).collect::<BTreeSet<_>>()
+        };
+        let event = |id: Uuid, number| (Some(id.to_string()), Some(number));
+        assert_eq!(published().await, BTreeSet::from([event(first, 0), event(other, 0)]));
+        pair.a.sql("UPDATE outbox_events SET headers = '{}' WHERE id = 3").await;
+        pair.quiet().await;
+        let seen = seen(&pair.b, "typed", first).await;
+        assert_eq!(seen.iter().map(|seen| (seen.number, seen.stale)).collect::<Vec<_>>(), [0, 1, 2].map(|n| (n, false)));
         pair.stop().await;
     }
 

@@ -1,7 +1,13 @@
 //! Unique values: a value that is taken here waits until it is given up, and values that rows exchange heal by themselves.
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
 use jsb_tests::entities::{organization, plate, seat};
-use jsb_tests::{App, Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, eventually};
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{RngExt, SeedableRng};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::EntityTrait;
 use serde_json::Value as Json;
@@ -52,44 +58,46 @@ fn orders(events: &[Json]) -> Vec<Vec<Json>> {
     orders(rest).into_iter().flat_map(insert).collect()
 }
 
-/// Makes rows on A and has them on B, then has A do something once for each order in which its events can arrive, with
-/// rows of its own each time, and ends with both sides equal.
-macro_rules! arrives_in_every_order {
-    ($backend:ident, $entity:ty, make: $make:expr, change: $change:expr, leave_out: $leave_out:expr) => {{
-        let mut pair = Pair::create($backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
-        let (mut seen, mut order, mut count) = (0, 0, 1);
-        while order < count {
-            let made = $make(&pair.a, order).await;
-            let recorded = pair.a.recorded().await;
-            remote.publish_all(&recorded[seen..]).await;
-            $change(&pair.a, made, order).await;
-            let made = recorded.len();
-            let changes: Vec<_> = pair.a.recorded().await.split_off(made);
-            seen = made + changes.len();
-            let left: Vec<_> =
-                changes.iter().enumerate().filter(|(n, _)| !$leave_out.contains(n)).map(|(_, e)| e.clone()).collect();
-            let orders = orders(&left);
-            count = orders.len();
-            remote.publish_all(&orders[order]).await;
-            order += 1;
-        }
-        assert!(count > 1);
-        eventually("both sides are equal", || async {
-            let (a, b) = pair.rows::<$entity>().await;
-            Ok::<_, ()>((a == b).then_some(()))
-        })
-        .await;
-        pair.b.has_settled(0).await;
-        let (a, b) = pair.rows::<$entity>().await;
-        assert_eq!(a, b);
-        assert_eq!(pair.b.reasons_of_death().await, [""; 0]);
-        pair.stop().await;
-    }};
+/// Makes rows on A and has them on B, then has A change them, once for each order in which the events of that can
+/// arrive, with rows of its own each time, and ends with both sides equal. Some of the events never arrive.
+async fn arrives_in_every_order<E, R>(
+    backend: Backend,
+    make: impl AsyncFn(&App, usize) -> R,
+    change: impl AsyncFn(&App, R, usize),
+    lost: &[usize],
+) where
+    E: EntityTrait<Model: PartialEq + Debug>,
+{
+    let mut pair = Pair::create(backend).await;
+    pair.b.start().await;
+    let remote = Remote::of(&pair.b).await;
+    let (mut turn, mut turns, mut seen) = (0, 1, 0);
+    while turn < turns {
+        let rows = make(&pair.a, turn).await;
+        let made = pair.a.recorded().await;
+        remote.publish_all(&made[seen..]).await;
+        change(&pair.a, rows, turn).await;
+        let recorded = pair.a.recorded().await;
+        seen = recorded.len();
+        let changes = recorded[made.len()..].iter().enumerate();
+        let arriving: Vec<_> = changes.filter(|(n, _)| !lost.contains(n)).map(|(_, event)| event.clone()).collect();
+        let orders = orders(&arriving);
+        remote.publish_all(&orders[turn]).await;
+        (turn, turns) = (turn + 1, orders.len());
+    }
+    assert!(turns > 1);
+    eventually("both sides are equal", || async {
+        let (a, b) = pair.rows::<E>().await;
+        Ok::<_, ()>((a == b).then_some(()))
+    })
+    .await;
+    // What is parked still is older, and changes nothing.
+    pair.b.has_settled(0).await;
+    let (a, b) = pair.rows::<E>().await;
+    assert_eq!(a, b);
+    assert_eq!(pair.b.reasons_of_death().await, [""; 0]);
+    pair.stop().await;
 }
-
-const NONE: [usize; 0] = [];
 
 async fn two_plates(app: &App, n: usize) -> [Uuid; 2] {
     [plate(app, &format!("X-{n}")).await, plate(app, &format!("Y-{n}")).await]
@@ -137,27 +145,59 @@ async fn swap_seats(app: &App, [one, two]: [Uuid; 2], _: usize) {
 
 on_both! {
     async fn a_value_that_moves_to_another_row_arrives_in_any_order(backend: Backend) {
-        arrives_in_every_order!(backend, plate::Entity, make: two_plates, change: move_plate, leave_out: NONE);
+        arrives_in_every_order::<plate::Entity, _>(backend, two_plates, move_plate, &[]).await;
     }
 
     async fn a_value_of_a_deleted_row_arrives_in_any_order(backend: Backend) {
-        arrives_in_every_order!(backend, plate::Entity, make: two_plates, change: delete_and_take, leave_out: NONE);
+        arrives_in_every_order::<plate::Entity, _>(backend, two_plates, delete_and_take, &[]).await;
     }
 
     async fn values_that_two_rows_swap_arrive_in_any_order(backend: Backend) {
-        arrives_in_every_order!(backend, plate::Entity, make: two_plates, change: swap_plates, leave_out: NONE);
+        arrives_in_every_order::<plate::Entity, _>(backend, two_plates, swap_plates, &[]).await;
     }
 
     async fn values_that_two_rows_swap_arrive_without_the_event_between(backend: Backend) {
-        arrives_in_every_order!(backend, plate::Entity, make: two_plates, change: swap_plates, leave_out: [0]);
+        arrives_in_every_order::<plate::Entity, _>(backend, two_plates, swap_plates, &[0]).await;
     }
 
     async fn values_that_three_rows_exchange_arrive_without_the_event_between(backend: Backend) {
-        arrives_in_every_order!(backend, plate::Entity, make: three_plates, change: rotate_plates, leave_out: [0]);
+        arrives_in_every_order::<plate::Entity, _>(backend, three_plates, rotate_plates, &[0]).await;
     }
 
     async fn a_unique_pair_with_a_foreign_key_is_swapped_without_the_event_between(backend: Backend) {
-        arrives_in_every_order!(backend, seat::Entity, make: two_seats, change: swap_seats, leave_out: [0]);
+        arrives_in_every_order::<seat::Entity, _>(backend, two_seats, swap_seats, &[0]).await;
+    }
+
+    async fn values_that_change_hands_all_the_time_end_with_the_same_rows(backend: Backend) {
+        let mut random = StdRng::seed_from_u64(11);
+        let mut pair = Pair::create(backend).await;
+        let mut plates: Vec<(Uuid, String)> = Vec::new();
+        for number in 0..6 {
+            plates.push((plate(&pair.a, &number.to_string()).await, number.to_string()));
+        }
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        remote.publish_all(&pair.a.recorded().await).await;
+        pair.b.has_settled(6).await;
+        let mut free = ["6", "7"].map(str::to_owned);
+        for _ in 0..60 {
+            let (of, with) = (random.random_range(0..6), random.random_range(0..2));
+            set_plate(&pair.a, plates[of].0, &free[with]).await;
+            std::mem::swap(&mut plates[of].1, &mut free[with]);
+        }
+        // Every row's newest event arrives, of the others one in three, in any order.
+        let changes = pair.a.recorded().await.split_off(6);
+        let newest: BTreeMap<_, _> = changes.iter().map(|event| (event["resource_id"].to_string(), event)).collect();
+        let mut arriving: Vec<_> = newest.values().map(|event| (*event).clone()).collect();
+        arriving.extend(changes.iter().filter(|_| random.random_ratio(1, 3)).cloned());
+        arriving.shuffle(&mut random);
+        remote.publish_all(&arriving).await;
+        eventually("both sides are equal", || async {
+            let (a, b) = pair.rows::<plate::Entity>().await;
+            Ok::<_, ()>((a == b).then_some(()))
+        })
+        .await;
+        pair.stop().await;
     }
 
     async fn one_value_taken_on_both_sides_heals_by_an_edit(backend: Backend) {

@@ -1,0 +1,96 @@
+use super::*;
+
+fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    Config::read(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
+}
+
+const NAMES: [(&str, &str); 2] = [("APP_NAME", "a"), ("DESTINATION_APP", "b")];
+
+fn with(more: &[(&str, &str)]) -> Result<Config, ConfigError> {
+    read(&[&NAMES, more].concat())
+}
+
+#[test]
+fn names_are_enough() {
+    let config = read(&NAMES).expect("the defaults hold");
+    assert_eq!((config.app_name.as_str(), config.destination_app.as_str()), ("a", "b"));
+    assert!(config.auto_provision && config.use_outbox && config.use_inbox && config.use_dlq);
+    assert_eq!((config.max_deliver, config.tombstone_retention, config.node), (5, None, None));
+}
+
+#[test]
+fn every_fault_is_told_at_once_and_begins_with_its_variable() {
+    let faults = read(&[
+        ("APP_NAME", "no token"),
+        ("NODE_INDEX", "1"),
+        ("USE_DLQ", "perhaps"),
+        ("ACK_WAIT", "soon"),
+        ("BATCH_SIZE", "0"),
+        ("ROLES", "relay,singer"),
+        ("STREAM_REPLICAS", "many"),
+    ])
+    .expect_err("faults")
+    .faults;
+    let expected =
+        ["DESTINATION_APP", "USE_DLQ", "ACK_WAIT", "STREAM_REPLICAS", "ROLES", "NODE_INDEX", "APP_NAME", "BATCH_SIZE"];
+    let found: Vec<_> = faults.iter().map(|fault| fault.split([' ', ':']).next().unwrap_or_default()).collect();
+    assert_eq!(found, expected, "{faults:#?}");
+}
+
+#[test]
+fn each_rule_names_its_variable() {
+    let broken = [
+        ("DESTINATION_APP", "a"),
+        ("DESTINATION_APP", "dlq"),
+        ("STREAM_NAME", "a.b"),
+        ("MAX_DELIVER", "0"),
+        ("BACKOFF", "1s,0s"),
+        ("ACK_WAIT", "10ms"),
+        ("STREAM_REPLICAS", "6"),
+        ("BATCH_SIZE", "10001"),
+        ("INBOX_RETENTION", "36d"),
+    ];
+    for (name, value) in broken {
+        let faults = read(&[&[(name, value)], NAMES.as_slice()].concat()).expect_err(name).faults;
+        assert!(faults.len() == 1 && faults[0].contains(name), "{name}={value}: {faults:?}");
+    }
+}
+
+#[test]
+fn two_variables_can_be_at_odds() {
+    let faults = with(&[("USE_INBOX", "off"), ("USE_DLQ", "off")]).expect_err("no place for the dead").faults;
+    assert!(faults.len() == 1 && faults[0].contains("USE_INBOX and USE_DLQ"), "{faults:?}");
+    let faults = with(&[("NODE_INDEX", "2"), ("NODE_COUNT", "2")]).expect_err("no such node").faults;
+    assert!(faults.len() == 1 && faults[0].contains("NODE_INDEX must be below NODE_COUNT"), "{faults:?}");
+}
+
+#[test]
+fn values_are_read_as_they_are_written() {
+    let config = with(&[
+        ("NATS_URL", " nats://one:4222,nats://two:4222 "),
+        ("USE_OUTBOX", "No"),
+        ("MAX_DELIVER", "2"),
+        ("BACKOFF", "500ms, 2m"),
+        ("TOMBSTONE_RETENTION", "90d"),
+        ("STREAM_NAME", ""),
+        ("NODE_INDEX", "0"),
+        ("NODE_COUNT", "2"),
+        ("ROLES", "consumer"),
+    ])
+    .expect("no fault");
+    assert_eq!(config.nats_url, "nats://one:4222,nats://two:4222");
+    assert!(!config.use_outbox);
+    assert_eq!(config.backoff, [Duration::from_millis(500), Duration::from_secs(120)]);
+    assert_eq!(config.tombstone_retention, Some(90 * DAY));
+    assert_eq!(config.stream_name, "sync-stream");
+    assert_eq!(config.node, Some(Node { index: 0, count: 2 }));
+    assert_eq!(config.roles, BTreeSet::from([Role::Consumer]));
+}
+
+#[test]
+fn credentials_are_not_shown() {
+    let config = Config::new("a", "b").nats_url("nats://user:secret@host:4222,tls://token@other");
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("secret") && !shown.contains("token"), "{shown}");
+    assert!(shown.contains("nats://***@host:4222,tls://***@other"), "{shown}");
+}
