@@ -5,7 +5,6 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
-use crate::config::Config;
 use crate::direct::{self, OwnTransaction};
 use crate::event::{Envelope, event_type};
 use crate::handler::{HandlerContext, HandlerError, Incoming};
@@ -19,9 +18,11 @@ use crate::{dialect, settings, trace};
 /// An event and what is needed to try it.
 pub(crate) struct Attempt<'a> {
     pub(crate) registry: &'a Registry,
-    pub(crate) config: &'a Config,
+    pub(crate) own_app: &'a str,
     pub(crate) message: &'a Message,
     pub(crate) event: &'a Envelope,
+    /// Whether the inbox keeps it.
+    pub(crate) is_kept: bool,
     /// Which attempt this is, from 1.
     pub(crate) number: u32,
 }
@@ -46,7 +47,7 @@ impl Attempt<'_> {
 
     /// The attempt within a transaction of the caller's.
     pub(crate) async fn run_in(&self, txn: &DatabaseTransaction) -> Result<Settled, ApplyError> {
-        if !self.config.use_inbox {
+        if !self.is_kept {
             return self.effect(txn).await;
         }
         if inbox::claim(txn, self.message).await? == Claim::Settled {
@@ -66,7 +67,7 @@ impl Attempt<'_> {
             return Err(ApplyError::Unknown { resource, event_type });
         }
         let effect = match entity {
-            Some(entity) => (entity.apply)(txn, event, &self.config.app_name).await?,
+            Some(entity) => (entity.apply)(txn, event, self.own_app).await?,
             None => Effect::Applied,
         };
         let incoming = Incoming { envelope: event.clone(), stale: effect == Effect::Stale };

@@ -146,9 +146,7 @@ impl Bridge {
         let [consuming, rescuing, retrying] = std::array::from_fn(|_| Arc::clone(&processor));
         self.spawn("consumer", move || consumer::run(Arc::clone(&consuming)));
         self.spawn("rescue", move || Arc::clone(&rescuing).rescue_spent());
-        if processor.config.use_inbox {
-            self.spawn("parked", move || Arc::clone(&retrying).retry_parked());
-        }
+        self.spawn("parked", move || Arc::clone(&retrying).retry_parked());
     }
 
     /// Runs a task under the caller's clock; one that panics is reported and begun again.

@@ -24,7 +24,7 @@ const DLQ_RETRY: Duration = Duration::from_secs(5);
 impl Processor {
     pub(crate) async fn fail(&self, message: &Message, origin: Origin, error: &ApplyError) -> Recorded {
         let text = error.described();
-        let attempts = if self.config.use_inbox {
+        let attempts = if self.is_kept(origin) {
             match inbox::fail(&self.db, message, &text).await? {
                 Some(counters) => counters.attempts.unsigned_abs(),
                 None => return Ok(Outcome::Settled(Settled::Duplicate)),
@@ -33,12 +33,12 @@ impl Processor {
             origin.deliveries(self.config.max_deliver)
         };
         tracing::warn!(event_id = message.event_id, attempts, error = text, "an event failed");
-        let nobody_brings_it = !self.config.use_inbox && !origin.comes_again();
+        let nobody_brings_it = !self.is_kept(origin) && !origin.comes_again();
         if attempts >= self.config.max_deliver || nobody_brings_it {
             return self.bury(message, origin, Reason::MaxAttempts, error.class(), &text).await;
         }
         let delay = backoff::listed(&self.config.backoff, attempts);
-        if origin.comes_again() || !self.config.use_inbox {
+        if origin.comes_again() || !self.is_kept(origin) {
             return Ok(Outcome::Retry(delay));
         }
         self.keep_in_inbox(message, Reason::DeliveriesSpent, None, delay, &text).await
@@ -52,7 +52,7 @@ impl Processor {
         reason: Reason,
         error: ApplyError,
     ) -> Recorded {
-        if !self.config.use_inbox {
+        if !self.is_kept(origin) {
             return self.fail(message, origin, &error).await;
         }
         let age = origin.age().to_std().unwrap_or_default();
@@ -153,7 +153,7 @@ impl Processor {
             let letter = DeadLetter { message, reason, class, error, deliveries, stream: &stream };
             if let Err(refused) = letter.publish(&self.transport, &self.config).await {
                 tracing::error!(event_id = message.event_id, error = chain(&refused), "a dead letter was not taken");
-                if origin.comes_again() || !self.config.use_inbox {
+                if origin.comes_again() || !self.is_kept(origin) {
                     return Ok(Outcome::Retry(DLQ_RETRY));
                 }
                 let parking = Parking { reason, waits_for: None, retry_after: DLQ_RETRY, error };
@@ -162,7 +162,7 @@ impl Processor {
                 return Ok(Outcome::Parked);
             }
         }
-        if self.config.use_inbox {
+        if self.is_kept(origin) {
             inbox::bury(&self.db, message, reason, error).await?;
         }
         tracing::error!(event_id = message.event_id, subject = message.subject, %reason, error, "an event is dead");

@@ -9,7 +9,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::jetstream::{Acker, Delivery, Disposition};
 
 /// However short a foreign consumer's ack wait is.
-const FASTEST_TICK: Duration = Duration::from_millis(100);
+const FASTEST_TICK: Duration = Duration::from_millis(10);
 
 type Open = BTreeMap<u64, Acker>;
 

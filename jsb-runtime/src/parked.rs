@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 
 use crate::causes::chain;
@@ -20,6 +21,8 @@ use crate::{clock, dialect};
 
 /// How many parked events are read at a time.
 const BATCH: u64 = 100;
+/// How the events of a circle came, however long ago.
+const CIRCLE: Origin = Origin::Stored { age: TimeDelta::zero() };
 /// How often the timer looks, while something waits and while nothing does.
 const POLL: Duration = Duration::from_secs(1);
 const IDLE_POLL: Duration = Duration::from_secs(5);
@@ -131,7 +134,7 @@ impl Processor {
     ) -> Result<Settled, ApplyError> {
         let Ok(event) = &message.envelope else { return Ok(Settled::Stale) };
         let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(Settled::Stale) };
-        let attempt = self.attempt_on(message, event, 1);
+        let attempt = self.attempt_on(message, event, CIRCLE, 1);
         for _ in rows {
             let savepoint = txn.begin().await?;
             let error = match attempt.run_in(&savepoint).await {

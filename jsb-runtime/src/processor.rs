@@ -140,15 +140,17 @@ impl Processor {
         self.attempt(message, event, origin, failures + 1).await
     }
 
+    /// Whether the inbox keeps an event: all of them, or with USE_INBOX off those that nobody else does any more.
+    pub(crate) fn is_kept(&self, origin: Origin) -> bool {
+        self.config.use_inbox || !origin.is_delivery()
+    }
+
     /// Commits that an event begins, unless this is the first that is seen of it.
     async fn begin(&self, message: &Message, origin: Origin) -> Result<Begun, DbErr> {
         let max_deliver = self.config.max_deliver;
-        if !self.config.use_inbox {
+        if !self.is_kept(origin) {
             // Deliveries are then all that is counted.
-            return Ok(match origin {
-                Origin::GivenUp => Begun::TooOften(Reason::DeliveriesSpent, "crashes or restarts spent its deliveries"),
-                origin => Begun::Anew(origin.deliveries(max_deliver) - 1),
-            });
+            return Ok(Begun::Anew(origin.deliveries(max_deliver) - 1));
         }
         let counters = match origin {
             origin if origin.is_first() => return Ok(Begun::Anew(0)),
@@ -191,7 +193,7 @@ impl Processor {
     }
 
     async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Recorded {
-        let attempt = self.attempt_on(message, event, number);
+        let attempt = self.attempt_on(message, event, origin, number);
         let (begun, mut conflicts) = (Instant::now(), 0);
         let error = loop {
             let error = match attempt.run(&self.db).await {
@@ -214,8 +216,15 @@ impl Processor {
         }
     }
 
-    pub(crate) fn attempt_on<'a>(&'a self, message: &'a Message, event: &'a Envelope, number: u32) -> Attempt<'a> {
-        Attempt { registry: &self.registry, config: &self.config, message, event, number }
+    pub(crate) fn attempt_on<'a>(
+        &'a self,
+        message: &'a Message,
+        event: &'a Envelope,
+        origin: Origin,
+        number: u32,
+    ) -> Attempt<'a> {
+        let (registry, own_app) = (&self.registry, &self.config.app_name);
+        Attempt { registry, own_app, message, event, is_kept: self.is_kept(origin), number }
     }
 }
 

@@ -24,9 +24,12 @@ pub(crate) async fn run(db: DatabaseConnection, config: Arc<Config>, stop: Cance
             Err(error) => tracing::warn!(error = chain(&error), "pruning is left to the next time"),
         }
         tokio::select! {
-            () = stop.cancelled() => return,
+            () = stop.cancelled() => break,
             () = tokio::time::sleep(EVERY) => {}
         }
+    }
+    if let Err(error) = lease.release(&db).await {
+        tracing::debug!(error = chain(&error), "the lease of the retention runs out by itself");
     }
 }
 
