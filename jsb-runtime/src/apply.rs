@@ -50,11 +50,14 @@ impl Attempt<'_> {
         if !self.is_kept {
             return self.effect(txn).await;
         }
-        if inbox::claim(txn, self.message).await? == Claim::Settled {
+        let claim = inbox::claim(txn, self.message).await?;
+        if claim == Claim::Settled {
             return Ok(Settled::Duplicate);
         }
         let settled = self.effect(txn).await?;
-        inbox::processed(txn, self.message).await?;
+        if claim == Claim::Open {
+            inbox::processed(txn, self.message).await?;
+        }
         Ok(settled)
     }
 

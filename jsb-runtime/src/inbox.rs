@@ -19,7 +19,11 @@ pub(crate) const MAX_STARTS: u32 = 5;
 /// Whether an event is still to be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Claim {
+    /// It is not known yet; its row says processed already, which comes true with the commit.
+    New,
+    /// It has a row from an earlier failure.
     Open,
+    /// It was tried, with an end.
     Settled,
 }
 
@@ -27,7 +31,7 @@ pub(crate) enum Claim {
 /// the event settled.
 pub(crate) async fn claim<C: ConnectionTrait>(txn: &C, message: &Message) -> Result<Claim, DbErr> {
     if txn.execute(&insert(message, "processed")).await?.rows_affected() == 1 {
-        return Ok(Claim::Open);
+        return Ok(Claim::New);
     }
     let select = Query::select().column("status").from(TABLE).cond_where(is(message)).lock_exclusive().to_owned();
     let status = txn.query_one(&select).await?.map(|row| row.try_get::<String>("", "status")).transpose()?;

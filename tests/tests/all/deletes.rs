@@ -58,7 +58,7 @@ on_both! {
         assert_eq!(pair.rows::<tally::Entity>().await.1, []);
 
         let newer = tally(2).insert(&pair.a.db).await.expect("a save after the delete");
-        pair.quiet().await;
+        pair.b.has_settled(4).await;
         assert_eq!(pair.rows::<tally::Entity>().await.1, [newer]);
         pair.stop().await;
     }

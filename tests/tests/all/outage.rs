@@ -134,7 +134,7 @@ on_both! {
     }
 
     async fn a_lock_that_is_held_for_seconds_is_waited_for(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
+        let mut pair = Pair::configured(backend, |config| config.backoff([Duration::from_secs(2); 5])).await;
         if backend == Backend::Postgres {
             let soon = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = 300', current_database()); END $$";
             pair.b.db.execute_unprepared(soon).await.expect("a timeout for new connections");
@@ -150,7 +150,7 @@ on_both! {
             Ok::<_, DbErr>((stream.progress(app).await.num_ack_pending == 1).then_some(()))
         })
         .await;
-        lasts(Duration::from_secs(3)).await;
+        lasts(Duration::from_secs(5)).await;
         let progress = stream.progress(app).await;
         let untouched = (progress.num_ack_pending, progress.num_redelivered);
         assert_eq!(untouched, (1, 0), "the server gave it to somebody else meanwhile");
