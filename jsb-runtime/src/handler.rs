@@ -123,7 +123,7 @@ pub struct AsJson<T>(pub T);
 
 impl<T: DeserializeOwned> Payload for AsJson<T> {
     fn read(envelope: &Envelope) -> Result<Self, PayloadError> {
-        T::deserialize(&envelope.payload).map(Self).map_err(|error| PayloadError::Incomplete(error.to_string()))
+        T::deserialize(&envelope.payload).map(Self).map_err(|error| PayloadError::Unfit(error.to_string()))
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::dialect::{self, Fault};
 use crate::event::{Envelope, event_type};
+use crate::payload::PayloadError;
 use crate::upsert::{ApplyError, Effect};
 
 /// What became of an event that was tried.
@@ -123,6 +124,9 @@ pub(crate) fn verdict(error: &ApplyError, event: &Envelope) -> Verdict {
             Fault::BadData => Verdict::Bury(Reason::ConstraintViolated),
             Fault::Other => Verdict::Retry,
         },
+        ApplyError::Handler { error, .. } if error.source().is::<PayloadError>() => {
+            Verdict::Bury(Reason::InvalidPayload)
+        }
         ApplyError::Handler { error, .. } if error.is_permanent() => Verdict::Bury(Reason::HandlerRefused),
         // If the database that a handler could not reach is ours, the failure cannot be recorded either, and costs no
         // attempt.

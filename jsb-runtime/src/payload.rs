@@ -37,6 +37,9 @@ pub enum PayloadError {
     /// The payload lacks what identifies the row.
     #[error("the payload has no key `{0}`")]
     NoKey(String),
+    /// The payload has not the form that a handler asks for.
+    #[error("the payload does not fit: {0}")]
+    Unfit(String),
     /// The payload lacks fields that a whole row needs.
     #[error("the payload lacks `{0}`")]
     Incomplete(String),

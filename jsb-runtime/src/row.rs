@@ -178,7 +178,7 @@ pub(crate) fn model_in<M: Syncable>(event: &Envelope) -> Result<M, PayloadError>
             ActiveValue::NotSet => return Err(PayloadError::Incomplete(field.name().to_owned())),
         }
     }
-    row.try_into_model().map_err(|error| PayloadError::Incomplete(error.to_string()))
+    row.try_into_model().map_err(|error| PayloadError::Unfit(error.to_string()))
 }
 
 #[cfg(test)]

@@ -195,7 +195,7 @@ on_both! {
             ("unsupported_version", event("newer", serde_json::json!({"schema_version": 2}))),
             ("forged_producer", event("forged", serde_json::json!({"producer": b.config.app_name}))),
             ("invalid_payload", org("not-a-bool", serde_json::json!({"active": "maybe"}))),
-            ("handler_refused", event("no-object", serde_json::json!({"payload": "text"}))),
+            ("invalid_payload", event("no-object", serde_json::json!({"payload": "text"}))),
             ("version_in_future", org("future", serde_json::json!({"updated_at": ahead}))),
             ("invalid_payload", org("null-name", serde_json::json!({"name": serde_json::Value::Null}))),
         ];
