@@ -1,11 +1,13 @@
 //! The inbox: which events were settled, which failed or wait, and how often.
 
-use std::collections::BTreeMap;
+mod waiting;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Order, Query};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
+use sea_orm::{ConnectionTrait, DbErr};
+pub(crate) use waiting::{Stored, any_parked, due, in_conflict, wake};
 
 use crate::causes::storable;
 use crate::message::Message;
@@ -89,15 +91,6 @@ pub(crate) async fn take<C: ConnectionTrait>(
         ("available_at", (now + hold).into()),
     ];
     transition_where(db, message, changes, nobody_has_it).await
-}
-
-/// Makes the parked events that wait for this row due now, and gives them back.
-pub(crate) async fn wake<C: ConnectionTrait>(db: &C, row: &str, limit: u64) -> Result<Vec<Stored>, DbErr> {
-    let waiting = || Condition::all().add(Expr::col("waits_for").eq(row)).add(is_parked());
-    let update =
-        Query::update().table(TABLE).value("available_at", crate::clock::now()).cond_where(waiting()).to_owned();
-    db.execute(&update).await?;
-    stored(db, waiting(), limit).await
 }
 
 /// Counts a failed attempt; `None` if the event is settled.
@@ -205,62 +198,6 @@ pub(crate) async fn starts<C: ConnectionTrait>(db: &C, message: &Message) -> Res
     Ok(db.query_one(&select).await?.map(|row| row.try_get("", "starts")).transpose()?.unwrap_or(0))
 }
 
-/// An event that waits in the inbox.
-pub(crate) struct Stored {
-    pub(crate) message: Message,
-    pub(crate) waits_for: Option<String>,
-    pub(crate) received_at: DateTime<Utc>,
-}
-
-/// Parked events whose time has come, those that began least often first: one that kills its process must not keep the
-/// others from being tried.
-pub(crate) async fn due<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<Stored>, DbErr> {
-    let now = crate::clock::now();
-    stored(db, Condition::all().add(Expr::col("available_at").lte(now)), limit).await
-}
-
-/// Whether any event is parked.
-pub(crate) async fn any_parked<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
-    let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_parked()).limit(1).to_owned();
-    Ok(db.query_one(&select).await?.is_some())
-}
-
-/// The parked event that speaks of this row and waits for a unique value.
-pub(crate) async fn in_conflict<C: ConnectionTrait>(db: &C, row: &str) -> Result<Option<Stored>, DbErr> {
-    let (resource, id) = row.split_once('/').unwrap_or_default();
-    let about = Condition::all()
-        .add(Expr::col("resource_type").eq(resource))
-        .add(Expr::col("resource_id").eq(id))
-        .add(Expr::col("reason").eq(Reason::UniqueConflict.as_str()));
-    Ok(stored(db, about, 1).await?.pop())
-}
-
-async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Result<Vec<Stored>, DbErr> {
-    let select = Query::select()
-        .columns(["subject", "headers", "payload", "stream_seq", "waits_for", "received_at"])
-        .from(TABLE)
-        .cond_where(is_parked())
-        .cond_where(which)
-        .order_by("starts", Order::Asc)
-        .order_by("available_at", Order::Asc)
-        .limit(limit)
-        .to_owned();
-    db.query_all(&select).await?.iter().map(read).collect()
-}
-
-fn read(row: &QueryResult) -> Result<Stored, DbErr> {
-    let headers: Option<String> = row.try_get("", "headers")?;
-    let headers: BTreeMap<_, _> = headers.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let body: Option<Vec<u8>> = row.try_get("", "payload")?;
-    let stream_seq: Option<i64> = row.try_get("", "stream_seq")?;
-    let seq = stream_seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0);
-    Ok(Stored {
-        message: Message::read(row.try_get("", "subject")?, headers, body.unwrap_or_default(), seq),
-        waits_for: row.try_get("", "waits_for")?,
-        received_at: row.try_get("", "received_at")?,
-    })
-}
-
 /// Deletes up to `limit` settled events older than `before`; returns how many.
 pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, limit: u64) -> Result<u64, DbErr> {
     let oldest = Query::select()
@@ -274,11 +211,6 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
     let key = Expr::tuple([Expr::col("source_app"), Expr::col("event_id")]);
     let delete = Query::delete().from_table(TABLE).and_where(key.in_subquery(oldest)).to_owned();
     Ok(db.execute(&delete).await?.rows_affected())
-}
-
-/// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
-fn is_parked() -> Expr {
-    Expr::cust("status = 'parked'")
 }
 
 fn is(message: &Message) -> Condition {

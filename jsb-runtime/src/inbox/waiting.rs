@@ -1,0 +1,81 @@
+//! The events that wait in the inbox, read back.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+
+use super::TABLE;
+use crate::message::Message;
+use crate::outcome::Reason;
+
+/// An event that waits in the inbox.
+pub(crate) struct Stored {
+    pub(crate) message: Message,
+    pub(crate) waits_for: Option<String>,
+    pub(crate) received_at: DateTime<Utc>,
+}
+
+/// Parked events whose time has come, those that began least often first: one that kills its process must not keep the
+/// others from being tried.
+pub(crate) async fn due<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<Stored>, DbErr> {
+    let now = crate::clock::now();
+    stored(db, Condition::all().add(Expr::col("available_at").lte(now)), limit).await
+}
+
+/// Whether any event is parked.
+pub(crate) async fn any_parked<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
+    let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_parked()).limit(1).to_owned();
+    Ok(db.query_one(&select).await?.is_some())
+}
+
+/// The parked event that speaks of this row and waits for a unique value.
+pub(crate) async fn in_conflict<C: ConnectionTrait>(db: &C, row: &str) -> Result<Option<Stored>, DbErr> {
+    let (resource, id) = row.split_once('/').unwrap_or_default();
+    let about = Condition::all()
+        .add(Expr::col("resource_type").eq(resource))
+        .add(Expr::col("resource_id").eq(id))
+        .add(Expr::col("reason").eq(Reason::UniqueConflict.as_str()));
+    Ok(stored(db, about, 1).await?.pop())
+}
+
+/// Makes the parked events that wait for this row due now, and gives them back.
+pub(crate) async fn wake<C: ConnectionTrait>(db: &C, row: &str, limit: u64) -> Result<Vec<Stored>, DbErr> {
+    let waiting = || Condition::all().add(Expr::col("waits_for").eq(row)).add(is_parked());
+    let update =
+        Query::update().table(TABLE).value("available_at", crate::clock::now()).cond_where(waiting()).to_owned();
+    db.execute(&update).await?;
+    stored(db, waiting(), limit).await
+}
+
+async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Result<Vec<Stored>, DbErr> {
+    let select = Query::select()
+        .columns(["subject", "headers", "payload", "stream_seq", "waits_for", "received_at"])
+        .from(TABLE)
+        .cond_where(is_parked())
+        .cond_where(which)
+        .order_by("starts", Order::Asc)
+        .order_by("available_at", Order::Asc)
+        .limit(limit)
+        .to_owned();
+    db.query_all(&select).await?.iter().map(read).collect()
+}
+
+fn read(row: &QueryResult) -> Result<Stored, DbErr> {
+    let headers: Option<String> = row.try_get("", "headers")?;
+    let headers: BTreeMap<_, _> = headers.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let body: Option<Vec<u8>> = row.try_get("", "payload")?;
+    let stream_seq: Option<i64> = row.try_get("", "stream_seq")?;
+    let seq = stream_seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0);
+    Ok(Stored {
+        message: Message::read(row.try_get("", "subject")?, headers, body.unwrap_or_default(), seq),
+        waits_for: row.try_get("", "waits_for")?,
+        received_at: row.try_get("", "received_at")?,
+    })
+}
+
+/// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
+fn is_parked() -> Expr {
+    Expr::cust("status = 'parked'")
+}
