@@ -1,13 +1,14 @@
 //! Promise 7: while NATS or the database is away nothing is dead-lettered and nothing is held against an event, and work
 //! resumes by itself.
 
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use dev_servers::{NatsOptions, NatsServer, Postgres};
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, ChildCommand, Pair, Stream, TestDatabase, effects, eventually};
+use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, TestDatabase, effects, eventually, servers};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait};
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
@@ -83,6 +84,17 @@ async fn lasts(time: Duration) {
     eventually("the outage has lasted", || async { Ok::<_, DbErr>((began.elapsed() >= time).then_some(())) }).await;
 }
 
+/// The subjects of publishes that were lost.
+static LOST: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+fn note_and_lose(subject: &str) -> bool {
+    let loses = subject.contains(".sync.");
+    if loses {
+        LOST.lock().expect("no test panics here").push(subject.to_owned());
+    }
+    loses
+}
+
 on_both! {
     async fn nats_is_away_at_start_and_during_saves(backend: Backend) {
         let mut nats = own_nats(NatsOptions::default()).await;
@@ -130,6 +142,26 @@ on_both! {
         let after = save(&pair.b.db, "after.example").await.expect("a save");
         is_on(&pair.a, &after).await;
         nothing_was_held_against_anyone(&pair).await;
+        pair.stop().await;
+    }
+
+    async fn a_publish_that_is_lost_is_not_taken_for_sent(backend: Backend) {
+        let proxy = Proxy::start(servers::nats().await.port()).await;
+        let mut pair = Pair::create(backend).await;
+        pair.a.config.nats_url = proxy.url();
+        pair.start_both().await;
+        proxy.lose(note_and_lose);
+        let row = save(&pair.a.db, "lost.example").await.expect("a save");
+        let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
+        eventually("it was published again, since nobody acknowledged it", || async {
+            assert_eq!(pair.a.count("outbox_events", "sent").await, 0, "it counts as sent");
+            let times = LOST.lock().expect("no test panics here").iter().filter(|lost| **lost == subject).count();
+            Ok::<_, DbErr>((times >= 2).then_some(()))
+        })
+        .await;
+        proxy.lose(|_| false);
+        is_on(&pair.b, &row).await;
+        pair.quiet().await;
         pair.stop().await;
     }
 
