@@ -25,7 +25,8 @@ impl Processor {
     pub(crate) async fn fail(&self, message: &Message, origin: Origin, error: &ApplyError) -> Recorded {
         let text = error.described();
         let attempts = if self.is_kept(origin) {
-            match inbox::fail(&self.db, message, &text).await? {
+            let longest = self.config.backoff.iter().max().copied().unwrap_or_default();
+            match inbox::fail(&self.db, message, &text, longest).await? {
                 Some(counters) => counters.attempts.unsigned_abs(),
                 None => return Ok(Outcome::Settled(Settled::Duplicate)),
             }

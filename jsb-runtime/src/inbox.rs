@@ -4,10 +4,10 @@ mod waiting;
 
 use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr};
-pub(crate) use waiting::{Stored, any_parked, due, in_conflict, wake};
+pub(crate) use waiting::{Stored, any_waiting, due, in_conflict, wake};
 
 use crate::causes::storable;
 use crate::message::Message;
@@ -17,6 +17,10 @@ const TABLE: &str = "inbox_events";
 
 /// How often a message may begin without an outcome before it is taken for one that kills its process.
 pub(crate) const MAX_STARTS: u32 = 5;
+
+/// How long after its time an event is taken up from the inbox that the server has not brought again: it may have lost
+/// its store.
+const OVERDUE: TimeDelta = TimeDelta::minutes(10);
 
 /// Whether an event is still to be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,18 +97,21 @@ pub(crate) async fn take<C: ConnectionTrait>(
     transition_where(db, message, changes, nobody_has_it).await
 }
 
-/// Counts a failed attempt; `None` if the event is settled.
+/// Counts a failed attempt; `None` if the event is settled. The server has `longest` to bring it again.
 pub(crate) async fn fail<C: ConnectionTrait>(
     db: &C,
     message: &Message,
     error: &str,
+    longest: Duration,
 ) -> Result<Option<Counters>, DbErr> {
+    let now = crate::clock::now();
     let changes = [
         ("status", "failed".into()),
         ("starts", 0.into()),
         ("attempts", Expr::col("attempts").add(1)),
         ("last_error", storable(error).into()),
-        ("failed_at", crate::clock::now().into()),
+        ("failed_at", now.into()),
+        ("available_at", (now + OVERDUE + longest).into()),
     ];
     transition(db, message, changes).await
 }
@@ -241,6 +248,7 @@ fn insert(message: &Message, status: &str) -> InsertStatement {
             "stream_seq",
             "received_at",
             "processed_at",
+            "available_at",
         ])
         .values_panic([
             message.source_app.as_str().into(),
@@ -255,6 +263,7 @@ fn insert(message: &Message, status: &str) -> InsertStatement {
             i64::try_from(message.stream_seq).ok().into(),
             now.into(),
             processed.then_some(now).into(),
+            (!processed).then_some(now + OVERDUE).into(),
         ])
         .on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned())
         .to_owned()

@@ -47,7 +47,7 @@ impl Processor {
     }
 
     async fn retry_due(&self) -> Result<(), DbErr> {
-        self.parked.store(inbox::any_parked(&self.db).await?, Ordering::Relaxed);
+        self.parked.store(inbox::any_waiting(&self.db).await?, Ordering::Relaxed);
         if !self.parked.load(Ordering::Relaxed) {
             return Ok(());
         }

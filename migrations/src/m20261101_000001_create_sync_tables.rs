@@ -124,6 +124,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
     let on = |table: &str, column: &str, status: &str| {
         let (name, condition) = match status {
             "settled" => (status, "status IN ('processed', 'dead')".to_owned()),
+            "waiting" => (status, "status IN ('parked', 'failed')".to_owned()),
             status => (status, format!("status = '{status}'")),
         };
         Index::create()
@@ -136,7 +137,7 @@ fn indexes() -> Vec<IndexCreateStatement> {
     vec![
         on("outbox_events", "id", "pending"),
         on("outbox_events", "sent_at", "sent"),
-        on("inbox_events", "available_at", "parked"),
+        on("inbox_events", "available_at", "waiting"),
         on("inbox_events", "waits_for", "parked"),
         on("inbox_events", "processed_at", "settled"),
     ]

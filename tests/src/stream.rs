@@ -50,6 +50,11 @@ impl Stream {
         self.context.create_stream(stream::Config { name: self.name.clone(), ..config }).await.expect("a stream");
     }
 
+    /// Removes every message, as a lost store does.
+    pub async fn purge(&self) {
+        self.stream().await.purge().await.expect("an empty stream");
+    }
+
     /// The settings that the server has.
     pub async fn config(&self) -> stream::Config {
         self.stream().await.get_info().await.expect("the stream's info").config

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Order, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use super::TABLE;
@@ -17,16 +17,16 @@ pub(crate) struct Stored {
     pub(crate) received_at: DateTime<Utc>,
 }
 
-/// Parked events whose time has come, those that began least often first: one that kills its process must not keep the
+/// Events whose time has come, those that began least often first: one that kills its process must not keep the
 /// others from being tried.
 pub(crate) async fn due<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<Stored>, DbErr> {
     let now = crate::clock::now();
-    stored(db, Condition::all().add(Expr::col("available_at").lte(now)), limit).await
+    stored(db, Condition::all().add(is_waiting()).add(Expr::col("available_at").lte(now)), limit).await
 }
 
-/// Whether any event is parked.
-pub(crate) async fn any_parked<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
-    let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_parked()).limit(1).to_owned();
+/// Whether any event waits.
+pub(crate) async fn any_waiting<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
+    let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_waiting()).limit(1).to_owned();
     Ok(db.query_one(&select).await?.is_some())
 }
 
@@ -34,6 +34,7 @@ pub(crate) async fn any_parked<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr
 pub(crate) async fn in_conflict<C: ConnectionTrait>(db: &C, row: &str) -> Result<Option<Stored>, DbErr> {
     let (resource, id) = row.split_once('/').unwrap_or_default();
     let about = Condition::all()
+        .add(is_parked())
         .add(Expr::col("resource_type").eq(resource))
         .add(Expr::col("resource_id").eq(id))
         .add(Expr::col("reason").eq(Reason::UniqueConflict.as_str()));
@@ -53,11 +54,12 @@ async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Res
     let select = Query::select()
         .columns(["subject", "headers", "payload", "stream_seq", "waits_for", "received_at"])
         .from(TABLE)
-        .cond_where(is_parked())
         .cond_where(which)
         .order_by("starts", Order::Asc)
         .order_by("available_at", Order::Asc)
         .limit(limit)
+        // What is being worked on is not for us.
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
         .to_owned();
     db.query_all(&select).await?.iter().map(read).collect()
 }
@@ -73,6 +75,11 @@ fn read(row: &QueryResult) -> Result<Stored, DbErr> {
         waits_for: row.try_get("", "waits_for")?,
         received_at: row.try_get("", "received_at")?,
     })
+}
+
+/// Parked, or failed and left to a server that may have lost it.
+fn is_waiting() -> Expr {
+    Expr::cust("status IN ('parked', 'failed')")
 }
 
 /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.

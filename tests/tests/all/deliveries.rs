@@ -113,6 +113,21 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn a_failed_event_that_the_server_lost_is_tried_from_the_inbox(backend: Backend) {
+        // The server would bring it again in an hour.
+        let hour = Duration::from_secs(3_600);
+        let mut pair = Pair::configured(backend, |config| config.backoff([hour; 5])).await;
+        pair.start_both().await;
+        let shaky = probe::send(&pair.a.db, "fail", Orders { failures: 1, ..Orders::default() }).await;
+        eventually("it failed once", || inbox::with_status(&pair.b.db, &shaky.event_id, "failed")).await;
+        let stream = Stream::of(&pair.b.config).await;
+        stream.purge().await;
+        let overdue = "UPDATE inbox_events SET available_at = '2026-01-01T00:00:00+00:00'";
+        pair.b.db.execute_unprepared(overdue).await.expect("time passes");
+        processed(&pair.b, &shaky).await;
+        pair.stop().await;
+    }
+
     async fn a_stream_that_is_made_anew_is_swept_from_its_beginning(backend: Backend) {
         let mut pair = pair(backend, true).await;
         let stream = Stream::of(&pair.b.config).await;
