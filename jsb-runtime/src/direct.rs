@@ -11,8 +11,7 @@ use crate::causes::chain;
 use crate::config::Config;
 use crate::event::{Envelope, NewEvent, SCHEMA_VERSION};
 use crate::jetstream::{Outgoing, PublishError, Transport};
-use crate::message::MESSAGE_ID;
-use crate::{outbox, subject};
+use crate::outbox;
 
 tokio::task_local! {
     static OWN: OwnTransaction;
@@ -141,8 +140,7 @@ pub(crate) async fn run(
 }
 
 async fn publish_now(transport: &Transport, config: &Config, event: NewEvent) -> Result<(), PublishError> {
-    let mut headers = event.trace.headers();
-    headers.insert(MESSAGE_ID.to_owned(), event.event_id.clone());
+    let headers = event.trace.headers();
     let envelope = Envelope {
         event_id: event.event_id,
         schema_version: SCHEMA_VERSION,
@@ -154,6 +152,5 @@ async fn publish_now(transport: &Transport, config: &Config, event: NewEvent) ->
         resource_type: event.resource_type,
         payload: event.payload,
     };
-    let subject = subject::sync(&config.app_name, &config.destination_app);
-    transport.publish(Outgoing::new(subject, headers, &envelope)?).await
+    transport.publish(Outgoing::event(config, headers, &envelope)?).await
 }

@@ -88,9 +88,7 @@ impl NewEvent {
             payload,
         }
     }
-}
 
-impl NewEvent {
     /// Refuses an event that the other side could not keep.
     pub(crate) fn check(&self) -> Result<(), EnvelopeError> {
         for (id, name) in [

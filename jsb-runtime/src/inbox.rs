@@ -124,29 +124,29 @@ pub(crate) struct Parking<'a> {
     pub(crate) error: &'a str,
 }
 
+impl Parking<'_> {
+    /// What parking an event changes, whatever becomes of its counters.
+    fn changes(&self) -> [(&'static str, Expr); 4] {
+        [
+            ("status", "parked".into()),
+            ("reason", self.reason.as_str().into()),
+            ("available_at", (crate::clock::now() + self.retry_after).into()),
+            ("last_error", storable(self.error).into()),
+        ]
+    }
+}
+
 /// Parks an event that is not settled.
 pub(crate) async fn park<C: ConnectionTrait>(db: &C, message: &Message, parking: Parking<'_>) -> Result<(), DbErr> {
-    let changes = [
-        ("status", "parked".into()),
-        ("starts", 0.into()),
-        ("reason", parking.reason.as_str().into()),
-        ("waits_for", parking.waits_for.into()),
-        ("available_at", (crate::clock::now() + parking.retry_after).into()),
-        ("last_error", storable(parking.error).into()),
-    ];
-    transition(db, message, changes).await.map(drop)
+    let changes = parking.changes().into_iter();
+    let outcome = [("starts", 0.into()), ("waits_for", parking.waits_for.into())];
+    transition(db, message, changes.chain(outcome)).await.map(drop)
 }
 
 /// Keeps an event whose dead letter was not taken for another try at that. Its counters stay, so that it is not begun
 /// again.
 pub(crate) async fn postpone<C: ConnectionTrait>(db: &C, message: &Message, parking: Parking<'_>) -> Result<(), DbErr> {
-    let changes = [
-        ("status", "parked".into()),
-        ("reason", parking.reason.as_str().into()),
-        ("available_at", (crate::clock::now() + parking.retry_after).into()),
-        ("last_error", storable(parking.error).into()),
-    ];
-    transition(db, message, changes).await.map(drop)
+    transition(db, message, parking.changes()).await.map(drop)
 }
 
 /// Marks an event as dead. Its payload stays until it is pruned, since the DLQ may have had no room for it.

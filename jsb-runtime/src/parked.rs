@@ -77,20 +77,17 @@ impl Processor {
     async fn retry(&self, stored: Stored) -> Result<(), DbErr> {
         let outcome = self.process(&stored.message, stored.origin()).await;
         match (outcome, &stored.waits_for) {
-            (Outcome::Settled(_), _) => self.release(&stored.message).await,
-            (Outcome::Parked, Some(_)) => match self.untangle(stored).await {
-                Ok(()) => Ok(()),
-                Err(error) => {
+            (Outcome::Settled(_), _) => self.release(&stored.message).await?,
+            (Outcome::Parked, Some(_)) => {
+                if let Err(error) = self.untangle(stored).await {
                     // They stay parked, and each says for what.
-                    tracing::warn!(
-                        error = error.described(),
-                        "rows that exchange a unique value could not be applied together"
-                    );
-                    Ok(())
+                    let error = error.described();
+                    tracing::warn!(error, "rows that exchange a unique value could not be applied together");
                 }
-            },
-            _ => Ok(()),
+            }
+            _ => {}
         }
+        Ok(())
     }
 
     /// Applies a circle of events that each wait for a unique value that the next one gives up, in one transaction.
@@ -135,6 +132,7 @@ impl Processor {
         let Ok(event) = &message.envelope else { return Ok(Settled::Stale) };
         let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(Settled::Stale) };
         let attempt = self.attempt_on(message, event, CIRCLE, 1);
+        // Each row of the circle is in the way once at the most.
         for _ in rows {
             let savepoint = txn.begin().await?;
             let error = match attempt.run_in(&savepoint).await {

@@ -16,9 +16,7 @@ use crate::config::Config;
 use crate::event::{SCHEMA_VERSION, StoredEnvelope};
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::lease::Lease;
-use crate::message::MESSAGE_ID;
 use crate::outbox::{self, Pending};
-use crate::subject;
 use crate::trace::{TRACEPARENT, Trace};
 
 /// How soon the relay looks again after a hint that came before its commit, and how rarely while nothing happens.
@@ -155,7 +153,7 @@ impl Relay {
     }
 
     fn outgoing(&self, row: &Pending) -> Result<Outgoing, PublishError> {
-        let mut headers = row.headers();
+        let headers = row.headers();
         let envelope = StoredEnvelope {
             event_id: row.event_id.clone(),
             schema_version: SCHEMA_VERSION,
@@ -167,12 +165,7 @@ impl Relay {
             resource_type: row.resource_type.clone(),
             payload: RawValue::from_string(row.payload.clone()).map_err(PublishError::Unreadable)?,
         };
-        headers.insert(MESSAGE_ID.to_owned(), row.event_id.clone());
-        Ok(Outgoing::new(self.subject(), headers, &envelope)?)
-    }
-
-    fn subject(&self) -> String {
-        subject::sync(&self.config.app_name, &self.config.destination_app)
+        Ok(Outgoing::event(&self.config, headers, &envelope)?)
     }
 }
 

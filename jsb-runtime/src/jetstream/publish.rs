@@ -10,6 +10,10 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::connection::Transport;
+use crate::config::Config;
+use crate::event::Envelope;
+use crate::message::MESSAGE_ID;
+use crate::subject;
 
 /// Why a message was not acknowledged.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +59,16 @@ pub(crate) struct Outgoing {
 }
 
 impl Outgoing {
+    /// An event of this app for the other one.
+    pub(crate) fn event<P: Serialize>(
+        config: &Config,
+        mut headers: BTreeMap<String, String>,
+        envelope: &Envelope<P>,
+    ) -> Result<Self, serde_json::Error> {
+        headers.insert(MESSAGE_ID.to_owned(), envelope.event_id.clone());
+        Self::new(subject::sync(&config.app_name, &config.destination_app), headers, envelope)
+    }
+
     pub(crate) fn new(
         subject: String,
         headers: BTreeMap<String, String>,
