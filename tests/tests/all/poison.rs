@@ -11,8 +11,8 @@ use jsb_tests::{App, Pair, Proxy, Stream, effects, eventually, inbox};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
 
-/// In milliseconds; short, so that five failures take a second.
-const BACKOFF: [u64; 5] = [100, 150, 200, 250, 300];
+/// In milliseconds. The first is the server's ack wait too, which a busy machine must be able to keep by progress acks.
+const BACKOFF: [u64; 5] = [1_000, 1_050, 1_100, 1_150, 1_200];
 
 fn impatient(config: Config) -> Config {
     config.backoff(BACKOFF.map(Duration::from_millis))
