@@ -57,6 +57,8 @@ mod rescue;
 mod tombstone;
 mod upsert;
 
+pub mod operate;
+
 mod bridge;
 mod dialect;
 mod preflight;

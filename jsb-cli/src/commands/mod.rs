@@ -1,0 +1,25 @@
+//! The commands, one file each.
+
+mod status;
+
+use clap::Subcommand;
+
+use crate::exit::Exit;
+use crate::settings::Settings;
+use crate::terminal::Terminal;
+
+/// What an operator can do.
+#[derive(Subcommand)]
+#[non_exhaustive]
+pub enum Command {
+    /// Show how far events have come: stream, consumers, outbox and inbox
+    Status(status::Args),
+}
+
+impl Command {
+    pub(crate) async fn run(self, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
+        match self {
+            Self::Status(args) => status::run(args, settings, terminal).await,
+        }
+    }
+}

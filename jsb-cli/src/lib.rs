@@ -1,0 +1,99 @@
+//! The operators' command line of JSB.
+//!
+//! The binary `jsb` knows the tables and the stream, but no application's entities. An application that makes the same
+//! commands its own gets one that does, for example to say whether a newer version of a row makes a replay pointless:
+//!
+//! ```no_run
+//! use std::process::ExitCode;
+//!
+//! // use my_entities as _; // so that they are linked and thus registered
+//!
+//! #[tokio::main]
+//! async fn main() -> ExitCode {
+//!     jsb_cli::main().await
+//! }
+//! ```
+//!
+//! [`Cli`] is an ordinary clap argument struct, so that it can also be one subcommand among others:
+//!
+//! ```
+//! use clap::{Parser, Subcommand};
+//!
+//! #[derive(Parser)]
+//! struct Program {
+//!     #[command(subcommand)]
+//!     command: Command,
+//! }
+//!
+//! #[derive(Subcommand)]
+//! enum Command {
+//!     Serve,
+//!     Jsb(jsb_cli::Cli),
+//! }
+//!
+//! # async fn run(program: Program) -> std::process::ExitCode {
+//! match program.command {
+//!     Command::Serve => todo!("serve"),
+//!     Command::Jsb(cli) => jsb_cli::run(cli).await,
+//! }
+//! # }
+//! ```
+
+mod commands;
+mod exit;
+mod settings;
+mod terminal;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser};
+use tracing_subscriber::EnvFilter;
+
+pub use commands::Command;
+pub use exit::Exit;
+pub use settings::Settings;
+
+use terminal::Terminal;
+
+/// What the command line was given.
+#[derive(Args)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    settings: Settings,
+    /// Print JSON, for programs
+    #[arg(long, global = true)]
+    json: bool,
+    /// Ask nothing before something that cannot be undone
+    #[arg(long, short, global = true)]
+    yes: bool,
+}
+
+/// Looks after the events of a bridge: provisions the stream, and lists, retries and replays what did not go through.
+#[derive(Parser)]
+#[command(name = "jsb", version)]
+struct Program {
+    #[command(flatten)]
+    cli: Cli,
+}
+
+/// Reads the program's arguments, logs warnings to standard error (`RUST_LOG` says otherwise), and runs the command.
+pub async fn main() -> ExitCode {
+    let program = Program::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    run(program.cli).await
+}
+
+/// Runs one command; an error is printed to standard error. [`Exit`] lists the codes.
+pub async fn run(cli: Cli) -> ExitCode {
+    let terminal = Terminal::new(cli.json, cli.yes);
+    match cli.command.run(&cli.settings, &terminal).await {
+        Ok(exit) => exit.into(),
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            Exit::Failed.into()
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! Which application, database and server a command works on: the variables of the bridge, or flags in their place.
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use jsb_runtime::Config;
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+
+/// The connections of a command. What is not given here comes from the variables that the bridge itself reads.
+#[derive(Args, Clone)]
+pub struct Settings {
+    /// The application whose events are looked after
+    #[arg(long, env = "APP_NAME", global = true)]
+    app: Option<String>,
+    /// The application that it syncs with
+    #[arg(long, env = "DESTINATION_APP", global = true)]
+    destination: Option<String>,
+    /// The application's database
+    #[arg(long, env, hide_env_values = true, global = true)]
+    database_url: Option<String>,
+    /// The servers, with the user that the command needs
+    #[arg(long, env, hide_env_values = true, global = true)]
+    nats_url: Option<String>,
+    /// The stream
+    #[arg(long, env = "STREAM_NAME", global = true)]
+    stream: Option<String>,
+}
+
+impl Settings {
+    /// The bridge's configuration, as the application has it.
+    pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::read(|variable| match variable {
+            "APP_NAME" => self.app.clone(),
+            "DESTINATION_APP" => self.destination.clone(),
+            "NATS_URL" => self.nats_url.clone(),
+            "STREAM_NAME" => self.stream.clone(),
+            other => std::env::var(other).ok(),
+        })?)
+    }
+
+    /// The application's database.
+    pub(crate) async fn database(&self) -> anyhow::Result<DatabaseConnection> {
+        let url = self.database_url.as_deref().context("DATABASE_URL or --database-url must name the database")?;
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(4).sqlx_logging(false);
+        // SeaORM shows a URL that it cannot read, password and all.
+        let without_url = |error: DbErr| anyhow!("the database: {}", error.to_string().replace(url, ".."));
+        Database::connect(options).await.map_err(without_url)
+    }
+}

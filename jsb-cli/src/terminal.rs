@@ -1,0 +1,62 @@
+//! What a command shows and asks: tables for people, JSON for programs, questions and progress only on a terminal.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use dialoguer::Confirm;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+/// Where a command shows what it found.
+pub(crate) struct Terminal {
+    json: bool,
+    yes: bool,
+}
+
+impl Terminal {
+    pub(crate) fn new(json: bool, yes: bool) -> Self {
+        Self { json, yes }
+    }
+
+    /// Shows a value: as JSON for programs, or as `human` puts it.
+    pub(crate) fn show<T: Serialize + ?Sized>(&self, value: &T, human: impl FnOnce(&T) -> String) -> io::Result<()> {
+        let text = if self.json { serde_json::to_string_pretty(value)? } else { human(value) };
+        match writeln!(io::stdout(), "{}", text.trim_end()) {
+            // Whoever read it, such as `head`, has seen enough.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+
+    /// Whether to go on with something that cannot be undone.
+    pub(crate) fn confirms(&self, question: &str) -> anyhow::Result<bool> {
+        if self.yes {
+            return Ok(true);
+        }
+        if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+            eprintln!("{question} Nobody can be asked here: write --yes to go on.");
+            return Ok(false);
+        }
+        Ok(Confirm::new().with_prompt(question).default(false).interact()?)
+    }
+
+    /// A progress bar for long work; it draws on standard error, if that is a terminal.
+    pub(crate) fn progress(&self, what: &'static str, total: u64) -> ProgressBar {
+        let bar = if self.json { ProgressBar::hidden() } else { ProgressBar::new(total) };
+        if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {eta}") {
+            bar.set_style(style);
+        }
+        bar.with_prefix(what)
+    }
+}
+
+/// A table with a header, or `none` where there are no rows.
+pub(crate) fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>, none: &str) -> String {
+    if rows.is_empty() {
+        return none.to_owned();
+    }
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    table.add_rows(rows);
+    table.to_string()
+}
