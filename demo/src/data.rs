@@ -26,10 +26,10 @@ impl DataFolder {
     }
 
     /// In cargo's target folder, which bears this tag; a program that was installed elsewhere uses the current folder.
-    pub(crate) fn default_path() -> anyhow::Result<PathBuf> {
+    pub(crate) fn default_path(name: &str) -> anyhow::Result<PathBuf> {
         let program = std::env::current_exe().context("cannot tell where this program lies")?;
         let target = program.ancestors().find(|folder| folder.join("CACHEDIR.TAG").is_file());
-        Ok(target.unwrap_or(Path::new("")).join("demo-data"))
+        Ok(target.unwrap_or(Path::new("")).join(name))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -39,6 +39,11 @@ impl DataFolder {
     /// Where the nats-server keeps its streams.
     pub(crate) fn jetstream(&self) -> PathBuf {
         self.path.join("jetstream")
+    }
+
+    /// Where the passwords of the nats-server's users are kept.
+    pub(crate) fn secrets(&self) -> PathBuf {
+        self.path.join("secrets")
     }
 
     /// The URL of a SQLite file.

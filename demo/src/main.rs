@@ -6,8 +6,10 @@ mod data;
 mod database;
 mod entities;
 mod migration;
+mod nats;
 mod pair;
 mod ports;
+mod provision;
 mod side;
 mod signals;
 mod system;
@@ -20,6 +22,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use pair::PairArgs;
+use provision::ProvisionArgs;
 use system::SystemArgs;
 
 /// Two systems that keep their rows in sync over NATS JetStream. Without a command: the pair.
@@ -40,6 +43,10 @@ enum Command {
     SystemA(SystemArgs),
     /// System B alone, which draws the even ids
     SystemB(SystemArgs),
+    /// Make the stream and both consumers, with an administrator's rights
+    Provision(ProvisionArgs),
+    /// Look after the events of a system: the operators' command line, with the demo's entities
+    Jsb(jsb_cli::Cli),
 }
 
 #[tokio::main]
@@ -47,7 +54,7 @@ async fn main() -> ExitCode {
     let cli = Cli::parse();
     log_to_stderr();
     match run(cli).await {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit,
         Err(error) => {
             // For people, so without the backtrace that returning it would show.
             eprintln!("error: {error:#}");
@@ -56,13 +63,16 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<()> {
+async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
     let stop = signals::stop_token()?;
     match cli.command.unwrap_or(Command::Pair(cli.pair)) {
-        Command::Pair(args) => pair::run(args, stop).await,
-        Command::SystemA(args) => system::run(side::A, args, stop).await,
-        Command::SystemB(args) => system::run(side::B, args, stop).await,
+        Command::Pair(args) => pair::run(args, stop).await?,
+        Command::SystemA(args) => system::run(side::A, args, stop).await?,
+        Command::SystemB(args) => system::run(side::B, args, stop).await?,
+        Command::Provision(args) => provision::run(args).await?,
+        Command::Jsb(cli) => return Ok(jsb_cli::run(cli).await),
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// What to log is said by `RUST_LOG`.

@@ -6,14 +6,15 @@ use std::path::PathBuf;
 
 use anyhow::{anyhow, ensure};
 use clap::Args;
-use dev_servers::{NatsOptions, NatsServer};
+use jsb_runtime::{Config, ConfigError};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::banner::Banner;
 use crate::data::DataFolder;
+use crate::nats::Nats;
 use crate::ports;
-use crate::side::{A, B, ProcessRole};
+use crate::side::{A, B, ProcessRole, Side};
 use crate::system::System;
 
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
@@ -21,12 +22,18 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 /// Where the pair listens and what it uses.
 #[derive(Args)]
 pub(crate) struct PairArgs {
-    /// The port of system A's API
-    #[arg(long, env, default_value_t = A.port)]
-    port_a: u16,
-    /// The port of system B's API
-    #[arg(long, env, default_value_t = B.port)]
-    port_b: u16,
+    /// Lock the nats-server down: a provisioner makes the stream, and each system may do only what it needs
+    #[arg(long, conflicts_with = "nats_url")]
+    restrictive: bool,
+    /// The port of system A's API [default: 3000, or 3100 with --restrictive]
+    #[arg(long, env)]
+    port_a: Option<u16>,
+    /// The port of system B's API [default: 3001, or 3101 with --restrictive]
+    #[arg(long, env)]
+    port_b: Option<u16>,
+    /// The port of the pair's nats-server, 0 for a free one [default: a free one, or 5222 with --restrictive]
+    #[arg(long, env)]
+    nats_port: Option<u16>,
     /// System A's database, such as postgres://localhost/system_a [default: a SQLite file in the data folder]
     #[arg(long, env, hide_env_values = true)]
     database_a: Option<String>,
@@ -36,9 +43,21 @@ pub(crate) struct PairArgs {
     /// A running nats-server with JetStream [default: one of the pair's own]
     #[arg(long, env, hide_env_values = true)]
     nats_url: Option<String>,
-    /// The folder that keeps rows and events from one run to the next [default: target/demo-data]
+    /// The folder that keeps rows and events from one run to the next [default: target/demo-data, or target/demo-data-restrictive]
     #[arg(long)]
     data: Option<PathBuf>,
+}
+
+impl PairArgs {
+    fn ports(&self) -> [u16; 2] {
+        let default = |side: Side| if self.restrictive { side.restrictive_port } else { side.port };
+        [self.port_a.unwrap_or(default(A)), self.port_b.unwrap_or(default(B))]
+    }
+
+    fn data_folder(&self) -> anyhow::Result<DataFolder> {
+        let name = if self.restrictive { "demo-data-restrictive" } else { "demo-data" };
+        DataFolder::open(self.data.clone().map_or_else(|| DataFolder::default_path(name), Ok)?)
+    }
 }
 
 /// Runs the pair until it is told to stop.
@@ -54,44 +73,44 @@ pub(crate) async fn run(args: PairArgs, stop: CancellationToken) -> anyhow::Resu
 struct Pair {
     a: System,
     b: System,
-    nats: Option<NatsServer>,
+    nats: Nats,
     _data: DataFolder,
 }
 
 impl Pair {
     async fn start(args: PairArgs) -> anyhow::Result<Self> {
-        let [listener_a, listener_b] = listen(args.port_a, args.port_b).await?;
+        let [listener_a, listener_b] = listen(args.ports()).await?;
         let (port_a, port_b) = (listener_a.local_addr()?.port(), listener_b.local_addr()?.port());
 
-        let data = DataFolder::open(args.data.map_or_else(DataFolder::default_path, Ok)?)?;
+        let data = args.data_folder()?;
         let database_a = args.database_a.unwrap_or_else(|| data.sqlite_url(A.name));
         let database_b = args.database_b.unwrap_or_else(|| data.sqlite_url(B.name));
         ensure!(database_a != database_b, "system A and system B need a database each");
 
-        let nats = match &args.nats_url {
-            Some(_) => None,
-            None => Some(own_nats_server(&data).await?),
+        let nats = match args.nats_url {
+            Some(url) => Nats::given(url),
+            None if args.restrictive => Nats::restrictive(&data, args.nats_port).await?,
+            None => Nats::open(&data, args.nats_port).await?,
         };
-        let nats_url = nats.as_ref().map(NatsServer::url).or(args.nats_url).unwrap_or_default();
-
-        let a = System::start(A, ProcessRole::All, &database_a, &nats_url, Some(listener_a)).await?;
-        let b = System::start(B, ProcessRole::All, &database_b, &nats_url, Some(listener_b)).await?;
-        let nats_shown = if nats.is_some() { &nats_url } else { "as given" };
-        write!(stdout(), "{}", Banner { port_a, port_b, nats: nats_shown, data: data.path() })?;
+        let config = |side: Side, nats_url: &str| -> Result<Config, ConfigError> {
+            let config = side.config(ProcessRole::All, nats_url)?;
+            Ok(if args.restrictive { config.auto_provision(false) } else { config })
+        };
+        let a = System::start(A, config(A, &nats.url_a)?, &database_a, Some(listener_a)).await?;
+        let b = System::start(B, config(B, &nats.url_b)?, &database_b, Some(listener_b)).await?;
+        write!(stdout(), "{}", Banner { port_a, port_b, nats: &nats.shown, data: data.path() })?;
         Ok(Self { a, b, nats, _data: data })
     }
 
     async fn stop(self) -> anyhow::Result<()> {
         let (a, b) = tokio::join!(self.a.stop(), self.b.stop());
-        if let Some(mut nats) = self.nats {
-            nats.stop().await;
-        }
+        self.nats.stop().await;
         a.and(b)
     }
 }
 
 /// Both ports, or everything that is wrong with them and the way out.
-async fn listen(port_a: u16, port_b: u16) -> anyhow::Result<[TcpListener; 2]> {
+async fn listen([port_a, port_b]: [u16; 2]) -> anyhow::Result<[TcpListener; 2]> {
     ensure!(port_a != port_b || port_a == 0, "system A and system B need a port each");
     let a = ports::listen(LOOPBACK, port_a).await;
     let b = ports::listen(LOOPBACK, port_b).await;
@@ -102,9 +121,4 @@ async fn listen(port_a: u16, port_b: u16) -> anyhow::Result<[TcpListener; 2]> {
     };
     let way_out = "choose other ports: cargo run -p demo -- --port-a 3010 --port-b 3011 (or PORT_A and PORT_B)";
     Err(anyhow!("{faults}\n{way_out}"))
-}
-
-async fn own_nats_server(data: &DataFolder) -> Result<NatsServer, dev_servers::Error> {
-    let options = NatsOptions { store_dir: Some(data.jetstream()), ..NatsOptions::default() };
-    NatsServer::start(options).await
 }

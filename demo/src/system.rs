@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use axum::Router;
 use clap::Args;
-use jsb_runtime::Bridge;
+use jsb_runtime::{Bridge, Config, ProvisionError, StartError};
 use sea_orm::DatabaseConnection;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -18,6 +18,8 @@ use crate::{api, database, ports};
 
 /// A client that holds its connection open must not hold up the end.
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
+/// How soon the server is asked again for what somebody else provisions.
+const ASK_AGAIN: Duration = Duration::from_secs(1);
 
 /// One system, as a process of its own.
 #[derive(Args)]
@@ -45,7 +47,8 @@ pub(crate) async fn run(side: Side, args: SystemArgs, stop: CancellationToken) -
         true => Some(ports::listen(args.bind, port).await.context("to choose another port, use --port or PORT")?),
         false => None,
     };
-    let start = System::start(side, args.role, &args.database_url, &args.nats_url, listener);
+    let config = side.config(args.role, &args.nats_url)?;
+    let start = System::start(side, config, &args.database_url, listener);
     let Some(system) = stop.run_until_cancelled(start).await.transpose()? else {
         return Ok(());
     };
@@ -64,15 +67,14 @@ impl System {
     /// Migrates the database, and starts the bridge and then the API.
     pub(crate) async fn start(
         side: Side,
-        role: ProcessRole,
+        config: Config,
         database_url: &str,
-        nats_url: &str,
         listener: Option<TcpListener>,
     ) -> anyhow::Result<Self> {
         let db = database::connect(database_url).await.context(side.name)?;
         database::migrate(&db, &side).await.context(side.name)?;
 
-        let bridge = Arc::new(jsb_runtime::start(side.config(role, nats_url)?, db.clone()).await?);
+        let bridge = Arc::new(start_when_provisioned(&config, &db).await?);
 
         let api = listener.map(|listener| Api::serve(listener, api::router(db.clone(), bridge.clone())));
         Ok(Self { api, bridge, db })
@@ -86,6 +88,19 @@ impl System {
         self.bridge.shutdown().await?;
         self.db.close().await?;
         Ok(())
+    }
+}
+
+/// Starts the bridge, as soon as what is left to a provisioner is there.
+async fn start_when_provisioned(config: &Config, db: &DatabaseConnection) -> Result<Bridge, StartError> {
+    loop {
+        match jsb_runtime::start(config.clone(), db.clone()).await {
+            Err(StartError::Provision(error @ ProvisionError::Missing { .. })) => {
+                tracing::warn!(app = config.app_name, %error, "waiting for the provisioner");
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+            started => return started,
+        }
     }
 }
 
