@@ -3,6 +3,7 @@
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::response::Response;
+use futures_util::future::try_join_all;
 use serde_json::{Map, Value as Json, json};
 
 use super::connection::Transport;
@@ -24,29 +25,34 @@ const CONFLICTS: [ErrorCode; 8] = [
 impl Transport {
     /// What the server has of what is wanted.
     pub(crate) async fn look(&self, wanted: &Wanted) -> Result<Found, ProvisionError> {
-        let mut found = Found::default();
-        for subject in &wanted.stream.subjects {
-            let names = self.ask("STREAM.NAMES".to_owned(), &json!({"subject": subject})).await?;
-            // The server lets no two streams carry one subject.
-            if let Some(stream) = names["streams"][0].as_str() {
-                found.carriers.insert(subject.clone(), stream.to_owned());
-            }
-        }
-        let stream = &wanted.stream.name;
-        let info = self.ask_for(format!("STREAM.INFO.{stream}"), ErrorCode::STREAM_NOT_FOUND).await?;
-        found.stream = info.as_ref().map(FoundStream::read);
-        if found.stream.is_some() {
-            for consumer in &wanted.consumers {
-                if let Some(config) = self.consumer_settings(stream, &consumer.name).await? {
-                    found.consumers.insert(consumer.name.clone(), config);
-                }
+        let mut found = self.look_at_streams(wanted).await?;
+        for consumer in &wanted.consumers {
+            if let Some(settings) = self.consumer_settings(&wanted.stream.name, &consumer.name).await? {
+                found.consumers.insert(consumer.name.clone(), settings);
             }
         }
         Ok(found)
     }
 
+    /// The same, without the consumers.
+    pub(super) async fn look_at_streams(&self, wanted: &Wanted) -> Result<Found, ProvisionError> {
+        let carrier = async |subject: &String| {
+            let names = self.ask("STREAM.NAMES".to_owned(), &json!({"subject": subject})).await?;
+            // The server lets no two streams carry one subject.
+            let stream = names["streams"][0].as_str().map(str::to_owned);
+            Ok::<_, ProvisionError>(stream.map(|stream| (subject.clone(), stream)))
+        };
+        let carriers = try_join_all(wanted.stream.subjects.iter().map(carrier)).await?;
+        let info = self.ask_for(format!("STREAM.INFO.{}", wanted.stream.name)).await?;
+        Ok(Found {
+            carriers: carriers.into_iter().flatten().collect(),
+            stream: info.as_ref().map(FoundStream::read),
+            ..Found::default()
+        })
+    }
+
     pub(super) async fn consumer_settings(&self, stream: &str, name: &str) -> Result<Option<Json>, ProvisionError> {
-        let info = self.ask_for(format!("CONSUMER.INFO.{stream}.{name}"), ErrorCode::CONSUMER_NOT_FOUND).await?;
+        let info = self.ask_for(format!("CONSUMER.INFO.{stream}.{name}")).await?;
         Ok(info.map(|mut info| info["config"].take()))
     }
 
@@ -122,10 +128,10 @@ impl Transport {
         self.ask(format!("CONSUMER.DURABLE.CREATE.{stream}.{consumer}"), &request).await.map(|_| true)
     }
 
-    async fn ask_for(&self, what: String, absent: ErrorCode) -> Result<Option<Json>, ProvisionError> {
+    async fn ask_for(&self, what: String) -> Result<Option<Json>, ProvisionError> {
         match self.ask(what, &json!({})).await {
             Ok(answer) => Ok(Some(answer)),
-            Err(ProvisionError::Refused { error, .. }) if error.error_code() == absent => Ok(None),
+            Err(error) if error.says_not_there() => Ok(None),
             Err(error) => Err(error),
         }
     }

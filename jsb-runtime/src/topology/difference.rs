@@ -84,9 +84,13 @@ pub(super) fn differences(found: &Json, wanted: &Json) -> Vec<Difference> {
     wanted.filter_map(differs).collect()
 }
 
-/// The settings that are to be made, one a line.
+/// The settings that are to be made; those that are off say nothing.
 pub(super) fn lines(settings: &Map<String, Json>) -> impl Iterator<Item = String> {
-    settings.iter().map(|(setting, value)| format!("{setting}: {}", shown(setting, value)))
+    let is_set = |value: &Json| *value != false && *value != 0 && *value != "";
+    settings
+        .iter()
+        .filter(move |(_, value)| is_set(value))
+        .map(|(setting, value)| format!("{setting}: {}", shown(setting, value)))
 }
 
 /// What the server has, where it leaves out what is not set.
@@ -102,6 +106,7 @@ fn value(config: &Json, setting: &str, wanted: &Json) -> Json {
         (Json::Null, Json::Array(_)) => Json::Array(Vec::new()),
         (Json::Null, Json::Number(_)) => 0.into(),
         (Json::Null, Json::Bool(_)) => false.into(),
+        (Json::Null, Json::String(_)) => "".into(),
         (found, _) => found.clone(),
     }
 }
