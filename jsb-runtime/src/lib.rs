@@ -59,8 +59,6 @@ mod rescue;
 mod tombstone;
 mod upsert;
 
-pub mod operate;
-
 mod bridge;
 mod dialect;
 mod preflight;
