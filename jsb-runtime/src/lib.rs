@@ -41,6 +41,7 @@ mod outbox;
 mod relay;
 
 mod jetstream;
+pub mod permissions;
 pub mod topology;
 
 mod apply;
