@@ -101,7 +101,9 @@ async fn first_attachment(transport: &Transport) -> Result<(), StartError> {
     };
     match tokio::time::timeout(FIRST_CONNECTION, attach).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error @ ProvisionError::Topology(_))) => Err(error.into()),
+        Ok(Err(
+            error @ (ProvisionError::Topology(_) | ProvisionError::Missing { .. } | ProvisionError::Differs { .. }),
+        )) => Err(error.into()),
         Ok(Err(error)) => {
             tracing::warn!(error = chain(&error), "JetStream is not ready; going on without for now");
             Ok(())
@@ -125,6 +127,10 @@ async fn stay_attached(transport: Transport, stop: CancellationToken) {
             transport.until_connected().await;
             match transport.provision().await {
                 Ok(()) => failures = 0,
+                Err(error @ ProvisionError::Differs { .. }) if transport.is_ready() => {
+                    failures = 0;
+                    tracing::warn!(error = chain(&error), "going on with the settings that are there");
+                }
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(error = chain(&error), failures, "the stream or the consumer is not there");
