@@ -44,8 +44,6 @@ mod jetstream;
 pub mod permissions;
 pub mod topology;
 
-pub mod operate;
-
 mod apply;
 mod consumer;
 mod dlq;

@@ -1,8 +1,7 @@
 //! Who may do what on the server, when every user may do only what it needs: pure, so that it can be shown and tested.
 
-use std::collections::BTreeSet;
-
 use crate::subject;
+use crate::topology::{Wanted, WantedConsumer};
 
 /// The user that provisions the stream and looks after the events.
 pub const ADMIN: &str = "admin";
@@ -12,13 +11,16 @@ pub const OBSERVER: &str = "observer";
 /// The users of one stream, and what each of them may do. What is not listed, nobody may.
 ///
 /// ```
+/// use jsb_runtime::Config;
 /// use jsb_runtime::permissions::Permissions;
+/// use jsb_runtime::topology::Wanted;
 ///
-/// let permissions = Permissions::of("sync-stream", [("system_a", "system_b")])?;
+/// let config = Config::new("system_a", "system_b");
+/// let permissions = Permissions::of(&Wanted::pairs(&config, [("system_a", "system_b")])?)?;
 /// let names: Vec<_> = permissions.users.iter().map(|user| user.name.as_str()).collect();
 /// assert_eq!(names, ["admin", "system_a", "system_b", "observer"]);
 /// assert!(permissions.users[1].publish.contains(&"system_a.sync.system_b".to_owned()));
-/// # Ok::<(), jsb_runtime::permissions::PermissionsError>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Permissions {
@@ -57,29 +59,20 @@ pub enum PermissionsError {
 }
 
 impl Permissions {
-    /// The users of `stream`, which carries these pairs of apps.
+    /// The users of the stream and the consumers that are wanted: an app for each consumer.
     ///
     /// # Errors
     ///
-    /// [`PermissionsError`] for a name that cannot stand in a subject or belongs to an operator, and for an app that
-    /// appears twice.
-    pub fn of<A: AsRef<str>, B: AsRef<str>>(
-        stream: &str,
-        pairs: impl IntoIterator<Item = (A, B)>,
-    ) -> Result<Self, PermissionsError> {
-        if !subject::is_token(stream) {
-            return Err(PermissionsError::Name(stream.to_owned()));
+    /// [`PermissionsError`] for a name that would grant more than its own subjects, or that belongs to an operator.
+    pub fn of(wanted: &Wanted) -> Result<Self, PermissionsError> {
+        let stream = &wanted.stream.name;
+        let apps: Vec<App<'_>> = wanted.consumers.iter().map(|consumer| App::of(stream, consumer)).collect();
+        let names = apps.iter().flat_map(|app| [app.name, app.other]);
+        if let Some(wrong) = names.clone().chain([stream.as_str()]).find(|name| !subject::is_token(name)) {
+            return Err(PermissionsError::Name(wrong.to_owned()));
         }
-        let (mut named, mut apps) = (BTreeSet::new(), Vec::new());
-        for (a, b) in pairs {
-            let (a, b) = (a.as_ref(), b.as_ref());
-            for (app, other) in [(a, b), (b, a)] {
-                check(app)?;
-                if !named.insert(app.to_owned()) {
-                    return Err(PermissionsError::Repeated(app.to_owned()));
-                }
-                apps.push(App { stream, name: app.to_owned(), other: other.to_owned() });
-            }
+        if let Some(reserved) = names.clone().find(|name| [ADMIN, OBSERVER].contains(name)) {
+            return Err(PermissionsError::Reserved(reserved.to_owned()));
         }
         let mut users = vec![admin(stream, &apps)];
         users.extend(apps.iter().map(App::user));
@@ -88,28 +81,25 @@ impl Permissions {
     }
 }
 
-fn check(app: &str) -> Result<(), PermissionsError> {
-    match app {
-        ADMIN | OBSERVER => Err(PermissionsError::Reserved(app.to_owned())),
-        app if !subject::is_token(app) || app == "dlq" => Err(PermissionsError::Name(app.to_owned())),
-        _ => Ok(()),
-    }
-}
-
 /// One direction of a pair.
 struct App<'a> {
     stream: &'a str,
-    name: String,
-    other: String,
+    name: &'a str,
+    other: &'a str,
 }
 
-impl App<'_> {
+impl<'a> App<'a> {
+    fn of(stream: &'a str, consumer: &'a WantedConsumer) -> Self {
+        let (other, name) = (subject::source(&consumer.filter), subject::destination(&consumer.filter));
+        Self { stream, name, other }
+    }
+
     fn durable(&self) -> String {
-        subject::durable(&self.name)
+        subject::durable(self.name)
     }
 
     fn published(&self) -> [String; 2] {
-        [subject::sync(&self.name, &self.other), subject::dlq(&self.name)]
+        [subject::sync(self.name, self.other), subject::dlq(self.name)]
     }
 
     /// What a bridge calls that provisions nothing.
@@ -125,12 +115,9 @@ impl App<'_> {
             format!("$JS.ACK.*.*.{stream}.{durable}.>"),
         ];
         User {
-            name: self.name.clone(),
+            name: self.name.to_owned(),
             publish: self.published().into_iter().chain(calls).collect(),
-            subscribe: vec![
-                inbox(&self.name),
-                format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{durable}"),
-            ],
+            subscribe: vec![inbox(self.name), format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{durable}")],
         }
     }
 }
@@ -163,10 +150,16 @@ fn inbox(user: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Config;
+
+    fn of(pairs: &[(&str, &str)]) -> Permissions {
+        let wanted = Wanted::pairs(&Config::new("a", "b").stream_name("s"), pairs.iter().copied());
+        Permissions::of(&wanted.expect("good names")).expect("good names")
+    }
 
     fn user(name: &str) -> User {
-        let permissions = Permissions::of("s", [("a", "b"), ("c", "d")]).expect("good names");
-        permissions.users.into_iter().find(|user| user.name == name).expect("a user")
+        let users = of(&[("a", "b"), ("c", "d")]).users;
+        users.into_iter().find(|user| user.name == name).expect("a user")
     }
 
     #[test]
@@ -203,7 +196,7 @@ mod tests {
 
     #[test]
     fn nothing_but_answers_and_acknowledgements_is_granted_by_a_wildcard() {
-        for user in Permissions::of("s", [("a", "b")]).expect("good names").users {
+        for user in of(&[("a", "b")]).users {
             let narrow = |subject: &String| !subject.contains(['*', '>']) || subject.starts_with("$JS.ACK.");
             assert!(user.publish.iter().all(narrow), "{user:?}");
             let narrow = |subject: &String| !subject.contains(['*', '>']) || *subject == inbox(&user.name);
@@ -213,15 +206,17 @@ mod tests {
 
     #[test]
     fn names_that_would_grant_more_are_refused() {
-        let refused = |a: &str, b: &str| Permissions::of("s", [(a, b)]).expect_err("a refusal");
-        for name in ["*", ">", "a.b", "", "dlq"] {
-            assert_eq!(refused("a", name), PermissionsError::Name(name.to_owned()));
+        let refused = |app: &str, other: &str, stream: &str| {
+            Permissions::of(&Wanted::of(&Config::new(app, other).stream_name(stream))).expect_err("a refusal")
+        };
+        for name in ["*", ">", ""] {
+            let no_name = PermissionsError::Name(name.to_owned());
+            for refusal in [refused(name, "b", "s"), refused("a", name, "s"), refused("a", "b", name)] {
+                assert_eq!(refusal, no_name);
+            }
         }
         for name in [ADMIN, OBSERVER] {
-            assert_eq!(refused(name, "b"), PermissionsError::Reserved(name.to_owned()));
+            assert_eq!(refused("a", name, "s"), PermissionsError::Reserved(name.to_owned()));
         }
-        assert_eq!(refused("a", "a"), PermissionsError::Repeated("a".to_owned()));
-        let no_stream = Permissions::of("*", [("a", "b")]);
-        assert_eq!(no_stream, Err(PermissionsError::Name("*".to_owned())));
     }
 }

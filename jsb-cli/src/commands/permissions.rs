@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 use jsb_runtime::permissions::{ADMIN, OBSERVER, Permissions, User};
+use jsb_runtime::topology::Wanted;
 
 use crate::exit::Exit;
 use crate::nats_conf::{Identity, NatsConf};
@@ -40,7 +41,7 @@ enum Auth {
 
 pub(crate) fn run(args: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
     let (config, pairs) = args.pairs.resolve(settings)?;
-    let users = Permissions::of(&config.stream_name, pairs)?.users;
+    let users = Permissions::of(&Wanted::pairs(&config, pairs)?)?.users;
     let proofs = match args.auth {
         Auth::Password | Auth::Nkey => {
             let folder = args.secrets.context("--secrets must name the folder of the passwords or nkeys")?;
