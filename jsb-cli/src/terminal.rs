@@ -18,6 +18,11 @@ impl Terminal {
         Self { json, yes }
     }
 
+    /// Whether programs read what is shown.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Shows a value: as JSON for programs, or as `human` puts it.
     pub(crate) fn show<T: Serialize + ?Sized>(&self, value: &T, human: impl FnOnce(&T) -> String) -> io::Result<()> {
         let text = if self.json { serde_json::to_string_pretty(value)? } else { human(value) };

@@ -41,9 +41,8 @@ mod outbox;
 mod relay;
 
 mod jetstream;
+pub mod permissions;
 pub mod topology;
-
-pub mod operate;
 
 mod apply;
 mod consumer;

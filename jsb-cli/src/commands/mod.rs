@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod permissions;
 mod status;
 
 use clap::Subcommand;
@@ -12,6 +13,8 @@ use crate::terminal::Terminal;
 #[derive(Subcommand)]
 #[non_exhaustive]
 pub enum Command {
+    /// Print the users of a nats-server, each with what it needs and nothing else
+    Permissions(permissions::Args),
     /// Show how far events have come: stream, consumers, outbox and inbox
     Status(status::Args),
 }
@@ -19,6 +22,7 @@ pub enum Command {
 impl Command {
     pub(crate) async fn run(self, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
         match self {
+            Self::Permissions(args) => permissions::run(args, settings, terminal),
             Self::Status(args) => status::run(args, settings, terminal).await,
         }
     }

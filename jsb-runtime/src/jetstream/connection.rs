@@ -72,7 +72,7 @@ impl Transport {
         let (sender, link) = watch::channel(Link::default());
         let mut options = ConnectOptions::new()
             .name(&config.app_name)
-            .custom_inbox_prefix(format!("_INBOX.{}", config.app_name))
+            .custom_inbox_prefix(config.inbox_prefix())
             .retry_on_initial_connect()
             .request_timeout(Some(REQUEST_TIMEOUT))
             .reconnect_delay_callback(|attempts| {
