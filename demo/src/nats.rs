@@ -1,13 +1,17 @@
 //! The pair's nats-server: open to everybody, or locked down so that each user may do only what it needs.
 
 use dev_servers::{NatsOptions, NatsServer};
+use jsb_cli::Secrets;
+use jsb_runtime::permissions::ADMIN;
 
 use crate::data::DataFolder;
 use crate::provision;
-use crate::side::{A, B};
+use crate::side::{A, B, ProcessRole};
 
 /// The port of a server that is locked down, so that it can run beside one that is not.
 const RESTRICTIVE_PORT: u16 = 5222;
+/// The server's users are named before it has a port.
+const NOWHERE_YET: &str = "nats://127.0.0.1";
 
 /// What the systems connect to.
 pub(crate) struct Nats {
@@ -31,6 +35,22 @@ impl Nats {
         let server = start(data, port.unwrap_or(0), String::new()).await?;
         let url = server.url();
         Ok(Self { server: Some(server), url_a: url.clone(), url_b: url.clone(), shown: url })
+    }
+
+    /// A server of the pair's own that is locked down and provisioned: each system has a user that may do what its bridge
+    /// does, and nothing else.
+    pub(crate) async fn restrictive(data: &DataFolder, port: Option<u16>) -> anyhow::Result<Self> {
+        let secrets = Secrets::open(&data.secrets())?;
+        let users =
+            jsb_cli::users_with_passwords(&provision::wanted(&A.config(ProcessRole::All, NOWHERE_YET)?)?, &secrets)?;
+        let server = start(data, port.unwrap_or(RESTRICTIVE_PORT), users).await?;
+        let url = |user: &str| -> anyhow::Result<String> {
+            Ok(format!("nats://{user}:{}@127.0.0.1:{}", secrets.password(user)?, server.port()))
+        };
+        let (admin, url_a, url_b) = (url(ADMIN)?, url(A.name)?, url(B.name)?);
+        provision::provision(&admin).await?;
+        let shown = format!("{}, passwords in {}", server.url(), data.secrets().display());
+        Ok(Self { server: Some(server), url_a, url_b, shown })
     }
 
     /// Ends a server of the pair's own.

@@ -18,11 +18,9 @@ pub(crate) struct Side {
 }
 
 /// System A draws the odd ids.
-pub(crate) const A: Side =
-    Side { name: "system_a", peer: "system_b", node: 1, port: 3000, restrictive_port: 3100 };
+pub(crate) const A: Side = Side { name: "system_a", peer: "system_b", node: 1, port: 3000, restrictive_port: 3100 };
 /// System B draws the even ids.
-pub(crate) const B: Side =
-    Side { name: "system_b", peer: "system_a", node: 0, port: 3001, restrictive_port: 3101 };
+pub(crate) const B: Side = Side { name: "system_b", peer: "system_a", node: 0, port: 3001, restrictive_port: 3101 };
 
 impl Side {
     /// Who this side is stands fixed; everything else may come from the environment.

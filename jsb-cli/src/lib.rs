@@ -52,8 +52,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser};
 use tracing_subscriber::EnvFilter;
 
-pub use commands::Command;
+pub use commands::{Command, users_with_passwords};
 pub use exit::Exit;
+pub use secrets::Secrets;
 pub use settings::Settings;
 
 use terminal::Terminal;

@@ -15,14 +15,18 @@ const BCRYPT_COST: u32 = 11;
 /// Letters and digits, 190 bits; none of them means anything in a URL.
 const PASSWORD_LENGTH: usize = 32;
 
-/// The folder of the secrets.
-pub(crate) struct Secrets {
+/// A folder with the users' secrets: `USER.password` or `USER.nk`, readable by their owner only.
+pub struct Secrets {
     folder: PathBuf,
 }
 
 impl Secrets {
     /// Opens the folder; where there is none it is made, for its owner only.
-    pub(crate) fn open(folder: &Path) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be made.
+    pub fn open(folder: &Path) -> anyhow::Result<Self> {
         make_folder(folder).with_context(|| format!("the secrets' folder `{}`", folder.display()))?;
         Ok(Self { folder: folder.to_owned() })
     }
@@ -37,8 +41,12 @@ impl Secrets {
         self.folder.join(format!("{user}.nk"))
     }
 
-    /// The password of a user.
-    pub(crate) fn password(&self, user: &str) -> anyhow::Result<String> {
+    /// The password of a user; letters and digits where it is made here.
+    ///
+    /// # Errors
+    ///
+    /// When it can neither be read nor made.
+    pub fn password(&self, user: &str) -> anyhow::Result<String> {
         kept(&self.password_file(user), || Ok(random_password()))
     }
 

@@ -44,6 +44,8 @@ mod jetstream;
 pub mod permissions;
 pub mod topology;
 
+pub mod operate;
+
 mod apply;
 mod consumer;
 mod dlq;

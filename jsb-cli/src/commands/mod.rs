@@ -4,6 +4,7 @@ mod permissions;
 mod status;
 
 use clap::Subcommand;
+pub use permissions::users_with_passwords;
 
 use crate::exit::Exit;
 use crate::settings::Settings;

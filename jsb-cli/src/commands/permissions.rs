@@ -63,6 +63,18 @@ pub(crate) fn run(args: Args, settings: &Settings, terminal: &Terminal) -> anyho
     Ok(Exit::Done)
 }
 
+/// The users in the configuration language of nats-server, with passwords from `secrets`, as `jsb permissions` prints them.
+///
+/// # Errors
+///
+/// When a name stands for no app, or a secret can neither be read nor made.
+pub fn users_with_passwords(wanted: &Wanted, secrets: &Secrets) -> anyhow::Result<String> {
+    let users = Permissions::of(wanted)?.users;
+    let proofs = from_secrets(Auth::Password, secrets, &users)?;
+    let identities = proofs.into_iter().map(|proof| proof.identity);
+    Ok(NatsConf::of(users.into_iter().zip(identities)).to_string())
+}
+
 /// How a user proves who it is, to the server, and what it must be told for that.
 struct Proof {
     identity: Identity,
