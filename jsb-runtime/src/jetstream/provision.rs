@@ -4,9 +4,11 @@ use async_nats::jetstream;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{Consumer, FromConsumer, Info, PullConsumer, pull};
 use async_nats::jetstream::context::RequestError;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::connection::{Attached, Transport};
+use super::denials::Denied;
+use super::manage::consumer_info;
 use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
@@ -36,6 +38,11 @@ pub enum ProvisionError {
     /// Somebody else kept changing the same.
     #[error("somebody else keeps changing the stream or its consumers at the same time; try again")]
     Contended,
+    /// The app may not do what is needed.
+    #[error(
+        "{0}; an app with AUTO_PROVISION=false needs no right to provision: an operator runs `jsb provision` for it"
+    )]
+    Denied(#[from] Denied),
     /// Provisioning is left to somebody else, who has not done it yet.
     #[error(
         "not provisioned: stream `{stream}` with consumer `{consumer}` is not there, and AUTO_PROVISION is off; \
@@ -83,22 +90,23 @@ impl Transport {
             true => self.provide(&durable).await?,
             false => self.config.stream_name.clone(),
         };
-        let (consumer, differences) = self.find_consumer(&stream, &durable).await?;
-        self.attach_to(consumer, &stream);
+        let found = self.find_consumer(&stream, &durable).await?;
+        let differences = found.differences.clone();
+        self.attach_to(found, &stream);
         match differences.is_empty() || self.config.auto_provision {
             true => Ok(()),
             false => Err(ProvisionError::Differs { consumer: durable.name, stream, differences }),
         }
     }
 
-    fn attach_to(&self, consumer: PullConsumer, stream: &str) {
+    fn attach_to(&self, FoundConsumer { consumer, is_unchecked, .. }: FoundConsumer, stream: &str) {
         let info = consumer.cached_info();
         let (config, name) = (&info.config, info.name.clone());
         let ack_wait = config.backoff.first().copied().unwrap_or(config.ack_wait);
         // The server writes -1 for a consumer without a limit.
         let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
         tracing::info!(stream, consumer = name, ?ack_wait, "attached to JetStream");
-        self.attach(Attached { consumer, stream: stream.to_owned(), max_deliver, ack_wait });
+        self.attach(Attached { consumer, stream: stream.to_owned(), max_deliver, ack_wait, is_unchecked });
     }
 
     /// Makes the stream and the durable, or adds to them what is missing, and says which stream carries the pair.
@@ -116,18 +124,22 @@ impl Transport {
         Err(ProvisionError::Contended)
     }
 
-    /// The durable, and what about it is not as wanted. This is all that an application asks which may not manage anything.
-    async fn find_consumer(
-        &self,
-        stream: &str,
-        wanted: &WantedConsumer,
-    ) -> Result<(PullConsumer, Vec<Difference>), ProvisionError> {
+    /// The durable, and what about it is not as wanted. This is all that an application asks which may not manage
+    /// anything; one that may not even ask this takes the settings for what is configured.
+    async fn find_consumer(&self, stream: &str, wanted: &WantedConsumer) -> Result<FoundConsumer, ProvisionError> {
         let (consumer, stream) = (wanted.name.clone(), stream.to_owned());
-        let info = match self.ask(format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await {
+        let (info, is_unchecked) = match self.ask(consumer_info(&stream, &consumer), &json!({})).await {
             Err(error) if error.says_not_there() => {
                 return Err(ProvisionError::Missing { consumer, stream, source: Box::new(error) });
             }
-            info => info?,
+            Err(ProvisionError::Denied(denied)) if !self.is_deaf() => {
+                tracing::warn!(
+                    consumer,
+                    "could not check the consumer's settings, which are taken for what is configured here: {denied}"
+                );
+                (unchecked_info(&stream, wanted), true)
+            }
+            info => (info?, false),
         };
         let differences = wanted.differences(&info["config"]);
         let unusable = |source| ProvisionError::Unusable { consumer: consumer.clone(), source };
@@ -136,8 +148,35 @@ impl Transport {
             return Err(ProvisionError::Differs { consumer, stream, differences });
         }
         let config = pull::Config::try_from_consumer_config(info.config.clone()).map_err(unusable)?;
-        Ok((Consumer::new(config, info, self.context.clone()), differences))
+        Ok(FoundConsumer { consumer: Consumer::new(config, info, self.context.clone()), differences, is_unchecked })
     }
+}
+
+/// The durable of an application that provisions nothing.
+struct FoundConsumer {
+    consumer: PullConsumer,
+    differences: Vec<Difference>,
+    is_unchecked: bool,
+}
+
+/// What the server would say of a new consumer that is as wanted.
+fn unchecked_info(stream: &str, wanted: &WantedConsumer) -> Json {
+    let mut config = wanted.settings();
+    // The server leaves out what a pull consumer has not.
+    config.as_object_mut().and_then(|config| config.remove("deliver_subject"));
+    let nothing = json!({"consumer_seq": 0, "stream_seq": 0});
+    json!({
+        "stream_name": stream,
+        "name": wanted.name,
+        "created": "1970-01-01T00:00:00Z",
+        "config": config,
+        "delivered": nothing,
+        "ack_floor": nothing,
+        "num_ack_pending": 0,
+        "num_redelivered": 0,
+        "num_waiting": 0,
+        "num_pending": 0,
+    })
 }
 
 impl ProvisionError {

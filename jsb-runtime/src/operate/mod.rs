@@ -5,6 +5,8 @@ mod provision;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 pub use provision::Provisioner;
 use sea_orm::{DatabaseConnection, DbErr};
 
@@ -67,8 +69,9 @@ impl Connection {
     /// ```
     pub async fn open(config: Config) -> Result<Self, OperateError> {
         let servers = without_credentials(&config.nats_url);
-        let transport = Transport::connect(Arc::new(config)).await?;
-        let connected = tokio::time::timeout(PATIENCE, transport.until_connected()).await;
+        let deadline = Instant::now() + PATIENCE;
+        let transport = Transport::connect(Arc::new(config), deadline).await?;
+        let connected = timeout_at(deadline, transport.until_connected()).await;
         connected.map_err(|_| OperateError::Away { servers })?;
         Ok(Self { transport })
     }
@@ -85,5 +88,5 @@ impl Connection {
 ///
 /// When the database fails.
 pub async fn tables(db: &DatabaseConnection) -> Result<Status, DbErr> {
-    Status::read(db, false).await
+    Status::read(db, false, Vec::new()).await
 }
