@@ -150,9 +150,21 @@ impl Denials {
 
     /// Forgets a denial, since what it denied has worked.
     pub(super) fn works(&self, permission: &Permission) {
-        if self.book.send_if_modified(|book| book.standing.remove(permission).is_some()) {
-            tracing::info!("NATS allows this app's user to {permission} again");
-        }
+        self.all_work(|denied| denied == permission);
+    }
+
+    pub(super) fn all_work(&self, work: impl Fn(&Permission) -> bool) {
+        self.book.send_if_modified(|book| {
+            let before = book.standing.len();
+            book.standing.retain(|permission, _| {
+                let works = work(permission);
+                if works {
+                    tracing::info!("NATS allows this app's user to {permission} again");
+                }
+                !works
+            });
+            book.standing.len() < before
+        });
     }
 
     /// Forgets everything: what a new connection may not do, it is told anew.

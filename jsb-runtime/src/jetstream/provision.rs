@@ -81,7 +81,9 @@ impl Transport {
                 let consumer = self.provide_consumer(&wanted, &stream).await?;
                 Ok::<_, ProvisionError>((stream, consumer, false))
             };
-            self.unless(Permission::is_management, provide).await??
+            let provided = self.unless(Permission::is_management, provide).await??;
+            self.denials.all_work(Permission::is_management);
+            provided
         } else {
             let (consumer, is_unchecked) = self.find_consumer(&wanted).await?;
             (wanted.stream.clone(), consumer, is_unchecked)
