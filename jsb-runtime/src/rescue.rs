@@ -20,7 +20,7 @@ const BATCH: usize = 100;
 /// How soon the advisories are subscribed to again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How soon what NATS denied is tried again.
-const RETRY_DENIED: Duration = Duration::from_secs(30);
+const RETRY_DENIED: Duration = Duration::from_secs(10);
 
 /// How far a sweep came.
 enum Swept {
@@ -83,6 +83,10 @@ impl Processor {
             settings::set_swept_seq(&self.db, swept).await?;
         }
         let mut next = progress.acknowledged.max(swept) + 1;
+        if self.transport.may_not_look() {
+            // There may be nothing to look at, and yet the status is to say whether this app may.
+            self.transport.message_from(next).await?;
+        }
         while next <= progress.delivered && !self.stop.is_cancelled() {
             let found = self.unacknowledged(next, progress.delivered).await?;
             next = found.last().map_or(progress.delivered, |message| message.stream_seq) + 1;

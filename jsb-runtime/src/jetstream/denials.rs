@@ -75,6 +75,12 @@ impl Permission {
             },
         }
     }
+
+    /// Whether only AUTO_PROVISION needs it.
+    pub(super) fn is_management(&self) -> bool {
+        let Self::Publish(subject) = self else { return false };
+        subject.starts_with("$JS.API.") && !subject.contains(".MSG.")
+    }
 }
 
 const SPENT: &str = "events whose deliveries are spent are not looked for";
@@ -144,9 +150,21 @@ impl Denials {
 
     /// Forgets a denial, since what it denied has worked.
     pub(super) fn works(&self, permission: &Permission) {
-        if self.book.send_if_modified(|book| book.standing.remove(permission).is_some()) {
-            tracing::info!("NATS allows this app's user to {permission} again");
-        }
+        self.all_work(|denied| denied == permission);
+    }
+
+    pub(super) fn all_work(&self, work: impl Fn(&Permission) -> bool) {
+        self.book.send_if_modified(|book| {
+            let before = book.standing.len();
+            book.standing.retain(|permission, _| {
+                let works = work(permission);
+                if works {
+                    tracing::info!("NATS allows this app's user to {permission} again");
+                }
+                !works
+            });
+            book.standing.len() < before
+        });
     }
 
     /// Forgets everything: what a new connection may not do, it is told anew.

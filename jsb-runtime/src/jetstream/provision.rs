@@ -7,7 +7,7 @@ use async_nats::jetstream::context::RequestError;
 use serde_json::{Value as Json, json};
 
 use super::connection::{Attached, Transport};
-use super::denials::Denied;
+use super::denials::{Denied, Permission};
 use super::manage::consumer_info;
 use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
@@ -117,6 +117,8 @@ impl Transport {
             let mut plan = Plan::from_iter(change);
             plan.add_consumer(&stream, durable, self.consumer_settings(&stream, &durable.name).await?.as_ref());
             if plan.is_empty() {
+                // What was denied before and is not asked any more.
+                self.denials.all_work(Permission::is_management);
                 return Ok(stream);
             }
             self.carry_out_all(&plan, |change| tracing::info!(%change, "provisioned")).await?;

@@ -169,6 +169,11 @@ impl Transport {
     }
 }
 
+/// Where a message of a stream is asked for.
+fn message_subject(stream: &str) -> String {
+    format!("$JS.API.STREAM.MSG.GET.{stream}")
+}
+
 /// How far the server has got with this app's consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -204,7 +209,7 @@ impl Transport {
         let stream = self.context.get_stream_no_info(&attached.stream).await;
         let stream = stream.map_err(|error| PullError::Client(error.into()))?;
         let filter = attached.consumer.cached_info().config.filter_subject.clone();
-        let subject = format!("$JS.API.STREAM.MSG.GET.{}", attached.stream);
+        let subject = message_subject(&attached.stream);
         let found = stream.get_first_raw_message_by_subject(filter, sequence);
         // That there is none is an answer too.
         let found = async {
@@ -219,6 +224,11 @@ impl Transport {
             let headers = plain(&found.headers);
             Message::read(found.subject.to_string(), headers, found.payload.to_vec(), found.sequence)
         }))
+    }
+
+    /// Whether NATS denied looking for a message the last time.
+    pub(crate) fn may_not_look(&self) -> bool {
+        self.denials.stands(&Permission::Publish(message_subject(&self.stream_name())))
     }
 
     /// The sequences of messages that the server stops delivering, as it says so. The advisories are not stored.
