@@ -176,8 +176,13 @@ async fn a_running_app_goes_on_with_other_settings_and_waits_for_what_is_gone() 
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apps_that_provision_for_themselves_may_start_at_the_same_time() {
-    for _ in 0..5 {
-        let mut pair = Pair::create(Backend::Sqlite).await;
+    for _ in 0..10 {
+        let month = |config: &Config| if config.app_name.starts_with("a-") { 30 } else { 31 };
+        let mut pair = Pair::configured(Backend::Sqlite, |config| {
+            let age = std::time::Duration::from_secs(month(&config) * 24 * 60 * 60);
+            config.stream_max_age(age)
+        })
+        .await;
         tokio::join!(pair.a.start(), pair.b.start());
         let (a, b) = (pair.a.status().await, pair.b.status().await);
         assert!(a.jetstream_connected && b.jetstream_connected, "{a:?} {b:?}");
