@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod permissions;
+mod provision;
 mod status;
 
 use clap::Subcommand;
@@ -15,6 +16,8 @@ use crate::terminal::Terminal;
 pub enum Command {
     /// Print the users of a nats-server, each with what it needs and nothing else
     Permissions(permissions::Args),
+    /// Make the stream and the consumers, or bring them to what is wanted; nothing is ever deleted
+    Provision(provision::Args),
     /// Show how far events have come: stream, consumers, outbox and inbox
     Status(status::Args),
 }
@@ -23,6 +26,7 @@ impl Command {
     pub(crate) async fn run(self, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
         match self {
             Self::Permissions(args) => permissions::run(args, settings, terminal),
+            Self::Provision(args) => provision::run(args, settings, terminal).await,
             Self::Status(args) => status::run(args, settings, terminal).await,
         }
     }

@@ -10,7 +10,9 @@ use sea_orm::{DatabaseConnection, DbErr};
 
 use crate::config::{Config, without_credentials};
 use crate::jetstream::{ConnectError, Transport};
+use crate::permissions::ADMIN;
 use crate::status::Status;
+use crate::subject;
 
 /// How long an operator waits for a server.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,16 +33,19 @@ pub enum OperateError {
     #[error(
         "NATS at {servers} did not answer within {} seconds; see that it runs, and that NATS_URL and the credentials are \
          right",
-        PATIENCE.as_secs()
+        .patience.as_secs()
     )]
     Away {
         /// Where it was looked for.
         servers: String,
+        /// For how long.
+        patience: Duration,
     },
 }
 
 impl Connection {
-    /// Connects to the servers of `config`, with its credentials.
+    /// Connects to the servers of `config`, with its credentials. Answers come below [`Config::nats_inbox_prefix`]; where
+    /// it is unset, below `_INBOX.` and the user of the URL, or `_INBOX.admin` without one.
     ///
     /// # Errors
     ///
@@ -66,10 +71,23 @@ impl Connection {
     /// # }
     /// ```
     pub async fn open(config: Config) -> Result<Self, OperateError> {
+        Self::open_within(PATIENCE, config).await
+    }
+
+    /// The same with another patience than ten seconds, for servers that are being started.
+    ///
+    /// # Errors
+    ///
+    /// [`OperateError`] when no server answers by then.
+    pub async fn open_within(patience: Duration, mut config: Config) -> Result<Self, OperateError> {
         let servers = without_credentials(&config.nats_url);
+        if config.nats_inbox_prefix.is_none() {
+            let user = user(&config.nats_url).filter(|user| subject::is_token(user));
+            config.nats_inbox_prefix = Some(format!("_INBOX.{}", user.unwrap_or(ADMIN)));
+        }
         let transport = Transport::connect(Arc::new(config)).await?;
-        let connected = tokio::time::timeout(PATIENCE, transport.until_connected()).await;
-        connected.map_err(|_| OperateError::Away { servers })?;
+        let connected = tokio::time::timeout(patience, transport.until_connected()).await;
+        connected.map_err(|_| OperateError::Away { servers, patience })?;
         Ok(Self { transport })
     }
 
@@ -79,6 +97,13 @@ impl Connection {
     }
 }
 
+/// The user that the first server's URL names; a token alone names none.
+fn user(urls: &str) -> Option<&str> {
+    let (credentials, _) = urls.split(',').next()?.rsplit_once('@')?;
+    let credentials = credentials.split_once("://").map_or(credentials, |(_, credentials)| credentials);
+    Some(credentials.split_once(':')?.0.trim())
+}
+
 /// How many events stand where, as the tables say.
 ///
 /// # Errors
@@ -86,4 +111,19 @@ impl Connection {
 /// When the database fails.
 pub async fn tables(db: &DatabaseConnection) -> Result<Status, DbErr> {
     Status::read(db, false).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_url_names_the_user() {
+        for url in ["nats://observer:p@one:4222,nats://observer:p@two", "observer:p:w@one"] {
+            assert_eq!(user(url), Some("observer"), "{url}");
+        }
+        for url in ["nats://one:4222", "tls://token@one", "one"] {
+            assert_eq!(user(url), None, "{url}");
+        }
+    }
 }
