@@ -1,7 +1,6 @@
 //! What the JetStream API is asked and told about streams and consumers. As raw JSON: a round trip through the client's
 //! own types would reset settings that they do not know.
 
-use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::response::Response;
 use futures_util::future::try_join_all;
 use serde_json::{Map, Value as Json, json};
@@ -9,18 +8,6 @@ use serde_json::{Map, Value as Json, json};
 use super::connection::Transport;
 use super::provision::ProvisionError;
 use crate::topology::{Change, Difference, Found, FoundStream, Plan, Wanted};
-
-/// The server has changed since it was looked at: look again.
-const CONFLICTS: [ErrorCode; 8] = [
-    ErrorCode::STREAM_NAME_EXIST,
-    ErrorCode::STREAM_SUBJECT_OVERLAP,
-    ErrorCode::STREAM_NOT_FOUND,
-    ErrorCode::CONSUMER_NAME_EXIST,
-    ErrorCode::CONSUMER_EXISTING_ACTIVE,
-    ErrorCode::CONSUMER_ALREADY_EXISTS,
-    ErrorCode::CONSUMER_DOES_NOT_EXIST,
-    ErrorCode::CONSUMER_NOT_FOUND,
-];
 
 impl Transport {
     /// What the server has of what is wanted.
@@ -56,37 +43,40 @@ impl Transport {
         Ok(info.map(|mut info| info["config"].take()))
     }
 
-    /// Carries out a plan until somebody else comes between, so that it is to be made anew.
-    pub(crate) async fn carry_out_all(&self, plan: &Plan, mut done: impl FnMut(&Change)) -> Result<(), ProvisionError> {
+    /// Carries out a plan, or as much of it as goes before somebody else changes the same: then says how it met that, and the
+    /// plan is to be made anew.
+    pub(crate) async fn carry_out_all(
+        &self,
+        plan: &Plan,
+        mut done: impl FnMut(&Change),
+    ) -> Result<Option<String>, ProvisionError> {
         if !plan.refusals().is_empty() {
             return Err(ProvisionError::Unattainable(plan.refusals().to_vec()));
         }
         for change in plan.changes() {
-            if !self.carry_out(change).await? {
-                break;
+            match self.carry_out(change).await {
+                Ok(true) => done(change),
+                Ok(false) => return Ok(Some(format!("meanwhile something else holds for: {change}"))),
+                Err(error) if error.is_conflict() => return Ok(Some(error.to_string())),
+                Err(error) => return Err(error),
             }
-            done(change);
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Makes one change. `false` when somebody else has changed the same: then look again.
+    /// Makes one change; `false` if by now it is another one that is to be made.
     async fn carry_out(&self, change: &Change) -> Result<bool, ProvisionError> {
-        let done = match change {
+        match change {
             Change::CreateStream { stream, settings } => {
                 self.ask(format!("STREAM.CREATE.{stream}"), &json!(settings)).await.map(|_| true)
             }
             Change::UpdateStream { stream, differences } => self.update_stream(stream, differences).await,
             Change::CreateConsumer { stream, consumer, settings } => {
-                self.put_consumer(stream, consumer, "create", settings.clone()).await
+                self.put_consumer(stream, consumer, "create", settings).await
             }
             Change::UpdateConsumer { stream, consumer, differences } => {
                 self.update_consumer(stream, consumer, differences).await
             }
-        };
-        match done {
-            Err(ProvisionError::Refused { error, .. }) if CONFLICTS.contains(&error.error_code()) => Ok(false),
-            done => done,
         }
     }
 
@@ -114,7 +104,7 @@ impl Transport {
         for difference in differences {
             difference.set(&mut settings);
         }
-        self.put_consumer(stream, consumer, "update", settings).await
+        self.put_consumer(stream, consumer, "update", &settings).await
     }
 
     async fn put_consumer(
@@ -122,7 +112,7 @@ impl Transport {
         stream: &str,
         consumer: &str,
         action: &str,
-        settings: Map<String, Json>,
+        settings: &Map<String, Json>,
     ) -> Result<bool, ProvisionError> {
         let request = json!({"stream_name": stream, "config": settings, "action": action});
         self.ask(format!("CONSUMER.DURABLE.CREATE.{stream}.{consumer}"), &request).await.map(|_| true)

@@ -12,6 +12,15 @@ use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
 pub(crate) const ROUNDS: usize = 8;
 
+const NOT_THERE: [ErrorCode; 2] = [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
+const CONFLICTS: [ErrorCode; 5] = [
+    ErrorCode::STREAM_NAME_EXIST,
+    ErrorCode::STREAM_SUBJECT_OVERLAP,
+    ErrorCode::CONSUMER_NAME_EXIST,
+    ErrorCode::CONSUMER_ALREADY_EXISTS,
+    ErrorCode::CONSUMER_DOES_NOT_EXIST,
+];
+
 /// Why the stream or the consumer could not be brought about, or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -33,9 +42,17 @@ pub enum ProvisionError {
     /// What is wanted cannot be had without deleting something, which is left to a person.
     #[error("cannot be provisioned:\n{}", lines(.0))]
     Unattainable(Vec<Refusal>),
-    /// Somebody else kept changing the same.
-    #[error("somebody else keeps changing the stream or its consumers at the same time; try again")]
-    Contended,
+    /// After several rounds it is still not as wanted.
+    #[error(
+        "somebody else keeps changing the same, or the server has limits of its own{}; still to be done:\n{plan}",
+        .conflict.as_ref().map(|conflict| format!(" ({conflict})")).unwrap_or_default()
+    )]
+    Unsettled {
+        /// What is still to be done.
+        plan: Box<Plan>,
+        /// What stood against it last.
+        conflict: Option<String>,
+    },
     /// Provisioning is left to somebody else, who has not done it yet.
     #[error(
         "not provisioned: stream `{stream}` with consumer `{consumer}` is not there, and AUTO_PROVISION is off; \
@@ -104,16 +121,20 @@ impl Transport {
     /// Makes the stream and the durable, or adds to them what is missing, and says which stream carries the pair.
     async fn provide(&self, durable: &WantedConsumer) -> Result<String, ProvisionError> {
         let wanted = Wanted::of(&self.config);
-        for _ in 0..ROUNDS {
+        let mut rounds = 0..ROUNDS;
+        let mut conflict = None;
+        loop {
             let Adoption { stream, change } = topology::adopt(&wanted, &self.look_at_streams(&wanted).await?)?;
             let mut plan = Plan::from_iter(change);
             plan.add_consumer(&stream, durable, self.consumer_settings(&stream, &durable.name).await?.as_ref());
             if plan.is_empty() {
                 return Ok(stream);
             }
-            self.carry_out_all(&plan, |change| tracing::info!(%change, "provisioned")).await?;
+            if rounds.next().is_none() {
+                return Err(ProvisionError::Unsettled { plan: Box::new(plan), conflict });
+            }
+            conflict = self.carry_out_all(&plan, |change| tracing::info!(%change, "provisioned")).await?;
         }
-        Err(ProvisionError::Contended)
     }
 
     /// The durable, and what about it is not as wanted. This is all that an application asks which may not manage anything.
@@ -144,7 +165,13 @@ impl ProvisionError {
     /// Whether the server answered that the stream or the consumer does not exist.
     pub(super) fn says_not_there(&self) -> bool {
         let Self::Refused { error, .. } = self else { return false };
-        [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND].contains(&error.error_code())
+        NOT_THERE.contains(&error.error_code())
+    }
+
+    /// Whether the server has changed since it was looked at.
+    pub(super) fn is_conflict(&self) -> bool {
+        let Self::Refused { error, .. } = self else { return false };
+        NOT_THERE.contains(&error.error_code()) || CONFLICTS.contains(&error.error_code())
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 /// The settings that the server counts in nanoseconds.
-const DURATIONS: [&str; 4] = ["max_age", "duplicate_window", "ack_wait", "backoff"];
+const DURATIONS: [&str; 5] = ["max_age", "duplicate_window", "ack_wait", "backoff", "inactive_threshold"];
 const UNITS: [(u64, &str); 6] = [
     (86_400_000_000_000, "d"),
     (3_600_000_000_000, "h"),
