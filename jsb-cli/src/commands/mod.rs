@@ -1,5 +1,8 @@
 //! The commands, one file each.
 
+mod inbox;
+mod outbox;
+mod retried;
 mod status;
 
 use clap::Subcommand;
@@ -14,12 +17,20 @@ use crate::terminal::Terminal;
 pub enum Command {
     /// Show how far events have come: stream, consumers, outbox and inbox
     Status(status::Args),
+    /// Events on their way out
+    #[command(subcommand)]
+    Outbox(outbox::Command),
+    /// Events that came in
+    #[command(subcommand)]
+    Inbox(inbox::Command),
 }
 
 impl Command {
     pub(crate) async fn run(self, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
         match self {
             Self::Status(args) => status::run(args, settings, terminal).await,
+            Self::Outbox(command) => outbox::run(command, settings, terminal).await,
+            Self::Inbox(command) => inbox::run(command, settings, terminal).await,
         }
     }
 }
