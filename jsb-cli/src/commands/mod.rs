@@ -1,7 +1,10 @@
 //! The commands, one file each.
 
+mod inbox;
+mod outbox;
 mod permissions;
 mod provision;
+mod retried;
 mod status;
 
 use clap::Subcommand;
@@ -20,6 +23,12 @@ pub enum Command {
     Provision(provision::Args),
     /// Show how far events have come: stream, consumers, outbox and inbox
     Status(status::Args),
+    /// Events on their way out
+    #[command(subcommand)]
+    Outbox(outbox::Command),
+    /// Events that came in
+    #[command(subcommand)]
+    Inbox(inbox::Command),
 }
 
 impl Command {
@@ -28,6 +37,8 @@ impl Command {
             Self::Permissions(args) => permissions::run(args, settings, terminal),
             Self::Provision(args) => provision::run(args, settings, terminal).await,
             Self::Status(args) => status::run(args, settings, terminal).await,
+            Self::Outbox(command) => outbox::run(command, settings, terminal).await,
+            Self::Inbox(command) => inbox::run(command, settings, terminal).await,
         }
     }
 }

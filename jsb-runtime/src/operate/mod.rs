@@ -1,15 +1,24 @@
-//! For operators: what a running bridge does not do by itself, with credentials of its own.
+//! For operators: what a running bridge does not do by itself. The command line is made of these, and an application may
+//! call them as well.
 
+mod drain;
 mod provision;
+mod republish;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use provision::Provisioner;
 use sea_orm::{DatabaseConnection, DbErr};
+use serde::Serialize;
+
+pub use drain::{Drained, process_pending};
+pub use provision::Provisioner;
+pub use republish::{RepublishError, republish};
 
 use crate::config::{Config, without_credentials};
+pub use crate::inbox::operate as inbox;
 use crate::jetstream::{ConnectError, Transport};
+pub use crate::outbox::operate as outbox;
 use crate::permissions::ADMIN;
 use crate::status::Status;
 use crate::subject;
@@ -79,13 +88,9 @@ impl Connection {
     /// # Errors
     ///
     /// [`OperateError`] when no server answers by then.
-    pub async fn open_within(patience: Duration, mut config: Config) -> Result<Self, OperateError> {
+    pub async fn open_within(patience: Duration, config: Config) -> Result<Self, OperateError> {
         let servers = without_credentials(&config.nats_url);
-        if config.nats_inbox_prefix.is_none() {
-            let user = user(&config.nats_url).filter(|user| subject::is_token(user));
-            config.nats_inbox_prefix = Some(format!("_INBOX.{}", user.unwrap_or(ADMIN)));
-        }
-        let transport = Transport::connect(Arc::new(config)).await?;
+        let transport = Transport::connect(Arc::new(as_operator(config))).await?;
         let connected = tokio::time::timeout(patience, transport.until_connected()).await;
         connected.map_err(|_| OperateError::Away { servers, patience })?;
         Ok(Self { transport })
@@ -97,12 +102,24 @@ impl Connection {
     }
 }
 
+/// An operator is another user than the app, who may not hear the app's answers.
+pub(crate) fn as_operator(mut config: Config) -> Config {
+    config.nats_inbox_prefix.get_or_insert_with(|| {
+        let user = user(&config.nats_url).filter(|user| subject::is_token(user));
+        format!("_INBOX.{}", user.unwrap_or(ADMIN))
+    });
+    config
+}
+
 /// The user that the first server's URL names; a token alone names none.
 fn user(urls: &str) -> Option<&str> {
     let (credentials, _) = urls.split(',').next()?.rsplit_once('@')?;
     let credentials = credentials.split_once("://").map_or(credentials, |(_, credentials)| credentials);
     Some(credentials.split_once(':')?.0.trim())
 }
+
+/// How many events are changed in one transaction, so that neither relay nor consumer waits long for it.
+pub(crate) const BATCH: usize = 1_000;
 
 /// How many events stand where, as the tables say.
 ///
@@ -111,6 +128,28 @@ fn user(urls: &str) -> Option<&str> {
 /// When the database fails.
 pub async fn tables(db: &DatabaseConnection) -> Result<Status, DbErr> {
     Status::read(db, false).await
+}
+
+/// What became of events that were to be tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Retried {
+    /// How many are due now.
+    pub retried: u64,
+    /// Those that stay as they are.
+    pub refused: Vec<Refused>,
+    /// Ids of which there is no event.
+    pub unknown: Vec<String>,
+}
+
+/// An event that was not to be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Refused {
+    /// Its id.
+    pub event_id: String,
+    /// Why.
+    pub why: String,
 }
 
 #[cfg(test)]
