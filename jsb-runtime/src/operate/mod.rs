@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 
 pub use drain::{Drained, process_pending};
 pub use provision::Provisioner;
@@ -24,7 +25,7 @@ use crate::status::Status;
 use crate::subject;
 
 /// How long an operator waits for a server.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An operator's connection to NATS.
 pub struct Connection {
@@ -90,8 +91,9 @@ impl Connection {
     /// [`OperateError`] when no server answers by then.
     pub async fn open_within(patience: Duration, config: Config) -> Result<Self, OperateError> {
         let servers = without_credentials(&config.nats_url);
-        let transport = Transport::connect(Arc::new(as_operator(config))).await?;
-        let connected = tokio::time::timeout(patience, transport.until_connected()).await;
+        let deadline = Instant::now() + patience;
+        let transport = Transport::connect(Arc::new(as_operator(config)), deadline).await?;
+        let connected = timeout_at(deadline, transport.until_connected()).await;
         connected.map_err(|_| OperateError::Away { servers, patience })?;
         Ok(Self { transport })
     }
@@ -127,7 +129,7 @@ pub(crate) const BATCH: usize = 1_000;
 ///
 /// When the database fails.
 pub async fn tables(db: &DatabaseConnection) -> Result<Status, DbErr> {
-    Status::read(db, false).await
+    Status::read(db, false, Vec::new()).await
 }
 
 /// What became of events that were to be tried again.
