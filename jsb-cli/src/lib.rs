@@ -46,6 +46,7 @@ mod pairs;
 mod secrets;
 mod settings;
 mod terminal;
+mod times;
 
 use std::process::ExitCode;
 

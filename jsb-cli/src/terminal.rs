@@ -25,12 +25,17 @@ impl Terminal {
 
     /// Shows a value: as JSON for programs, or as `human` puts it.
     pub(crate) fn show<T: Serialize + ?Sized>(&self, value: &T, human: impl FnOnce(&T) -> String) -> io::Result<()> {
-        let text = if self.json { serde_json::to_string_pretty(value)? } else { human(value) };
-        match writeln!(io::stdout(), "{}", text.trim_end()) {
-            // Whoever read it, such as `head`, has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written,
-        }
+        if self.json { self.show_json(value) } else { self.say(human(value)) }
+    }
+
+    /// Shows a value to programs; people have been told as it came about.
+    pub(crate) fn show_json<T: Serialize + ?Sized>(&self, value: &T) -> io::Result<()> {
+        if self.json { print(&serde_json::to_string_pretty(value)?) } else { Ok(()) }
+    }
+
+    /// Tells people what comes about.
+    pub(crate) fn say(&self, what: impl ToString) -> io::Result<()> {
+        if self.json { Ok(()) } else { print(&what.to_string()) }
     }
 
     /// Whether to go on with something that cannot be undone.
@@ -45,14 +50,48 @@ impl Terminal {
         Ok(Confirm::new().with_prompt(question).default(false).interact()?)
     }
 
-    /// A progress bar for long work; it draws on standard error, if that is a terminal.
-    pub(crate) fn progress(&self, what: &'static str, total: u64) -> ProgressBar {
-        let bar = if self.json { ProgressBar::hidden() } else { ProgressBar::new(total) };
+    /// A progress bar for long work, whose length may be unknown; it draws on standard error, if that is a terminal.
+    pub(crate) fn progress(&self, what: &'static str, total: Option<u64>) -> ProgressBar {
+        let bar =
+            if self.json { ProgressBar::hidden() } else { total.map_or_else(ProgressBar::no_length, ProgressBar::new) };
         if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {eta}") {
             bar.set_style(style);
         }
         bar.with_prefix(what)
     }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        // Whoever read it, such as `head`, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// What is known of one thing, a line each; what is not known is left out.
+pub(crate) fn facts<const N: usize>(facts: [(&str, Option<String>); N]) -> String {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let known = facts.into_iter().filter_map(|(name, fact)| Some((name, fact?)));
+    known.map(|(name, fact)| format!("{name:width$}  {fact}\n")).collect()
+}
+
+/// As much of a text as a column has room for.
+pub(crate) fn cut(text: &str) -> String {
+    const WIDTH: usize = 60;
+    let line = text.lines().next().unwrap_or_default();
+    let shortened: String = line.chars().take(WIDTH).collect();
+    if shortened == text { shortened } else { format!("{shortened}..") }
+}
+
+/// JSON as a person reads it.
+pub(crate) fn pretty(json: &serde_json::Value) -> String {
+    format!("{json:#}")
+}
+
+/// A number of events in words.
+pub(crate) fn events(count: u64) -> String {
+    if count == 1 { "1 event".to_owned() } else { format!("{count} events") }
 }
 
 /// A table with a header, or `none` where there are no rows.

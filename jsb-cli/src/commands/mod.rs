@@ -1,6 +1,10 @@
 //! The commands, one file each.
 
+mod inbox;
+mod outbox;
 mod permissions;
+mod provision;
+mod retried;
 mod status;
 
 use clap::Subcommand;
@@ -16,15 +20,26 @@ use crate::terminal::Terminal;
 pub enum Command {
     /// Print the users of a nats-server, each with what it needs and nothing else
     Permissions(permissions::Args),
+    /// Make the stream and the consumers, or bring them to what is wanted; nothing is ever deleted
+    Provision(provision::Args),
     /// Show how far events have come: stream, consumers, outbox and inbox
     Status(status::Args),
+    /// Events on their way out
+    #[command(subcommand)]
+    Outbox(outbox::Command),
+    /// Events that came in
+    #[command(subcommand)]
+    Inbox(inbox::Command),
 }
 
 impl Command {
     pub(crate) async fn run(self, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
         match self {
             Self::Permissions(args) => permissions::run(args, settings, terminal),
+            Self::Provision(args) => provision::run(args, settings, terminal).await,
             Self::Status(args) => status::run(args, settings, terminal).await,
+            Self::Outbox(command) => outbox::run(command, settings, terminal).await,
+            Self::Inbox(command) => inbox::run(command, settings, terminal).await,
         }
     }
 }

@@ -39,7 +39,7 @@ impl Transport {
     }
 
     pub(super) async fn consumer_settings(&self, stream: &str, name: &str) -> Result<Option<Json>, ProvisionError> {
-        let info = self.ask_for(consumer_info(stream, name)).await?;
+        let info = self.ask_for(format!("CONSUMER.INFO.{stream}.{name}")).await?;
         Ok(info.map(|mut info| info["config"].take()))
     }
 
@@ -127,22 +127,11 @@ impl Transport {
     }
 
     pub(super) async fn ask(&self, what: String, request: &Json) -> Result<Json, ProvisionError> {
-        let answer = self.context.request(what.clone(), request);
-        match self.unless_denied(&api(&what), answer).await?? {
+        match self.unless_denied(&format!("$JS.API.{what}"), self.context.request(what.clone(), request)).await?? {
             Response::Ok(answer) => Ok(answer),
             Response::Err { error } => Err(ProvisionError::Refused { what, error }),
         }
     }
-}
-
-/// The subject of a call.
-pub(super) fn api(what: &str) -> String {
-    format!("$JS.API.{what}")
-}
-
-/// The call for the settings and the state of a consumer.
-pub(super) fn consumer_info(stream: &str, consumer: &str) -> String {
-    format!("CONSUMER.INFO.{stream}.{consumer}")
 }
 
 fn object(settings: Json) -> Map<String, Json> {

@@ -8,7 +8,6 @@ use serde_json::{Value as Json, json};
 
 use super::connection::{Attached, Transport};
 use super::denials::{Denied, Permission};
-use super::manage::consumer_info;
 use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
@@ -41,6 +40,11 @@ pub enum ProvisionError {
         /// The server's answer.
         error: jetstream::Error,
     },
+    /// The user may not do what is needed.
+    #[error(
+        "{0}; an app with AUTO_PROVISION=false needs no right to provision: an operator runs `jsb provision` for it"
+    )]
+    Denied(#[from] Denied),
     /// What is wanted cannot be had without deleting something, which is left to a person.
     #[error("cannot be provisioned:\n{}", lines(.0))]
     Unattainable(Vec<Refusal>),
@@ -55,11 +59,6 @@ pub enum ProvisionError {
         /// What stood against it last.
         conflict: Option<String>,
     },
-    /// The app may not do what is needed.
-    #[error(
-        "{0}; an app with AUTO_PROVISION=false needs no right to provision: an operator runs `jsb provision` for it"
-    )]
-    Denied(#[from] Denied),
     /// Provisioning is left to somebody else, who has not done it yet.
     #[error(
         "not provisioned: stream `{stream}` with consumer `{consumer}` is not there, and AUTO_PROVISION is off; \
@@ -107,16 +106,15 @@ impl Transport {
             true => self.provide(&durable).await?,
             false => self.config.stream_name.clone(),
         };
-        let found = self.find_consumer(&stream, &durable).await?;
-        let differences = found.differences.clone();
-        self.attach_to(found, &stream);
+        let FoundConsumer { consumer, differences, is_unchecked } = self.find_consumer(&stream, &durable).await?;
+        self.attach_to(consumer, &stream, is_unchecked);
         match differences.is_empty() || self.config.auto_provision {
             true => Ok(()),
             false => Err(ProvisionError::Differs { consumer: durable.name, stream, differences }),
         }
     }
 
-    fn attach_to(&self, FoundConsumer { consumer, is_unchecked, .. }: FoundConsumer, stream: &str) {
+    fn attach_to(&self, consumer: PullConsumer, stream: &str, is_unchecked: bool) {
         let info = consumer.cached_info();
         let (config, name) = (&info.config, info.name.clone());
         let ack_wait = config.backoff.first().copied().unwrap_or(config.ack_wait);
@@ -136,7 +134,6 @@ impl Transport {
             let mut plan = Plan::from_iter(change);
             plan.add_consumer(&stream, durable, self.consumer_settings(&stream, &durable.name).await?.as_ref());
             if plan.is_empty() {
-                // What was denied before and is not asked any more.
                 self.denials.all_work(Permission::is_management);
                 return Ok(stream);
             }
@@ -147,11 +144,11 @@ impl Transport {
         }
     }
 
-    /// The durable, and what about it is not as wanted. This is all that an application asks which may not manage
-    /// anything; one that may not even ask this takes the settings for what is configured.
+    /// The consumer that is to be there. This is all that an application asks which may not manage anything; without the
+    /// right to ask even that, its settings are taken for what is configured.
     async fn find_consumer(&self, stream: &str, wanted: &WantedConsumer) -> Result<FoundConsumer, ProvisionError> {
         let (consumer, stream) = (wanted.name.clone(), stream.to_owned());
-        let (info, is_unchecked) = match self.ask(consumer_info(&stream, &consumer), &json!({})).await {
+        let (info, is_unchecked) = match self.ask(format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await {
             Err(error) if error.says_not_there() => {
                 return Err(ProvisionError::Missing { consumer, stream, source: Box::new(error) });
             }
@@ -164,7 +161,7 @@ impl Transport {
             }
             info => (info?, false),
         };
-        let differences = wanted.differences(&info["config"]);
+        let differences = if is_unchecked { Vec::new() } else { wanted.differences(&info["config"]) };
         let unusable = |source| ProvisionError::Unusable { consumer: consumer.clone(), source };
         let info: Info = serde_json::from_value(info).map_err(|error| unusable(error.into()))?;
         if info.config.deliver_subject.is_some() {
@@ -175,24 +172,27 @@ impl Transport {
     }
 }
 
-/// The durable of an application that provisions nothing.
+/// The consumer of this app, and what about it is not as wanted.
 struct FoundConsumer {
     consumer: PullConsumer,
     differences: Vec<Difference>,
+    /// The server could not be asked for its settings.
     is_unchecked: bool,
+}
+
+/// Where the settings and the state of a consumer are asked for.
+pub(super) fn consumer_info_subject(stream: &str, consumer: &str) -> String {
+    format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}")
 }
 
 /// What the server would say of a new consumer that is as wanted.
 fn unchecked_info(stream: &str, wanted: &WantedConsumer) -> Json {
-    let mut config = wanted.settings();
-    // The server leaves out what a pull consumer has not.
-    config.as_object_mut().and_then(|config| config.remove("deliver_subject"));
     let nothing = json!({"consumer_seq": 0, "stream_seq": 0});
     json!({
         "stream_name": stream,
         "name": wanted.name,
         "created": "1970-01-01T00:00:00Z",
-        "config": config,
+        "config": wanted.settings(),
         "delivered": nothing,
         "ack_floor": nothing,
         "num_ack_pending": 0,

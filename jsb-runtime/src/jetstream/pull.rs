@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::connection::{Attached, Transport};
 use super::denials::{Denied, Permission};
-use super::manage::{api, consumer_info};
+use super::provision::consumer_info_subject;
 use crate::message::Message;
 
 /// How long a request waits at the server for the next message.
@@ -189,7 +189,7 @@ impl Transport {
     /// How far the consumer is.
     pub(crate) async fn progress(&self) -> Result<Progress, PullError> {
         let attached = self.attached().await;
-        let subject = api(&consumer_info(&attached.stream, &attached.consumer.cached_info().name));
+        let subject = consumer_info_subject(&attached.stream, &attached.consumer.cached_info().name);
         let info = self.unless_denied(&subject, attached.consumer.get_info()).await?;
         let info = info.map_err(|error| PullError::Client(error.into()))?;
         if attached.is_unchecked {

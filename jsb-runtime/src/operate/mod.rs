@@ -1,21 +1,31 @@
-//! For operators: what a running bridge does not do by itself, with credentials of its own.
+//! For operators: what a running bridge does not do by itself. The command line is made of these, and an application may
+//! call them as well.
 
+mod drain;
 mod provision;
+mod republish;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use sea_orm::{DatabaseConnection, DbErr};
+use serde::Serialize;
 use tokio::time::{Instant, timeout_at};
 
+pub use drain::{Drained, process_pending};
 pub use provision::Provisioner;
-use sea_orm::{DatabaseConnection, DbErr};
+pub use republish::{RepublishError, republish};
 
 use crate::config::{Config, without_credentials};
+pub use crate::inbox::operate as inbox;
 use crate::jetstream::{ConnectError, Transport};
+pub use crate::outbox::operate as outbox;
+use crate::permissions::ADMIN;
 use crate::status::Status;
+use crate::subject;
 
 /// How long an operator waits for a server.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An operator's connection to NATS.
 pub struct Connection {
@@ -33,16 +43,19 @@ pub enum OperateError {
     #[error(
         "NATS at {servers} did not answer within {} seconds; see that it runs, and that NATS_URL and the credentials are \
          right",
-        PATIENCE.as_secs()
+        .patience.as_secs()
     )]
     Away {
         /// Where it was looked for.
         servers: String,
+        /// For how long.
+        patience: Duration,
     },
 }
 
 impl Connection {
-    /// Connects to the servers of `config`, with its credentials.
+    /// Connects to the servers of `config`, with its credentials. Answers come below [`Config::nats_inbox_prefix`]; where
+    /// it is unset, below `_INBOX.` and the user of the URL, or `_INBOX.admin` without one.
     ///
     /// # Errors
     ///
@@ -68,11 +81,20 @@ impl Connection {
     /// # }
     /// ```
     pub async fn open(config: Config) -> Result<Self, OperateError> {
+        Self::open_within(PATIENCE, config).await
+    }
+
+    /// The same with another patience than ten seconds, for servers that are being started.
+    ///
+    /// # Errors
+    ///
+    /// [`OperateError`] when no server answers by then.
+    pub async fn open_within(patience: Duration, config: Config) -> Result<Self, OperateError> {
         let servers = without_credentials(&config.nats_url);
-        let deadline = Instant::now() + PATIENCE;
-        let transport = Transport::connect(Arc::new(config), deadline).await?;
+        let deadline = Instant::now() + patience;
+        let transport = Transport::connect(Arc::new(as_operator(config)), deadline).await?;
         let connected = timeout_at(deadline, transport.until_connected()).await;
-        connected.map_err(|_| OperateError::Away { servers })?;
+        connected.map_err(|_| OperateError::Away { servers, patience })?;
         Ok(Self { transport })
     }
 
@@ -82,6 +104,25 @@ impl Connection {
     }
 }
 
+/// An operator is another user than the app, who may not hear the app's answers.
+pub(crate) fn as_operator(mut config: Config) -> Config {
+    config.nats_inbox_prefix.get_or_insert_with(|| {
+        let user = user(&config.nats_url).filter(|user| subject::is_token(user));
+        format!("_INBOX.{}", user.unwrap_or(ADMIN))
+    });
+    config
+}
+
+/// The user that the first server's URL names; a token alone names none.
+fn user(urls: &str) -> Option<&str> {
+    let (credentials, _) = urls.split(',').next()?.rsplit_once('@')?;
+    let credentials = credentials.split_once("://").map_or(credentials, |(_, credentials)| credentials);
+    Some(credentials.split_once(':')?.0.trim())
+}
+
+/// How many events are changed in one transaction, so that neither relay nor consumer waits long for it.
+pub(crate) const BATCH: usize = 1_000;
+
 /// How many events stand where, as the tables say.
 ///
 /// # Errors
@@ -89,4 +130,41 @@ impl Connection {
 /// When the database fails.
 pub async fn tables(db: &DatabaseConnection) -> Result<Status, DbErr> {
     Status::read(db, false, Vec::new()).await
+}
+
+/// What became of events that were to be tried again.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Retried {
+    /// How many are due now.
+    pub retried: u64,
+    /// Those that stay as they are.
+    pub refused: Vec<Refused>,
+    /// Ids of which there is no event.
+    pub unknown: Vec<String>,
+}
+
+/// An event that was not to be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Refused {
+    /// Its id.
+    pub event_id: String,
+    /// Why.
+    pub why: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_url_names_the_user() {
+        for url in ["nats://observer:p@one:4222,nats://observer:p@two", "observer:p:w@one"] {
+            assert_eq!(user(url), Some("observer"), "{url}");
+        }
+        for url in ["nats://one:4222", "tls://token@one", "one"] {
+            assert_eq!(user(url), None, "{url}");
+        }
+    }
 }
