@@ -12,28 +12,35 @@ struct Pair {
 }
 
 impl Pair {
-    /// Starts the pair on free ports and waits until it says where it is.
-    fn start(data: &Path) -> Self {
+    /// Starts the pair on free ports and waits until it says where it is. `said` gets what it says before that.
+    fn start(data: &Path, options: &[&str], said: &mut Vec<String>) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_demo"))
-            .args(["--port-a", "0", "--port-b", "0", "--data"])
+            .args(["pair", "--port-a", "0", "--port-b", "0", "--nats-port", "0", "--data"])
             .arg(data)
+            .args(options)
             .env_remove("NATS_URL")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
             .expect("the demo starts");
         let banner = BufReader::new(process.stdout.take().expect("its output"));
-        let (sender, urls) = std::sync::mpsc::channel();
+        let (sender, lines) = std::sync::mpsc::channel();
         // Its output is read to the end, as a terminal does.
         std::thread::spawn(move || {
-            let systems = banner.lines().map_while(Result::ok).filter(|line| line.trim_start().starts_with("system "));
-            systems.filter_map(|line| line.split_whitespace().last().map(str::to_owned)).for_each(|url| {
-                // Nobody listens any more once both are known.
-                let _ = sender.send(url);
+            banner.lines().map_while(Result::ok).for_each(|line| {
+                // Nobody listens any more once both systems are known.
+                let _ = sender.send(line);
             });
         });
-        let url = || urls.recv_timeout(Duration::from_secs(120)).expect("the banner names both systems");
-        Self { process, urls: vec![url(), url()] }
+        let mut urls = Vec::new();
+        while urls.len() < 2 {
+            let line = lines.recv_timeout(Duration::from_secs(120)).expect("the banner names both systems");
+            match line.trim_start().strip_prefix("system ") {
+                Some(system) => urls.extend(system.split_whitespace().last().map(str::to_owned)),
+                None => said.push(line),
+            }
+        }
+        Self { process, urls }
     }
 
     fn test_sync(&self) -> ExitStatus {
@@ -67,10 +74,76 @@ impl Drop for Pair {
 #[test]
 fn the_pair_starts_syncs_twice_and_stops() {
     let data = tempfile::tempdir().expect("a folder");
-    let mut pair = Pair::start(data.path());
+    let mut pair = Pair::start(data.path(), &[], &mut Vec::new());
     assert!(pair.test_sync().success(), "the first run of test_sync.sh");
     assert!(pair.test_sync().success(), "the second run of test_sync.sh");
     assert!(pair.interrupt().success(), "it stops in order");
+}
+
+#[test]
+fn the_restrictive_pair_is_provisioned_first_and_syncs() {
+    let (data, mut said) = (tempfile::tempdir().expect("a folder"), Vec::new());
+    let mut pair = Pair::start(data.path(), &["--restrictive"], &mut said);
+    let steps = [
+        "✓ Connected to NATS JetStream",
+        "✓ Stream provisioned: sync-stream",
+        "✓ Provisioning completed successfully!",
+        "The pair is running.",
+    ];
+    let place = |step: &str| said.iter().position(|line| line == step).unwrap_or_else(|| panic!("{step}: {said:#?}"));
+    assert!(steps.map(place).is_sorted(), "{said:#?}");
+    assert!(pair.test_sync().success(), "test_sync.sh");
+    assert!(pair.interrupt().success(), "it stops in order");
+}
+
+/// A locked-down server and what its users are told, as an operator would set them up.
+async fn locked_down(secrets: &Path) -> (dev_servers::NatsServer, impl Fn(&str) -> String + use<>) {
+    let config = jsb_runtime::Config::new("system_a", "system_b");
+    let wanted = jsb_runtime::topology::Wanted::pairs(&config, [("system_a", "system_b")]).expect("a pair");
+    let secrets = jsb_cli::Secrets::open(secrets).expect("a folder of secrets");
+    let users = jsb_cli::users_with_passwords(&wanted, &secrets).expect("users");
+    let options = dev_servers::NatsOptions { config: users, ..Default::default() };
+    let server = dev_servers::NatsServer::start(options).await.expect("nats-server starts");
+    let port = server.port();
+    let url =
+        move |user: &str| format!("nats://{user}:{}@127.0.0.1:{port}", secrets.password(user).expect("a password"));
+    (server, url)
+}
+
+#[tokio::test]
+async fn an_app_that_starts_before_the_provisioner_says_so_waits_and_goes_on() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (_server, url) = locked_down(&folder.path().join("secrets")).await;
+    let demo = |command: &str| {
+        let mut demo = tokio::process::Command::new(env!("CARGO_BIN_EXE_demo"));
+        demo.arg(command).kill_on_drop(true).stdin(Stdio::null());
+        demo
+    };
+    let database = format!("sqlite://{}", folder.path().join("a.sqlite").display());
+    let mut system = demo("system-a")
+        .args(["--port", "0", "--database-url", &database, "--nats-url", &url("system_a")])
+        .env("AUTO_PROVISION", "false")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("system A starts");
+    let said = tokio::io::BufReader::new(system.stderr.take().expect("its output"));
+    let mut said = tokio::io::AsyncBufReadExt::lines(said);
+    let mut until = async |words: &str| {
+        while let Some(line) = said.next_line().await.expect("a line") {
+            if line.contains(words) {
+                return line;
+            }
+        }
+        panic!("system A ended before it said {words:?}");
+    };
+    let deadline = Duration::from_secs(120);
+    let waits = tokio::time::timeout(deadline, until("waiting for the provisioner")).await.expect("it waits");
+    assert!(waits.contains("jsb provision") && waits.contains("system_a-workers"), "{waits}");
+
+    let provisioned =
+        demo("provision").args(["--nats-url", &url("admin")]).status().await.expect("the provisioner runs");
+    assert!(provisioned.success());
+    tokio::time::timeout(deadline, until("attached to JetStream")).await.expect("it goes on");
 }
 
 #[test]
