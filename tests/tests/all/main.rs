@@ -20,6 +20,7 @@ macro_rules! on_both {
 mod capture;
 mod convergence;
 mod crash;
+mod credentials;
 mod deletes;
 mod deliveries;
 mod denials;
