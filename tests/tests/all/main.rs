@@ -21,6 +21,7 @@ mod capture;
 mod cli_tables;
 mod convergence;
 mod crash;
+mod credentials;
 mod deletes;
 mod deliveries;
 mod denials;
