@@ -12,6 +12,9 @@ use serde::Serialize;
 pub struct Status {
     /// Whether NATS answers and the stream and the consumer are there.
     pub jetstream_connected: bool,
+    /// What a person should look at, and what to do about it: a connection that is lost or refused, permissions that are
+    /// denied, a stream or a consumer that is not as it should be. Empty while all is well.
+    pub problems: Vec<String>,
     /// All events of the inbox.
     pub inbox_events: u64,
     /// Events that were applied.
@@ -33,12 +36,17 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) async fn read<C: ConnectionTrait>(db: &C, jetstream_connected: bool) -> Result<Self, DbErr> {
+    pub(crate) async fn read<C: ConnectionTrait>(
+        db: &C,
+        jetstream_connected: bool,
+        problems: Vec<String>,
+    ) -> Result<Self, DbErr> {
         let inbox = counts(db, "inbox_events").await?;
         let outbox = counts(db, "outbox_events").await?;
         let of = |counts: &BTreeMap<String, u64>, status: &str| counts.get(status).copied().unwrap_or(0);
         Ok(Self {
             jetstream_connected,
+            problems,
             inbox_events: inbox.values().sum(),
             processed_events: of(&inbox, "processed"),
             failed_events: of(&inbox, "failed"),

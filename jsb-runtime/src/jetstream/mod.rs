@@ -1,12 +1,16 @@
 //! JetStream: the only folder that names the client library.
 
 mod connection;
+mod denials;
+mod link;
+mod options;
 mod provision;
 mod publish;
 mod pull;
 
-pub use connection::ConnectError;
 pub(crate) use connection::{Attached, Transport};
+pub use denials::{Denied, Permission};
+pub use options::ConnectError;
 pub use provision::ProvisionError;
 pub(crate) use publish::Outgoing;
 pub use publish::PublishError;

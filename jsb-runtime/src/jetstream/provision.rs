@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
+use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, Info, IntoConsumerConfig, PullConsumer, pull};
 use async_nats::jetstream::context::{CreateStreamError, GetStreamByNameError, GetStreamByNameErrorKind, RequestError};
 use async_nats::jetstream::response::Response;
 use async_nats::jetstream::stream::{Config as StreamConfig, ConsumerError, StorageType};
 use serde_json::{Value as Json, json};
 
 use super::connection::{Attached, Transport};
+use super::denials::{Denied, Permission};
 use crate::topology::{self, Found, StreamPlan, TopologyError, Wanted};
 
 /// How far back the server recognises a message id; its default.
@@ -53,6 +54,11 @@ pub enum ProvisionError {
         /// Why.
         source: ConsumerError,
     },
+    /// The app may not do what is needed.
+    #[error(
+        "{0}; an app with AUTO_PROVISION=false needs no right to provision: an operator runs `jsb provision` for it"
+    )]
+    Denied(#[from] Denied),
     /// Provisioning is left to somebody else, who has not done it yet.
     #[error("not provisioned: stream `{stream}` has no consumer `{consumer}` ({source}), and AUTO_PROVISION is off")]
     Missing {
@@ -69,19 +75,25 @@ impl Transport {
     /// Makes what is missing and attaches to it.
     pub(crate) async fn provision(&self) -> Result<(), ProvisionError> {
         let wanted = Wanted::of(&self.config);
-        let (stream, consumer) = if self.config.auto_provision {
-            let stream = self.provide_stream(&wanted).await?;
-            let consumer = self.provide_consumer(&wanted, &stream).await?;
-            (stream, consumer)
+        let (stream, consumer, is_unchecked) = if self.config.auto_provision {
+            let provide = async {
+                let stream = self.provide_stream(&wanted).await?;
+                let consumer = self.provide_consumer(&wanted, &stream).await?;
+                Ok::<_, ProvisionError>((stream, consumer, false))
+            };
+            let provided = self.unless(Permission::is_management, provide).await??;
+            self.denials.all_work(Permission::is_management);
+            provided
         } else {
-            (wanted.stream.clone(), self.find_consumer(&wanted).await?)
+            let (consumer, is_unchecked) = self.find_consumer(&wanted).await?;
+            (wanted.stream.clone(), consumer, is_unchecked)
         };
         let config = &consumer.cached_info().config;
         let ack_wait = config.backoff.first().copied().unwrap_or(config.ack_wait);
         // The server writes -1 for a consumer without a limit.
         let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
         tracing::info!(stream, consumer = wanted.durable, ?ack_wait, "attached to JetStream");
-        self.attach(Attached { consumer, stream, max_deliver, ack_wait });
+        self.attach(Attached { consumer, stream, max_deliver, ack_wait, is_unchecked });
         Ok(())
     }
 
@@ -148,14 +160,51 @@ impl Transport {
         })
     }
 
-    async fn find_consumer(&self, wanted: &Wanted) -> Result<PullConsumer, ProvisionError> {
-        let found = self.context.get_consumer_from_stream(&wanted.durable, &wanted.stream).await;
-        found.map_err(|source| ProvisionError::Missing {
-            consumer: wanted.durable.clone(),
-            stream: wanted.stream.clone(),
-            source,
-        })
+    /// The consumer that is to be there, and whether its settings could not be checked: without the right to ask for
+    /// them, they are taken for what is configured.
+    async fn find_consumer(&self, wanted: &Wanted) -> Result<(PullConsumer, bool), ProvisionError> {
+        let (stream, durable) = (&wanted.stream, &wanted.durable);
+        let found = self.context.get_consumer_from_stream(durable, stream);
+        match self.unless_denied(&consumer_info_subject(stream, durable), found).await {
+            Ok(found) => found.map(|consumer| (consumer, false)).map_err(|source| ProvisionError::Missing {
+                consumer: durable.clone(),
+                stream: stream.clone(),
+                source,
+            }),
+            Err(denied) if self.is_deaf() => Err(denied.into()),
+            Err(denied) => {
+                tracing::warn!(
+                    consumer = durable,
+                    "could not check the consumer's settings, which are taken for what is configured here: {denied}"
+                );
+                let Some(info) = unchecked_info(wanted) else { return Err(denied.into()) };
+                Ok((PullConsumer::new(consumer_config(wanted), info, self.context.clone()), true))
+            }
+        }
     }
+}
+
+/// Where the settings and the state of a consumer are asked for.
+pub(super) fn consumer_info_subject(stream: &str, consumer: &str) -> String {
+    format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}")
+}
+
+/// What the server would say of a new consumer that is as wanted.
+fn unchecked_info(wanted: &Wanted) -> Option<Info> {
+    let nothing = json!({"consumer_seq": 0, "stream_seq": 0});
+    let info = json!({
+        "stream_name": wanted.stream,
+        "name": wanted.durable,
+        "created": "1970-01-01T00:00:00Z",
+        "config": consumer_config(wanted).into_consumer_config(),
+        "delivered": nothing,
+        "ack_floor": nothing,
+        "num_ack_pending": 0,
+        "num_redelivered": 0,
+        "num_waiting": 0,
+        "num_pending": 0,
+    });
+    serde_json::from_value(info).ok()
 }
 
 fn stream_config(wanted: &Wanted) -> StreamConfig {
