@@ -23,7 +23,7 @@ pub(crate) const BATCH: usize = 1_000;
 ///
 /// When the database fails.
 pub async fn tables(db: &DatabaseConnection) -> Result<Status, DbErr> {
-    Status::read(db, false).await
+    Status::read(db, false, Vec::new()).await
 }
 
 /// What became of events that were to be tried again.
