@@ -101,7 +101,9 @@ async fn first_attachment(transport: &Transport) -> Result<(), StartError> {
     };
     match tokio::time::timeout(FIRST_CONNECTION, attach).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(error @ ProvisionError::Topology(_))) => Err(error.into()),
+        Ok(Err(
+            error @ (ProvisionError::Topology(_) | ProvisionError::Missing { .. } | ProvisionError::Differs { .. }),
+        )) => Err(error.into()),
         Ok(Err(error)) => {
             tracing::warn!(error = chain(&error), "JetStream is not ready; going on without for now");
             Ok(())

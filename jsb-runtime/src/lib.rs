@@ -43,6 +43,8 @@ mod relay;
 mod jetstream;
 pub mod topology;
 
+pub mod operate;
+
 mod apply;
 mod consumer;
 mod dlq;

@@ -1,6 +1,7 @@
 //! JetStream: the only folder that names the client library.
 
 mod connection;
+mod manage;
 mod provision;
 mod publish;
 mod pull;
@@ -8,6 +9,7 @@ mod pull;
 pub use connection::ConnectError;
 pub(crate) use connection::{Attached, Transport};
 pub use provision::ProvisionError;
+pub(crate) use provision::ROUNDS;
 pub(crate) use publish::Outgoing;
 pub use publish::PublishError;
 pub(crate) use pull::{Acker, Delivery, Disposition, PullError};

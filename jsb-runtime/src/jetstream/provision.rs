@@ -1,186 +1,147 @@
-//! Brings the stream and the durable to what the plan says, and keeps looking after them.
+//! What an application does about the stream and its durable: provides them or finds them, and attaches.
 
-use std::time::Duration;
-
-use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy, PullConsumer, pull};
-use async_nats::jetstream::context::{CreateStreamError, GetStreamByNameError, GetStreamByNameErrorKind, RequestError};
-use async_nats::jetstream::response::Response;
-use async_nats::jetstream::stream::{Config as StreamConfig, ConsumerError, StorageType};
-use serde_json::{Value as Json, json};
+use async_nats::jetstream;
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::consumer::{Consumer, FromConsumer, Info, PullConsumer, pull};
+use async_nats::jetstream::context::RequestError;
+use serde_json::json;
 
 use super::connection::{Attached, Transport};
-use crate::topology::{self, Found, StreamPlan, TopologyError, Wanted};
+use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
-/// How far back the server recognises a message id; its default.
-const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
+/// How often the server is looked at anew when somebody else changes the same at the same time.
+pub(crate) const ROUNDS: usize = 8;
+const NOT_THERE: [ErrorCode; 2] = [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
 
-/// Why the stream or the consumer could not be brought about.
+/// Why the stream or the consumer could not be brought about, or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ProvisionError {
-    /// No plan does.
+    /// No stream can carry the apps.
     #[error(transparent)]
     Topology(#[from] TopologyError),
-    /// The server could not be asked which stream carries a subject.
-    #[error("asking for the stream of a subject: {0}")]
-    Lookup(#[from] GetStreamByNameError),
     /// A request got no answer.
     #[error("asking JetStream: {0}")]
     Request(#[from] RequestError),
-    /// The server refused to make the stream.
-    #[error("making stream `{stream}`: {source}")]
-    Create {
-        /// The stream.
-        stream: String,
-        /// Why.
-        source: CreateStreamError,
-    },
     /// The server refused a request.
     #[error("{what}: {error}")]
     Refused {
         /// What was asked.
         what: String,
         /// The server's answer.
-        error: async_nats::jetstream::Error,
+        error: jetstream::Error,
     },
-    /// The server refused to make the consumer.
-    #[error("making consumer `{consumer}` on stream `{stream}`: {source}")]
-    Consumer {
-        /// The consumer.
-        consumer: String,
-        /// The stream.
-        stream: String,
-        /// Why.
-        source: ConsumerError,
-    },
+    /// What is wanted cannot be had without deleting something, which is left to a person.
+    #[error("cannot be provisioned:\n{}", lines(.0))]
+    Unattainable(Vec<Refusal>),
+    /// Somebody else kept changing the same.
+    #[error("somebody else keeps changing the stream or its consumers at the same time; try again")]
+    Contended,
     /// Provisioning is left to somebody else, who has not done it yet.
-    #[error("not provisioned: stream `{stream}` has no consumer `{consumer}` ({source}), and AUTO_PROVISION is off")]
+    #[error(
+        "not provisioned: stream `{stream}` with consumer `{consumer}` is not there ({error}), and AUTO_PROVISION is off; \
+         run `jsb provision`"
+    )]
     Missing {
         /// The consumer.
         consumer: String,
         /// The stream.
         stream: String,
+        /// The server's answer.
+        error: jetstream::Error,
+    },
+    /// Provisioning is left to somebody else, who did it otherwise than this application is configured.
+    #[error(
+        "consumer `{consumer}` of stream `{stream}` is not as configured, and AUTO_PROVISION is off (found -> configured):\n\
+         {}\nrun `jsb provision` with the same settings, or configure the application as the server is",
+        lines(.differences)
+    )]
+    Differs {
+        /// The consumer.
+        consumer: String,
+        /// The stream.
+        stream: String,
+        /// What is different: what was found, and what is configured.
+        differences: Vec<Difference>,
+    },
+    /// The server's answer cannot be read, or the consumer is none that can be pulled from.
+    #[error("consumer `{consumer}`: {source}")]
+    Unusable {
+        /// The consumer.
+        consumer: String,
         /// Why.
-        source: ConsumerError,
+        source: async_nats::Error,
     },
 }
 
 impl Transport {
-    /// Makes what is missing and attaches to it.
+    /// Makes what is missing, or finds what an operator made, and attaches to it.
+    ///
+    /// After [`ProvisionError::Differs`] it is attached all the same if it can be: the caller may go on with what is there.
     pub(crate) async fn provision(&self) -> Result<(), ProvisionError> {
         let wanted = Wanted::of(&self.config);
-        let (stream, consumer) = if self.config.auto_provision {
-            let stream = self.provide_stream(&wanted).await?;
-            let consumer = self.provide_consumer(&wanted, &stream).await?;
-            (stream, consumer)
-        } else {
-            (wanted.stream.clone(), self.find_consumer(&wanted).await?)
-        };
-        let config = &consumer.cached_info().config;
-        let ack_wait = config.backoff.first().copied().unwrap_or(config.ack_wait);
-        // The server writes -1 for a consumer without a limit.
-        let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
-        tracing::info!(stream, consumer = wanted.durable, ?ack_wait, "attached to JetStream");
-        self.attach(Attached { consumer, stream, max_deliver, ack_wait });
+        for durable in &wanted.consumers {
+            let stream = match self.config.auto_provision {
+                true => self.provide(&wanted, durable).await?,
+                false => wanted.stream.name.clone(),
+            };
+            let (consumer, differences) = self.find_consumer(&stream, durable).await?;
+            self.attach_to(consumer, &stream);
+            if !self.config.auto_provision && !differences.is_empty() {
+                return Err(ProvisionError::Differs { consumer: durable.name.clone(), stream, differences });
+            }
+        }
         Ok(())
     }
 
-    async fn provide_stream(&self, wanted: &Wanted) -> Result<String, ProvisionError> {
-        match topology::plan(wanted, &self.look(wanted).await?)? {
-            StreamPlan::Use(stream) => Ok(stream),
-            StreamPlan::AddSubjects(stream, subjects) => {
-                self.add_subjects(&stream, subjects.into_iter().collect()).await?;
-                Ok(stream)
+    fn attach_to(&self, consumer: PullConsumer, stream: &str) {
+        let info = consumer.cached_info();
+        let (config, name) = (&info.config, info.name.clone());
+        let ack_wait = config.backoff.first().copied().unwrap_or(config.ack_wait);
+        // The server writes -1 for a consumer without a limit.
+        let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
+        tracing::info!(stream, consumer = name, ?ack_wait, "attached to JetStream");
+        self.attach(Attached { consumer, stream: stream.to_owned(), max_deliver, ack_wait });
+    }
+
+    /// Makes the stream and the durable, or adds to them what is missing, and says which stream carries the pair.
+    async fn provide(&self, wanted: &Wanted, durable: &WantedConsumer) -> Result<String, ProvisionError> {
+        for _ in 0..ROUNDS {
+            let Adoption { stream, change } = topology::adopt(wanted, &self.look(wanted).await?)?;
+            let mut plan = Plan::from_iter(change);
+            plan.add_consumer(&stream, durable, self.consumer_settings(&stream, &durable.name).await?.as_ref());
+            if plan.is_empty() {
+                return Ok(stream);
             }
-            StreamPlan::Create => {
-                let made = self.context.create_stream(stream_config(wanted)).await;
-                made.map_err(|source| ProvisionError::Create { stream: wanted.stream.clone(), source })?;
-                Ok(wanted.stream.clone())
+            self.carry_out_all(&plan, |change| tracing::info!(%change, "provisioned")).await?;
+        }
+        Err(ProvisionError::Contended)
+    }
+
+    /// The durable, and what about it is not as wanted. This is all that an application asks which may not manage anything.
+    async fn find_consumer(
+        &self,
+        stream: &str,
+        wanted: &WantedConsumer,
+    ) -> Result<(PullConsumer, Vec<Difference>), ProvisionError> {
+        let (consumer, stream) = (wanted.name.clone(), stream.to_owned());
+        let info = match self.ask(format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await {
+            Err(ProvisionError::Refused { error, .. }) if NOT_THERE.contains(&error.error_code()) => {
+                return Err(ProvisionError::Missing { consumer, stream, error });
             }
+            info => info?,
+        };
+        let differences = wanted.differences(&info["config"]);
+        let unusable = |source| ProvisionError::Unusable { consumer: consumer.clone(), source };
+        let info: Info = serde_json::from_value(info).map_err(|error| unusable(error.into()))?;
+        if info.config.deliver_subject.is_some() {
+            return Err(ProvisionError::Differs { consumer, stream, differences });
         }
-    }
-
-    async fn look(&self, wanted: &Wanted) -> Result<Found, ProvisionError> {
-        let mut found = Found::default();
-        for subject in &wanted.subjects {
-            match self.context.stream_by_subject(subject.as_str()).await {
-                Ok(stream) => found.carriers.push((subject.clone(), stream)),
-                Err(error) if error.kind() == GetStreamByNameErrorKind::NotFound => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        found.stream_exists = self.stream_info(&wanted.stream).await.is_ok();
-        Ok(found)
-    }
-
-    /// As raw JSON: a round trip through the client's own type would reset settings that it does not know.
-    async fn stream_info(&self, stream: &str) -> Result<Json, ProvisionError> {
-        self.ask(format!("STREAM.INFO.{stream}"), &json!({})).await
-    }
-
-    async fn add_subjects(&self, stream: &str, subjects: Vec<String>) -> Result<(), ProvisionError> {
-        let mut config = self.stream_info(stream).await?["config"].take();
-        let mut carried = config["subjects"].as_array().cloned().unwrap_or_default();
-        // The other app, which starts at the same time, may have been faster.
-        let missing: Vec<Json> =
-            subjects.into_iter().map(Json::from).filter(|subject| !carried.contains(subject)).collect();
-        if missing.is_empty() {
-            return Ok(());
-        }
-        carried.extend(missing);
-        config["subjects"] = carried.into();
-        self.ask(format!("STREAM.UPDATE.{stream}"), &config).await.map(drop)
-    }
-
-    async fn ask(&self, what: String, request: &Json) -> Result<Json, ProvisionError> {
-        match self.context.request(what.clone(), request).await? {
-            Response::Ok(answer) => Ok(answer),
-            Response::Err { error } => Err(ProvisionError::Refused { what, error }),
-        }
-    }
-
-    async fn provide_consumer(&self, wanted: &Wanted, stream: &str) -> Result<PullConsumer, ProvisionError> {
-        let made = self.context.create_consumer_on_stream(consumer_config(wanted), stream).await;
-        made.map_err(|source| ProvisionError::Consumer {
-            consumer: wanted.durable.clone(),
-            stream: stream.to_owned(),
-            source,
-        })
-    }
-
-    async fn find_consumer(&self, wanted: &Wanted) -> Result<PullConsumer, ProvisionError> {
-        let found = self.context.get_consumer_from_stream(&wanted.durable, &wanted.stream).await;
-        found.map_err(|source| ProvisionError::Missing {
-            consumer: wanted.durable.clone(),
-            stream: wanted.stream.clone(),
-            source,
-        })
+        let config = pull::Config::try_from_consumer_config(info.config.clone()).map_err(unusable)?;
+        Ok((Consumer::new(config, info, self.context.clone()), differences))
     }
 }
 
-fn stream_config(wanted: &Wanted) -> StreamConfig {
-    StreamConfig {
-        name: wanted.stream.clone(),
-        subjects: wanted.subjects.iter().cloned().collect(),
-        storage: StorageType::File,
-        num_replicas: wanted.replicas,
-        max_age: wanted.max_age,
-        duplicate_window: DUPLICATE_WINDOW,
-        ..Default::default()
-    }
-}
-
-fn consumer_config(wanted: &Wanted) -> pull::Config {
-    pull::Config {
-        durable_name: Some(wanted.durable.clone()),
-        deliver_policy: DeliverPolicy::All,
-        ack_policy: AckPolicy::Explicit,
-        ack_wait: wanted.ack_wait,
-        max_deliver: wanted.max_deliver,
-        backoff: wanted.backoff.clone(),
-        filter_subject: wanted.filter.clone(),
-        // Messages that wait for their next delivery count as pending; too many failures must not stop the rest.
-        max_ack_pending: 20_000,
-        ..Default::default()
-    }
+fn lines(items: &[impl ToString]) -> String {
+    items.iter().map(|item| format!("  {}", item.to_string())).collect::<Vec<_>>().join("\n")
 }

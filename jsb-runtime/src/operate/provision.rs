@@ -1,0 +1,47 @@
+//! Provisioning: shows what would change, and changes it.
+
+use super::Connection;
+use crate::jetstream::{ProvisionError, ROUNDS};
+use crate::topology::{self, Change, Plan, Wanted};
+
+/// Brings the server to what is wanted.
+pub struct Provisioner<'a> {
+    connection: &'a Connection,
+    wanted: Wanted,
+}
+
+impl<'a> Provisioner<'a> {
+    /// Provides `wanted` through `connection`.
+    pub fn new(connection: &'a Connection, wanted: Wanted) -> Self {
+        Self { connection, wanted }
+    }
+
+    /// Compares what is wanted with what is there. Nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// [`ProvisionError`] when the server does not answer, or refuses to.
+    pub async fn plan(&self) -> Result<Plan, ProvisionError> {
+        let found = self.connection.transport.look(&self.wanted).await?;
+        Ok(topology::plan(&self.wanted, &found))
+    }
+
+    /// Carries out a plan, and says each change that is made. Where somebody else changed the server meanwhile, it plans
+    /// again: at the end all is as wanted. It may be run any number of times, and at the same time as others.
+    ///
+    /// # Errors
+    ///
+    /// [`ProvisionError::Unattainable`] before anything is changed if the plan holds refusals; others when the server does
+    /// not answer or refuses a change. What was done by then stays done.
+    pub async fn apply(&self, plan: &Plan, mut done: impl FnMut(&Change)) -> Result<(), ProvisionError> {
+        let mut plan = plan.clone();
+        for _ in 0..ROUNDS {
+            self.connection.transport.carry_out_all(&plan, &mut done).await?;
+            plan = self.plan().await?;
+            if plan.is_empty() {
+                return Ok(());
+            }
+        }
+        Err(ProvisionError::Contended)
+    }
+}

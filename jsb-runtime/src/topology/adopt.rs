@@ -1,0 +1,43 @@
+//! What an application that provisions for itself does about the stream: it uses what is there, and only adds.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::plan::object;
+use super::{Change, Difference, Found, TopologyError, Wanted};
+
+/// The stream to use, and what is to be done about it first. Of a stream that is there nothing changes but its subjects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adoption {
+    /// The stream that carries the pair, whatever its name.
+    pub stream: String,
+    /// What is missing, if anything is.
+    pub change: Option<Change>,
+}
+
+/// Compares what is wanted with what is found.
+///
+/// # Errors
+///
+/// [`TopologyError`] when no change short of deleting something would do.
+pub fn adopt(wanted: &Wanted, found: &Found) -> Result<Adoption, TopologyError> {
+    let streams: BTreeSet<&String> = found.carriers.values().collect();
+    let stream = match streams.into_iter().collect::<Vec<_>>().as_slice() {
+        [] => wanted.stream.name.clone(),
+        [stream] => (*stream).clone(),
+        several => return Err(TopologyError::Spread(several.iter().map(|stream| (*stream).clone()).collect())),
+    };
+    let missing: Vec<&String> =
+        wanted.stream.subjects.iter().filter(|subject| !found.carriers.contains_key(*subject)).collect();
+    let is_there = found.stream.is_some() || !found.carriers.is_empty();
+    let change = match (is_there, missing.is_empty()) {
+        (false, _) => Some(Change::CreateStream { stream: stream.clone(), settings: object(wanted.stream.settings()) }),
+        (true, true) => None,
+        (true, false) => {
+            let differences = vec![Difference::new("subjects", &json!([]), &json!(missing))];
+            Some(Change::UpdateStream { stream: stream.clone(), differences })
+        }
+    };
+    Ok(Adoption { stream, change })
+}

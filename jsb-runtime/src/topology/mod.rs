@@ -1,0 +1,20 @@
+//! What the apps need of JetStream, compared with what is there: pure, so that it can be shown and tested.
+//!
+//! An operator provisions what [`Wanted::pairs`] says by a [`Plan`]; an application that provisions for itself takes
+//! what is there as it is, and only adds ([`adopt`]).
+
+mod adopt;
+mod difference;
+mod found;
+mod plan;
+mod rules;
+mod wanted;
+
+pub use adopt::{Adoption, adopt};
+pub use difference::Difference;
+pub use found::{Found, FoundStream};
+pub use plan::{Change, Plan, Refusal, plan};
+pub use wanted::{TopologyError, Wanted, WantedConsumer, WantedStream};
+
+#[cfg(test)]
+mod tests;
