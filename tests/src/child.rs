@@ -116,7 +116,7 @@ impl Child {
 }
 
 /// A configuration as `Config::from_env` reads it.
-fn environment(config: &Config) -> Vec<(&'static str, String)> {
+pub(crate) fn environment(config: &Config) -> Vec<(&'static str, String)> {
     let backoff: Vec<String> = config.backoff.iter().map(|delay| format!("{}ms", delay.as_millis())).collect();
     let mut environment = vec![
         ("APP_NAME", config.app_name.clone()),

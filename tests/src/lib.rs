@@ -3,6 +3,7 @@
 
 pub mod app;
 pub mod child;
+pub mod cli;
 pub mod database;
 pub mod effects;
 pub mod entities;
@@ -22,6 +23,7 @@ pub mod wait;
 
 pub use app::App;
 pub use child::ChildCommand;
+pub use cli::Cli;
 pub use database::{Backend, TestDatabase};
 pub use pair::Pair;
 pub use proxy::Proxy;

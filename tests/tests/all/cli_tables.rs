@@ -1,0 +1,1 @@
+//! The commands on the outbox and the inbox, end to end.
