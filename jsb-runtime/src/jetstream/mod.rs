@@ -5,6 +5,8 @@ mod manage;
 mod provision;
 mod publish;
 mod pull;
+mod state;
+mod stored;
 
 pub use connection::ConnectError;
 pub(crate) use connection::{Attached, Transport};
@@ -13,3 +15,6 @@ pub(crate) use provision::ROUNDS;
 pub(crate) use publish::Outgoing;
 pub use publish::PublishError;
 pub(crate) use pull::{Acker, Delivery, Disposition, PullError};
+pub use state::{ConsumerState, StreamState};
+pub(crate) use stored::StoredMessage;
+pub use stored::StreamError;
