@@ -1,5 +1,6 @@
 //! The inbox: which events were settled, which failed or wait, and how often.
 
+pub mod operate;
 pub(crate) mod replay;
 mod waiting;
 

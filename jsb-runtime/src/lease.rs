@@ -44,6 +44,22 @@ impl Lease {
         Ok(held)
     }
 
+    /// Takes the lease from whoever holds it, and waits until they have found out and ended the batch in hand.
+    pub(crate) async fn seize(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
+        let backend = db.get_database_backend();
+        let now = dialect::now_millis(backend);
+        // It must outlive the wait.
+        let ttl = 2 * TIME_TO_LIVE.as_millis();
+        let sql = format!(
+            "INSERT INTO sync_leases (name, holder, expires_at) VALUES ($1, $2, {now} + {ttl}) \
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at"
+        );
+        let values = [self.name.into(), self.holder.as_str().into()];
+        db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        tokio::time::sleep(TIME_TO_LIVE).await;
+        Ok(())
+    }
+
     /// Gives the lease up, so that another process need not wait for it to end.
     pub(crate) async fn release(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
         self.renewed = None;

@@ -1,5 +1,7 @@
 //! The outbox: events are recorded with the row they speak of, claimed in order, and marked once JetStream has them.
 
+pub mod operate;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;

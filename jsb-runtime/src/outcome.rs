@@ -62,6 +62,7 @@ pub(crate) enum Reason {
     HasChildren,
     UniqueConflict,
     DeliveriesSpent,
+    Retried,
 }
 
 impl Reason {
@@ -83,6 +84,7 @@ impl Reason {
             Self::HasChildren => "has_children",
             Self::UniqueConflict => "unique_conflict",
             Self::DeliveriesSpent => "deliveries_spent",
+            Self::Retried => "retried",
         }
     }
 }

@@ -70,13 +70,8 @@ pub enum StartError {
 /// Checks the database, writes the settings that hooks read, and returns the database's id.
 pub(crate) async fn check(db: &DatabaseConnection, config: &Config, registry: &Registry) -> Result<String, StartError> {
     let stored = settings::store(db, &config.app_name, config.use_outbox).await;
-    let (database_id, app_name) = stored.map_err(|error| match dialect::is_missing_table(&error) {
-        true => StartError::NotMigrated(error),
-        false => StartError::Db(error),
-    })?;
-    if app_name != config.app_name {
-        return Err(StartError::ForeignDatabase { found: app_name, configured: config.app_name.clone() });
-    }
+    let (database_id, app_name) = stored.map_err(unless_migrated)?;
+    is_owner(app_name, config)?;
     if let Some(level) = dialect::unfit_isolation(db).await? {
         return Err(StartError::Isolation(level));
     }
@@ -84,6 +79,25 @@ pub(crate) async fn check(db: &DatabaseConnection, config: &Config, registry: &R
     check_key_reuse(db, registry).await?;
     check_foreign_keys(db, registry).await?;
     Ok(database_id)
+}
+
+/// Refuses a database that is another app's. One on which no bridge was ever started is nobody's yet.
+pub(crate) async fn check_owner(db: &DatabaseConnection, config: &Config) -> Result<(), StartError> {
+    match settings::app_name(db).await.map_err(unless_migrated)? {
+        Some(found) => is_owner(found, config),
+        None => Ok(()),
+    }
+}
+
+fn is_owner(found: String, config: &Config) -> Result<(), StartError> {
+    if found == config.app_name {
+        return Ok(());
+    }
+    Err(StartError::ForeignDatabase { found, configured: config.app_name.clone() })
+}
+
+fn unless_migrated(error: DbErr) -> StartError {
+    if dialect::is_missing_table(&error) { StartError::NotMigrated(error) } else { StartError::Db(error) }
 }
 
 async fn check_keys(db: &DatabaseConnection, config: &Config, registry: &Registry) -> Result<(), StartError> {

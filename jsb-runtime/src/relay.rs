@@ -19,6 +19,9 @@ use crate::lease::Lease;
 use crate::outbox::{self, Pending};
 use crate::trace::{TRACEPARENT, Trace};
 
+/// The lease of the one process that relays.
+pub(crate) const LEASE: &str = "relay";
+
 /// How soon the relay looks again after a hint that came before its commit, and how rarely while nothing happens.
 const SOONEST_POLL: Duration = Duration::from_millis(10);
 const RAREST_POLL: Duration = Duration::from_secs(2);
@@ -35,11 +38,13 @@ pub(crate) struct Relay {
 }
 
 /// What one step did.
-enum Step {
+pub(crate) enum Step {
     /// Some rows were published; there may be more.
     Published,
     /// Nothing is to be done for now.
     Idle,
+    /// Another process relays.
+    Elsewhere,
     /// JetStream did not take what it was offered.
     Refused(PublishError),
 }
@@ -57,19 +62,22 @@ enum Pause {
 impl Relay {
     /// Relays until `stop`, then finishes the batch in hand.
     pub(crate) async fn run(self, stop: CancellationToken) {
-        let mut lease = Lease::new("relay");
+        let mut lease = Lease::new(LEASE);
         let mut hints = outbox::hints();
         let (mut polls, mut failures) = (0, 0);
         while !stop.is_cancelled() {
             hints.mark_unchanged();
-            let step = self.step(&mut lease).await;
-            failures = if matches!(step, Ok(Step::Published | Step::Idle)) { 0 } else { failures + 1 };
+            let step = match self.transport.is_ready() {
+                true => self.step(&mut lease).await,
+                false => Ok(Step::Refused(PublishError::NotConnected)),
+            };
+            failures = if matches!(step, Err(_) | Ok(Step::Refused(_))) { failures + 1 } else { 0 };
             let pause = match step {
                 Ok(Step::Published) => {
                     polls = 0;
                     continue;
                 }
-                Ok(Step::Idle) => {
+                Ok(Step::Idle | Step::Elsewhere) => {
                     polls += 1;
                     Pause::Idle(backoff::doubling(SOONEST_POLL, RAREST_POLL, polls))
                 }
@@ -108,12 +116,10 @@ impl Relay {
         Pause::Failed(pause)
     }
 
-    async fn step(&self, lease: &mut Lease) -> Result<Step, DbErr> {
-        if !self.transport.is_ready() {
-            return Ok(Step::Refused(PublishError::NotConnected));
-        }
+    /// Publishes a batch, if this process holds the lease or can take it.
+    pub(crate) async fn step(&self, lease: &mut Lease) -> Result<Step, DbErr> {
         if !lease.hold(&self.db).await? {
-            return Ok(Step::Idle);
+            return Ok(Step::Elsewhere);
         }
         let pending = outbox::pending(&self.db, self.config.batch_size).await?;
         let mut published = false;

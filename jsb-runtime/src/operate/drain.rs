@@ -1,0 +1,126 @@
+//! The outbox is drained now, in this process: for an application whose relay does not run, and to see what is in the way.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use sea_orm::{DatabaseConnection, DbErr};
+use serde::Serialize;
+
+use crate::backoff;
+use crate::causes::chain;
+use crate::config::Config;
+use crate::jetstream::{PublishError, Transport};
+use crate::lease::Lease;
+use crate::outbox::operate::{Status, count_of, span_of_pending};
+use crate::preflight::{self, StartError};
+use crate::relay::{self, Relay, Step};
+
+/// How soon it is looked again where nothing can be done for now.
+const POLL: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// How far the outbox is drained.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Drained {
+    /// Events that waited at the beginning and are published now.
+    pub published: u64,
+    /// Events that waited and can never be published as they are; each says why.
+    pub failed: u64,
+    /// Events that still wait.
+    pub left: u64,
+    /// Whether a running relay holds the lease, so that the events are its.
+    pub by_running_relay: bool,
+    /// What was in the way the last time, if events still wait.
+    pub error: Option<String>,
+}
+
+/// Publishes the events that wait now, as the relay does: in order, and under its lease. Where a running relay holds that,
+/// it watches that one. Needs no right at the server but to publish. `progress` hears how far it is, now and then.
+///
+/// # Errors
+///
+/// [`StartError`] if it cannot begin, or the database fails. What could not be published within `timeout` is no error:
+/// [`Drained`] says so.
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example(db: &sea_orm::DatabaseConnection) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+///
+/// let config = jsb_runtime::Config::from_env()?;
+/// let drained = jsb_runtime::operate::process_pending(config, db, Duration::from_secs(60), |_| {}).await?;
+/// assert_eq!(drained.left, 0, "{:?}", drained.error);
+/// # Ok(())
+/// # }
+/// ```
+pub async fn process_pending(
+    config: Config,
+    db: &DatabaseConnection,
+    timeout: Duration,
+    progress: impl FnMut(&Drained),
+) -> Result<Drained, StartError> {
+    config.validate()?;
+    preflight::check_owner(db, &config).await?;
+    let Some(span) = span_of_pending(db).await? else { return Ok(Drained::default()) };
+    let config = Arc::new(config);
+    let transport = Transport::connect(Arc::clone(&config)).await?;
+    let relay = Relay { db: db.clone(), transport: transport.clone(), config };
+    let drained = Drain { relay, span, until: Instant::now() + timeout }.run(progress).await;
+    transport.close().await;
+    Ok(drained?)
+}
+
+struct Drain {
+    relay: Relay,
+    span: (i64, i64),
+    until: Instant,
+}
+
+impl Drain {
+    async fn run(&self, mut progress: impl FnMut(&Drained)) -> Result<Drained, DbErr> {
+        let db = &self.relay.db;
+        let waited = count_of(db, Status::Pending, self.span).await?;
+        let failed_before = count_of(db, Status::Failed, self.span).await?;
+        let mut drained = Drained { left: waited, ..Drained::default() };
+        let mut lease = Lease::new(relay::LEASE);
+        let mut failures = 0;
+        while drained.left > 0 && Instant::now() < self.until {
+            let step = match self.relay.transport.is_connected() {
+                true => self.relay.step(&mut lease).await?,
+                // The lease is for a process that can publish.
+                false => Step::Refused(PublishError::NotConnected),
+            };
+            drained.by_running_relay = matches!(step, Step::Elsewhere);
+            drained.left = count_of(db, Status::Pending, self.span).await?;
+            drained.published = waited.saturating_sub(drained.left);
+            progress(&drained);
+            failures = if let Step::Refused(_) = &step { failures + 1 } else { 0 };
+            let longest = self.until.saturating_duration_since(Instant::now());
+            match step {
+                Step::Published => {}
+                Step::Idle | Step::Elsewhere => tokio::time::sleep(POLL.min(longest)).await,
+                Step::Refused(error) => {
+                    drained.error = Some(chain(&error));
+                    self.sit_out(&error, backoff::doubling(POLL, LONGEST_PAUSE, failures), longest).await;
+                }
+            }
+        }
+        lease.release(db).await?;
+        let failed = count_of(db, Status::Failed, self.span).await?.saturating_sub(failed_before);
+        let error = drained.error.filter(|_| drained.left > 0);
+        Ok(Drained { failed, published: drained.published.saturating_sub(failed), error, ..drained })
+    }
+
+    async fn sit_out(&self, error: &PublishError, pause: Duration, longest: Duration) {
+        let wait = async {
+            match error {
+                PublishError::NotConnected => self.relay.transport.until_connected().await,
+                _ => tokio::time::sleep(pause).await,
+            }
+        };
+        // What is not over by then is for the caller to see.
+        let _ = tokio::time::timeout(longest, wait).await;
+    }
+}

@@ -1,0 +1,77 @@
+//! Sent events go out once more, for a server that lost what it had acknowledged.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{DatabaseConnection, DbErr};
+
+use crate::lease::Lease;
+use crate::outbox::{self, operate::unsend};
+use crate::relay;
+
+/// Why events were not made pending again, or not all of them. Doing it again goes on with the rest.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RepublishError {
+    /// The database failed.
+    #[error("after {republished} events: {source}")]
+    Db {
+        /// How many are pending again.
+        republished: u64,
+        /// What the database says.
+        source: DbErr,
+    },
+    /// Another process took the relay's lease meanwhile, so the order could not be kept.
+    #[error(
+        "after {republished} events another process took the relay's lease; the rest is as it was: do it again once the relay is idle"
+    )]
+    Disturbed {
+        /// How many are pending again.
+        republished: u64,
+    },
+}
+
+/// Makes the events that were sent at this time or later pending again, of one resource or of all; returns how many.
+/// They keep their ids: what the server still has it takes for duplicates, and what the other side has processed it ignores.
+///
+/// The relay stands still meanwhile, for five seconds and as long as the changes take, so that no newer event of a row
+/// overtakes its older ones. `progress` hears how many were changed, now and then.
+///
+/// # Errors
+///
+/// [`RepublishError`], with how many are pending again.
+pub async fn republish(
+    db: &DatabaseConnection,
+    since: DateTime<Utc>,
+    resource: Option<&str>,
+    progress: impl FnMut(u64),
+) -> Result<u64, RepublishError> {
+    let mut lease = Lease::new(relay::LEASE);
+    let mut republished = 0;
+    let outcome = in_batches(db, since, resource, &mut lease, &mut republished, progress).await;
+    let released = lease.release(db).await;
+    outbox::hint();
+    match outcome.and_then(|finished| released.map(|()| finished)) {
+        Ok(true) => Ok(republished),
+        Ok(false) => Err(RepublishError::Disturbed { republished }),
+        Err(source) => Err(RepublishError::Db { republished, source }),
+    }
+}
+
+/// Whether it came to the end, rather than lose the lease.
+async fn in_batches(
+    db: &DatabaseConnection,
+    since: DateTime<Utc>,
+    resource: Option<&str>,
+    lease: &mut Lease,
+    republished: &mut u64,
+    mut progress: impl FnMut(u64),
+) -> Result<bool, DbErr> {
+    lease.seize(db).await?;
+    let mut after = i64::MIN;
+    while lease.hold(db).await? {
+        let Some((changed, last)) = unsend(db, since, resource, after).await? else { return Ok(true) };
+        *republished += changed;
+        after = last;
+        progress(*republished);
+    }
+    Ok(false)
+}
