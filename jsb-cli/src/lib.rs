@@ -43,6 +43,7 @@ mod commands;
 mod exit;
 mod settings;
 mod terminal;
+mod times;
 
 use std::process::ExitCode;
 

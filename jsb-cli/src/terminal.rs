@@ -40,14 +40,45 @@ impl Terminal {
         Ok(Confirm::new().with_prompt(question).default(false).interact()?)
     }
 
-    /// A progress bar for long work; it draws on standard error, if that is a terminal.
-    pub(crate) fn progress(&self, what: &'static str, total: u64) -> ProgressBar {
-        let bar = if self.json { ProgressBar::hidden() } else { ProgressBar::new(total) };
+    /// A progress bar for long work, whose length may be unknown; it draws on standard error, if that is a terminal.
+    pub(crate) fn progress(&self, what: &'static str, total: Option<u64>) -> ProgressBar {
+        let bar =
+            if self.json { ProgressBar::hidden() } else { total.map_or_else(ProgressBar::no_length, ProgressBar::new) };
         if let Ok(style) = ProgressStyle::with_template("{prefix} {wide_bar} {pos}/{len} {eta}") {
             bar.set_style(style);
         }
         bar.with_prefix(what)
     }
+}
+
+/// What is known of one thing, a line each; what is not known is left out.
+pub(crate) fn facts<const N: usize>(facts: [(&str, Option<String>); N]) -> String {
+    let width = facts.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    let known = facts.into_iter().filter_map(|(name, fact)| Some((name, fact?)));
+    known.map(|(name, fact)| format!("{name:width$}  {fact}\n")).collect()
+}
+
+/// As much of a text as a column has room for.
+pub(crate) fn cut(text: &str) -> String {
+    const WIDTH: usize = 60;
+    let line = text.lines().next().unwrap_or_default();
+    let shortened: String = line.chars().take(WIDTH).collect();
+    if shortened == text { shortened } else { format!("{shortened}..") }
+}
+
+/// JSON as a person reads it.
+pub(crate) fn pretty(json: &serde_json::Value) -> String {
+    format!("{json:#}")
+}
+
+/// A number of events in words.
+pub(crate) fn events(count: u64) -> String {
+    if count == 1 { "1 event".to_owned() } else { format!("{count} events") }
+}
+
+/// A number of dead letters in words.
+pub(crate) fn letters(count: u64) -> String {
+    if count == 1 { "1 letter".to_owned() } else { format!("{count} letters") }
 }
 
 /// A table with a header, or `none` where there are no rows.

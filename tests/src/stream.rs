@@ -55,6 +55,11 @@ impl Stream {
         self.stream().await.purge().await.expect("an empty stream");
     }
 
+    /// Removes one message.
+    pub async fn delete(&self, sequence: u64) {
+        self.stream().await.delete_message(sequence).await.expect("a message that is gone");
+    }
+
     /// The settings that the server has.
     pub async fn config(&self) -> stream::Config {
         self.stream().await.get_info().await.expect("the stream's info").config

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod dlq;
 mod status;
 
 use clap::Subcommand;
@@ -14,12 +15,16 @@ use crate::terminal::Terminal;
 pub enum Command {
     /// Show how far events have come: stream, consumers, outbox and inbox
     Status(status::Args),
+    /// Events that could not be applied
+    #[command(subcommand)]
+    Dlq(dlq::Command),
 }
 
 impl Command {
     pub(crate) async fn run(self, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
         match self {
             Self::Status(args) => status::run(args, settings, terminal).await,
+            Self::Dlq(command) => dlq::run(command, settings, terminal).await,
         }
     }
 }

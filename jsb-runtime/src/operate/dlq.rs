@@ -81,6 +81,15 @@ impl Dlq<'_> {
         Ok(stored.map(|stored| Letter::read(stored, &self.incoming)))
     }
 
+    /// How many letters there are, those that came since it was opened among them.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`] when the stream cannot be read.
+    pub async fn count(&self) -> Result<u64, StreamError> {
+        self.connection.dead_letters(&self.connection.config.app_name).await
+    }
+
     /// The letter at this sequence; `None` if there is no message, or another one.
     ///
     /// # Errors

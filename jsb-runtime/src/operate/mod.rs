@@ -24,7 +24,7 @@ pub use republish::{RepublishError, republish};
 pub use sweep::{SweepError, Swept};
 
 pub use crate::inbox::operate as inbox;
-pub use crate::jetstream::{ConsumerState, StreamState};
+pub use crate::jetstream::{ConsumerState, StreamError, StreamState};
 pub use crate::outbox::operate as outbox;
 use crate::settings;
 use crate::status::Status;

@@ -8,10 +8,7 @@ use crate::inbox::replay;
 use crate::jetstream::StreamError;
 use crate::message::Message;
 use crate::rescue::unswept;
-use crate::{settings, subject};
-
-/// How often the place that was reached is stored.
-const BATCH: u64 = 100;
+use crate::subject;
 
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -46,7 +43,7 @@ pub enum SweepError {
 
 impl Connection {
     /// Looks through what was delivered and not acknowledged, and puts into the inbox what was not settled there, due at
-    /// once. `progress` hears how many sequences are behind and how many there are.
+    /// once. The place up to which bridges have looked stays as it is. `progress` hears how many sequences are behind and how many there are.
     ///
     /// # Errors
     ///
@@ -64,7 +61,9 @@ impl Connection {
         if !self.config.use_inbox && consumer.ack_pending > 0 {
             return Err(SweepError::InFlight(consumer.ack_pending));
         }
-        let (first, last) = unswept(db, consumer.acknowledged_sequence, consumer.delivered_sequence).await?;
+        let (acknowledged, last) = (consumer.acknowledged_sequence, consumer.delivered_sequence);
+        // An inbox knows what was settled, so that nobody need trust in how far a bridge has looked.
+        let first = if self.config.use_inbox { acknowledged + 1 } else { unswept(db, acknowledged, last).await?.0 };
         let (mut next, mut swept) = (first, Swept::default());
         while next <= last {
             let stored = self.transport.stored_from(&stream, &consumer.filter_subject, next).await?;
@@ -73,13 +72,8 @@ impl Connection {
             let message = Message::read(stored.subject, stored.headers, stored.body, stored.sequence);
             swept.looked_at += 1;
             swept.found += u64::from(replay::adopt(db, &message).await?);
-            if swept.looked_at.is_multiple_of(BATCH) {
-                settings::set_swept_seq(db, next - 1).await?;
-            }
             progress(next - first, last + 1 - first);
         }
-        // All up to here is in the inbox, or settled.
-        settings::set_swept_seq(db, last).await?;
         Ok(swept)
     }
 }

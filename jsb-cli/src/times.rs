@@ -1,0 +1,52 @@
+//! Times on the command line: how they are written, and how they are shown.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
+
+/// A time, written as RFC 3339 or as how long ago it was.
+pub(crate) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+    if let Ok(time) = DateTime::parse_from_rfc3339(text) {
+        return Ok(time.to_utc());
+    }
+    let ago = duration(text).map_err(|_| {
+        format!("`{text}` is neither a time such as 2026-11-21T20:00:00Z nor how long ago it was, such as 2h")
+    })?;
+    before(ago)
+}
+
+/// A duration as the bridge's variables have it.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
+    humantime::parse_duration(text).map_err(|error| format!("`{text}` is no duration such as 30s, 5m or 7d: {error}"))
+}
+
+/// The time that was so long ago.
+pub(crate) fn before(ago: Duration) -> Result<DateTime<Utc>, String> {
+    let time = chrono::TimeDelta::from_std(ago).ok().and_then(|ago| Utc::now().checked_sub_signed(ago));
+    time.ok_or_else(|| format!("{} ago is before all calendars", humantime::format_duration(ago)))
+}
+
+/// A time in a table.
+pub(crate) fn short(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}
+
+/// A time in full.
+pub(crate) fn full(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::AutoSi, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_absolute_or_so_long_ago() {
+        assert_eq!(instant("2026-11-21T21:00:00+01:00").map(full), Ok("2026-11-21T20:00:00Z".to_owned()));
+        let ago = Utc::now() - instant("2h").expect("a time");
+        assert!((7_200..7_260).contains(&ago.num_seconds()), "{ago}");
+        for text in ["", "yesterday", "2026-11-21", "-2h", "9999999999y"] {
+            assert!(instant(text).is_err(), "{text:?}");
+        }
+    }
+}
