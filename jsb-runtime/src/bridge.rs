@@ -127,6 +127,10 @@ async fn stay_attached(transport: Transport, stop: CancellationToken) {
             transport.until_connected().await;
             match transport.provision().await {
                 Ok(()) => failures = 0,
+                Err(error @ ProvisionError::Differs { .. }) if transport.is_ready() => {
+                    failures = 0;
+                    tracing::warn!(error = chain(&error), "going on with the settings that are there");
+                }
                 Err(error) => {
                     failures += 1;
                     tracing::warn!(error = chain(&error), failures, "the stream or the consumer is not there");

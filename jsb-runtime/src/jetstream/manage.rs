@@ -1,86 +1,82 @@
 //! What the JetStream API is asked and told about streams and consumers. As raw JSON: a round trip through the client's
 //! own types would reset settings that they do not know.
 
-use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::response::Response;
+use futures_util::future::try_join_all;
 use serde_json::{Map, Value as Json, json};
 
 use super::connection::Transport;
 use super::provision::ProvisionError;
 use crate::topology::{Change, Difference, Found, FoundStream, Plan, Wanted};
 
-/// The server has changed since it was looked at: look again.
-const CONFLICTS: [ErrorCode; 8] = [
-    ErrorCode::STREAM_NAME_EXIST,
-    ErrorCode::STREAM_SUBJECT_OVERLAP,
-    ErrorCode::STREAM_NOT_FOUND,
-    ErrorCode::CONSUMER_NAME_EXIST,
-    ErrorCode::CONSUMER_EXISTING_ACTIVE,
-    ErrorCode::CONSUMER_ALREADY_EXISTS,
-    ErrorCode::CONSUMER_DOES_NOT_EXIST,
-    ErrorCode::CONSUMER_NOT_FOUND,
-];
-
 impl Transport {
     /// What the server has of what is wanted.
     pub(crate) async fn look(&self, wanted: &Wanted) -> Result<Found, ProvisionError> {
-        let mut found = Found::default();
-        for subject in &wanted.stream.subjects {
-            let names = self.ask("STREAM.NAMES".to_owned(), &json!({"subject": subject})).await?;
-            // The server lets no two streams carry one subject.
-            if let Some(stream) = names["streams"][0].as_str() {
-                found.carriers.insert(subject.clone(), stream.to_owned());
-            }
-        }
-        let stream = &wanted.stream.name;
-        let info = self.ask_for(format!("STREAM.INFO.{stream}"), ErrorCode::STREAM_NOT_FOUND).await?;
-        found.stream = info.as_ref().map(FoundStream::read);
-        if found.stream.is_some() {
-            for consumer in &wanted.consumers {
-                if let Some(config) = self.consumer_settings(stream, &consumer.name).await? {
-                    found.consumers.insert(consumer.name.clone(), config);
-                }
+        let mut found = self.look_at_streams(wanted).await?;
+        for consumer in &wanted.consumers {
+            if let Some(settings) = self.consumer_settings(&wanted.stream.name, &consumer.name).await? {
+                found.consumers.insert(consumer.name.clone(), settings);
             }
         }
         Ok(found)
     }
 
+    /// The same, without the consumers.
+    pub(super) async fn look_at_streams(&self, wanted: &Wanted) -> Result<Found, ProvisionError> {
+        let carrier = async |subject: &String| {
+            let names = self.ask("STREAM.NAMES".to_owned(), &json!({"subject": subject})).await?;
+            // The server lets no two streams carry one subject.
+            let stream = names["streams"][0].as_str().map(str::to_owned);
+            Ok::<_, ProvisionError>(stream.map(|stream| (subject.clone(), stream)))
+        };
+        let carriers = try_join_all(wanted.stream.subjects.iter().map(carrier)).await?;
+        let info = self.ask_for(format!("STREAM.INFO.{}", wanted.stream.name)).await?;
+        Ok(Found {
+            carriers: carriers.into_iter().flatten().collect(),
+            stream: info.as_ref().map(FoundStream::read),
+            ..Found::default()
+        })
+    }
+
     pub(super) async fn consumer_settings(&self, stream: &str, name: &str) -> Result<Option<Json>, ProvisionError> {
-        let info = self.ask_for(format!("CONSUMER.INFO.{stream}.{name}"), ErrorCode::CONSUMER_NOT_FOUND).await?;
+        let info = self.ask_for(format!("CONSUMER.INFO.{stream}.{name}")).await?;
         Ok(info.map(|mut info| info["config"].take()))
     }
 
-    /// Carries out a plan until somebody else comes between, so that it is to be made anew.
-    pub(crate) async fn carry_out_all(&self, plan: &Plan, mut done: impl FnMut(&Change)) -> Result<(), ProvisionError> {
+    /// Carries out a plan, or as much of it as goes before somebody else changes the same: then says how it met that, and the
+    /// plan is to be made anew.
+    pub(crate) async fn carry_out_all(
+        &self,
+        plan: &Plan,
+        mut done: impl FnMut(&Change),
+    ) -> Result<Option<String>, ProvisionError> {
         if !plan.refusals().is_empty() {
             return Err(ProvisionError::Unattainable(plan.refusals().to_vec()));
         }
         for change in plan.changes() {
-            if !self.carry_out(change).await? {
-                break;
+            match self.carry_out(change).await {
+                Ok(true) => done(change),
+                Ok(false) => return Ok(Some(format!("meanwhile something else holds for: {change}"))),
+                Err(error) if error.is_conflict() => return Ok(Some(error.to_string())),
+                Err(error) => return Err(error),
             }
-            done(change);
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Makes one change. `false` when somebody else has changed the same: then look again.
+    /// Makes one change; `false` if by now it is another one that is to be made.
     async fn carry_out(&self, change: &Change) -> Result<bool, ProvisionError> {
-        let done = match change {
+        match change {
             Change::CreateStream { stream, settings } => {
                 self.ask(format!("STREAM.CREATE.{stream}"), &json!(settings)).await.map(|_| true)
             }
             Change::UpdateStream { stream, differences } => self.update_stream(stream, differences).await,
             Change::CreateConsumer { stream, consumer, settings } => {
-                self.put_consumer(stream, consumer, "create", settings.clone()).await
+                self.put_consumer(stream, consumer, "create", settings).await
             }
             Change::UpdateConsumer { stream, consumer, differences } => {
                 self.update_consumer(stream, consumer, differences).await
             }
-        };
-        match done {
-            Err(ProvisionError::Refused { error, .. }) if CONFLICTS.contains(&error.error_code()) => Ok(false),
-            done => done,
         }
     }
 
@@ -108,7 +104,7 @@ impl Transport {
         for difference in differences {
             difference.set(&mut settings);
         }
-        self.put_consumer(stream, consumer, "update", settings).await
+        self.put_consumer(stream, consumer, "update", &settings).await
     }
 
     async fn put_consumer(
@@ -116,16 +112,16 @@ impl Transport {
         stream: &str,
         consumer: &str,
         action: &str,
-        settings: Map<String, Json>,
+        settings: &Map<String, Json>,
     ) -> Result<bool, ProvisionError> {
         let request = json!({"stream_name": stream, "config": settings, "action": action});
         self.ask(format!("CONSUMER.DURABLE.CREATE.{stream}.{consumer}"), &request).await.map(|_| true)
     }
 
-    async fn ask_for(&self, what: String, absent: ErrorCode) -> Result<Option<Json>, ProvisionError> {
+    async fn ask_for(&self, what: String) -> Result<Option<Json>, ProvisionError> {
         match self.ask(what, &json!({})).await {
             Ok(answer) => Ok(Some(answer)),
-            Err(ProvisionError::Refused { error, .. }) if error.error_code() == absent => Ok(None),
+            Err(error) if error.says_not_there() => Ok(None),
             Err(error) => Err(error),
         }
     }

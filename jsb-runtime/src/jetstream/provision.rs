@@ -11,7 +11,15 @@ use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, 
 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
 pub(crate) const ROUNDS: usize = 8;
+
 const NOT_THERE: [ErrorCode; 2] = [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
+const CONFLICTS: [ErrorCode; 5] = [
+    ErrorCode::STREAM_NAME_EXIST,
+    ErrorCode::STREAM_SUBJECT_OVERLAP,
+    ErrorCode::CONSUMER_NAME_EXIST,
+    ErrorCode::CONSUMER_ALREADY_EXISTS,
+    ErrorCode::CONSUMER_DOES_NOT_EXIST,
+];
 
 /// Why the stream or the consumer could not be brought about, or used.
 #[derive(Debug, thiserror::Error)]
@@ -34,12 +42,20 @@ pub enum ProvisionError {
     /// What is wanted cannot be had without deleting something, which is left to a person.
     #[error("cannot be provisioned:\n{}", lines(.0))]
     Unattainable(Vec<Refusal>),
-    /// Somebody else kept changing the same.
-    #[error("somebody else keeps changing the stream or its consumers at the same time; try again")]
-    Contended,
+    /// After several rounds it is still not as wanted.
+    #[error(
+        "somebody else keeps changing the same, or the server has limits of its own{}; still to be done:\n{plan}",
+        .conflict.as_ref().map(|conflict| format!(" ({conflict})")).unwrap_or_default()
+    )]
+    Unsettled {
+        /// What is still to be done.
+        plan: Box<Plan>,
+        /// What stood against it last.
+        conflict: Option<String>,
+    },
     /// Provisioning is left to somebody else, who has not done it yet.
     #[error(
-        "not provisioned: stream `{stream}` with consumer `{consumer}` is not there ({error}), and AUTO_PROVISION is off; \
+        "not provisioned: stream `{stream}` with consumer `{consumer}` is not there, and AUTO_PROVISION is off; \
          run `jsb provision`"
     )]
     Missing {
@@ -48,7 +64,7 @@ pub enum ProvisionError {
         /// The stream.
         stream: String,
         /// The server's answer.
-        error: jetstream::Error,
+        source: Box<ProvisionError>,
     },
     /// Provisioning is left to somebody else, who did it otherwise than this application is configured.
     #[error(
@@ -79,19 +95,17 @@ impl Transport {
     ///
     /// After [`ProvisionError::Differs`] it is attached all the same if it can be: the caller may go on with what is there.
     pub(crate) async fn provision(&self) -> Result<(), ProvisionError> {
-        let wanted = Wanted::of(&self.config);
-        for durable in &wanted.consumers {
-            let stream = match self.config.auto_provision {
-                true => self.provide(&wanted, durable).await?,
-                false => wanted.stream.name.clone(),
-            };
-            let (consumer, differences) = self.find_consumer(&stream, durable).await?;
-            self.attach_to(consumer, &stream);
-            if !self.config.auto_provision && !differences.is_empty() {
-                return Err(ProvisionError::Differs { consumer: durable.name.clone(), stream, differences });
-            }
+        let durable = WantedConsumer::of(&self.config.app_name, &self.config.destination_app, &self.config);
+        let stream = match self.config.auto_provision {
+            true => self.provide(&durable).await?,
+            false => self.config.stream_name.clone(),
+        };
+        let (consumer, differences) = self.find_consumer(&stream, &durable).await?;
+        self.attach_to(consumer, &stream);
+        match differences.is_empty() || self.config.auto_provision {
+            true => Ok(()),
+            false => Err(ProvisionError::Differs { consumer: durable.name, stream, differences }),
         }
-        Ok(())
     }
 
     fn attach_to(&self, consumer: PullConsumer, stream: &str) {
@@ -105,17 +119,22 @@ impl Transport {
     }
 
     /// Makes the stream and the durable, or adds to them what is missing, and says which stream carries the pair.
-    async fn provide(&self, wanted: &Wanted, durable: &WantedConsumer) -> Result<String, ProvisionError> {
-        for _ in 0..ROUNDS {
-            let Adoption { stream, change } = topology::adopt(wanted, &self.look(wanted).await?)?;
+    async fn provide(&self, durable: &WantedConsumer) -> Result<String, ProvisionError> {
+        let wanted = Wanted::of(&self.config);
+        let mut rounds = 0..ROUNDS;
+        let mut conflict = None;
+        loop {
+            let Adoption { stream, change } = topology::adopt(&wanted, &self.look_at_streams(&wanted).await?)?;
             let mut plan = Plan::from_iter(change);
             plan.add_consumer(&stream, durable, self.consumer_settings(&stream, &durable.name).await?.as_ref());
             if plan.is_empty() {
                 return Ok(stream);
             }
-            self.carry_out_all(&plan, |change| tracing::info!(%change, "provisioned")).await?;
+            if rounds.next().is_none() {
+                return Err(ProvisionError::Unsettled { plan: Box::new(plan), conflict });
+            }
+            conflict = self.carry_out_all(&plan, |change| tracing::info!(%change, "provisioned")).await?;
         }
-        Err(ProvisionError::Contended)
     }
 
     /// The durable, and what about it is not as wanted. This is all that an application asks which may not manage anything.
@@ -126,8 +145,8 @@ impl Transport {
     ) -> Result<(PullConsumer, Vec<Difference>), ProvisionError> {
         let (consumer, stream) = (wanted.name.clone(), stream.to_owned());
         let info = match self.ask(format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await {
-            Err(ProvisionError::Refused { error, .. }) if NOT_THERE.contains(&error.error_code()) => {
-                return Err(ProvisionError::Missing { consumer, stream, error });
+            Err(error) if error.says_not_there() => {
+                return Err(ProvisionError::Missing { consumer, stream, source: Box::new(error) });
             }
             info => info?,
         };
@@ -139,6 +158,20 @@ impl Transport {
         }
         let config = pull::Config::try_from_consumer_config(info.config.clone()).map_err(unusable)?;
         Ok((Consumer::new(config, info, self.context.clone()), differences))
+    }
+}
+
+impl ProvisionError {
+    /// Whether the server answered that the stream or the consumer does not exist.
+    pub(super) fn says_not_there(&self) -> bool {
+        let Self::Refused { error, .. } = self else { return false };
+        NOT_THERE.contains(&error.error_code())
+    }
+
+    /// Whether the server has changed since it was looked at.
+    pub(super) fn is_conflict(&self) -> bool {
+        let Self::Refused { error, .. } = self else { return false };
+        NOT_THERE.contains(&error.error_code()) || CONFLICTS.contains(&error.error_code())
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 /// The settings that the server counts in nanoseconds.
-const DURATIONS: [&str; 4] = ["max_age", "duplicate_window", "ack_wait", "backoff"];
+const DURATIONS: [&str; 5] = ["max_age", "duplicate_window", "ack_wait", "backoff", "inactive_threshold"];
 const UNITS: [(u64, &str); 6] = [
     (86_400_000_000_000, "d"),
     (3_600_000_000_000, "h"),
@@ -48,7 +48,8 @@ impl Difference {
         match (self.setting.as_str(), &mut wanted) {
             ("subjects", Json::Array(wanted)) => {
                 let mut carried = settings.get("subjects").and_then(Json::as_array).cloned().unwrap_or_default();
-                wanted.retain(|subject| !carried.contains(subject));
+                let found = self.found.as_array().cloned().unwrap_or_default();
+                wanted.retain(|subject| !found.contains(subject) && !carried.contains(subject));
                 carried.append(wanted);
                 *wanted = carried;
             }
@@ -84,9 +85,13 @@ pub(super) fn differences(found: &Json, wanted: &Json) -> Vec<Difference> {
     wanted.filter_map(differs).collect()
 }
 
-/// The settings that are to be made, one a line.
+/// The settings that are to be made; those that are off say nothing.
 pub(super) fn lines(settings: &Map<String, Json>) -> impl Iterator<Item = String> {
-    settings.iter().map(|(setting, value)| format!("{setting}: {}", shown(setting, value)))
+    let is_set = |value: &Json| *value != false && *value != 0 && *value != "";
+    settings
+        .iter()
+        .filter(move |(_, value)| is_set(value))
+        .map(|(setting, value)| format!("{setting}: {}", shown(setting, value)))
 }
 
 /// What the server has, where it leaves out what is not set.
@@ -102,6 +107,7 @@ fn value(config: &Json, setting: &str, wanted: &Json) -> Json {
         (Json::Null, Json::Array(_)) => Json::Array(Vec::new()),
         (Json::Null, Json::Number(_)) => 0.into(),
         (Json::Null, Json::Bool(_)) => false.into(),
+        (Json::Null, Json::String(_)) => "".into(),
         (found, _) => found.clone(),
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::Value as Json;
 
-use super::Difference;
+use super::{Difference, WantedStream};
 
 /// What the server has of what is wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -41,8 +41,13 @@ impl FoundStream {
         Self { config: info["config"].clone(), oldest }
     }
 
-    pub(crate) fn subjects(&self) -> Vec<&str> {
+    pub(super) fn subjects(&self) -> Vec<&str> {
         self.config["subjects"].as_array().into_iter().flatten().filter_map(Json::as_str).collect()
+    }
+
+    /// Whether it carries more than what is wanted, so that it is not for us alone to say how it is.
+    pub(super) fn is_shared(&self, wanted: &WantedStream) -> bool {
+        self.subjects().iter().any(|subject| !wanted.subjects.contains(*subject))
     }
 
     /// Whether a change of `max_age` would make the server delete messages that it holds now.

@@ -58,8 +58,8 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Refusal {
-    /// What it is about: a stream or a consumer, by name.
-    pub subject: String,
+    /// A stream or a consumer, by name.
+    pub about: String,
     /// What stands against it.
     pub reason: String,
     /// What a person can do.
@@ -178,6 +178,6 @@ fn update(f: &mut fmt::Formatter<'_>, differences: &[Difference]) -> fmt::Result
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "! {}: {}\n    {}", self.subject, self.reason, self.steps)
+        write!(f, "! {}: {}\n    {}", self.about, self.reason, self.steps)
     }
 }

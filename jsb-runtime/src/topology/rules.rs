@@ -1,7 +1,7 @@
-//! What may differ, what is changed in place, and what is refused with the steps to take.
+//! Which differences are mended in place, and which are refused with the steps to take. What the server changes in place
+//! was tried on nats-server 2.15.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::collections::BTreeMap;
 
 use serde_json::{Value as Json, json};
 
@@ -9,94 +9,121 @@ use super::difference::{Difference, differences};
 use super::plan::Refusal;
 use super::{Found, FoundStream, WantedConsumer, WantedStream};
 
-/// Streams of other names that carry wanted subjects: the server lets one stream alone carry a subject.
+/// What the server never changes about a consumer.
+const FIXED_FOR_CONSUMERS: [&str; 5] =
+    ["deliver_policy", "ack_policy", "replay_policy", "deliver_subject", "mem_storage"];
+
+/// Streams of other names that carry wanted subjects: the server lets no two streams carry one subject.
 pub(super) fn foreign_streams(wanted: &WantedStream, found: &Found) -> Vec<Refusal> {
     let mut foreign = BTreeMap::<&str, Vec<&str>>::new();
     for (subject, stream) in found.carriers.iter().filter(|(_, stream)| **stream != wanted.name) {
         foreign.entry(stream).or_default().push(subject);
     }
     let refusal = |(stream, subjects): (&str, Vec<&str>)| Refusal {
-        subject: format!("stream {stream}"),
-        reason: format!("it carries {}, and only one stream can", subjects.join(", ")),
+        about: format!("stream {stream}"),
+        reason: format!("it carries {} already, and no two streams can carry one subject", subjects.join(", ")),
         steps: format!(
-            "set STREAM_NAME={stream} to use it, in the apps too; or take these subjects, and wildcards that cover them, \
-             out of it"
+            "to use this stream, set STREAM_NAME={stream} here and in the apps; \
+             or else take these subjects, and wildcards that cover them, out of it"
         ),
     };
     foreign.into_iter().map(refusal).collect()
 }
 
 /// What is different about the stream: what can be changed, and what cannot.
-pub(super) fn stream(wanted: &WantedStream, found: &FoundStream, all: &Found) -> (Vec<Difference>, Vec<Refusal>) {
-    let name = format!("stream {}", wanted.name);
-    let mut refusals = Vec::new();
-    let mut refuse = |reason: String, steps: String| {
-        refusals.push(Refusal { subject: name.clone(), reason, steps });
+pub(super) fn stream(wanted: &WantedStream, stream: &FoundStream, found: &Found) -> (Vec<Difference>, Vec<Refusal>) {
+    let refusal = |reason: &str, steps: String| Refusal {
+        about: format!("stream {}", wanted.name),
+        reason: reason.to_owned(),
+        steps,
     };
-    let replace = replace_stream(&wanted.name);
-    if found.config["mirror"].is_object() {
-        refuse(
-            "it is a mirror, which carries no subjects of its own".to_owned(),
-            "set STREAM_NAME to another name".to_owned(),
-        );
-    }
-    if found.config["sealed"] == true {
-        refuse("it is sealed for ever: nothing can be published to it".to_owned(), replace.clone());
-    }
     let mut settings = wanted.settings();
-    settings["subjects"] = all_subjects(wanted, found, all);
-    if is_shared(wanted, found) {
-        // It is somebody else's too.
+    settings["subjects"] = with_missing_subjects(wanted, stream, found);
+    if stream.is_shared(wanted) {
         settings = json!({"subjects": settings["subjects"]});
     }
-    let (fixed, mut changing) =
-        differences(&found.config, &settings).into_iter().partition::<Vec<_>, _>(|difference| is_fixed(difference));
-    for difference in fixed {
-        refuse(cannot_change(&difference), replace.clone());
+    let (refused, changing): (Vec<Difference>, Vec<Difference>) = differences(&stream.config, &settings)
+        .into_iter()
+        .partition(|difference| is_fixed(difference) || stream.would_lose_messages(difference));
+    let mut refusals: Vec<Refusal> = refused
+        .iter()
+        .map(|difference| match difference.setting.as_str() {
+            "max_age" => refusal(&loss(stream, difference), steps_before_loss(difference)),
+            _ => refusal(&fixed(difference), steps_to_replace_stream(&wanted.name)),
+        })
+        .collect();
+    if stream.config["sealed"] == true {
+        refusals.push(refusal("it is sealed, which is for ever", steps_to_replace_stream(&wanted.name)));
     }
-    let too_old = found.oldest.filter(|age| shortens_below(&changing, *age));
-    if too_old.is_some() {
-        changing.retain(|difference| difference.setting != "max_age");
-        refuse("a shorter max_age".to_owned(), "".to_owned());
+    if stream.config["mirror"].is_object() {
+        let steps = "set STREAM_NAME to another name, here and in the apps".to_owned();
+        refusals.push(refusal("it mirrors another stream, so that nothing can be published to it", steps));
     }
     (changing, refusals)
 }
 
 /// What is different about a consumer: what can be changed, and what cannot.
 pub(super) fn consumer(wanted: &WantedConsumer, stream: &str, found: &Json) -> (Vec<Difference>, Vec<Refusal>) {
-    let _ = (wanted, stream, found);
-    (Vec::new(), Vec::new())
+    let (refused, changing): (Vec<Difference>, Vec<Difference>) = wanted
+        .differences(found)
+        .into_iter()
+        .partition(|difference| FIXED_FOR_CONSUMERS.contains(&difference.setting.as_str()));
+    let refusal = |difference: &Difference| Refusal {
+        about: format!("consumer {} of stream {stream}", wanted.name),
+        reason: match difference.setting.as_str() {
+            "deliver_subject" => "it pushes messages instead of being pulled from, which cannot be changed".to_owned(),
+            _ => fixed(difference),
+        },
+        steps: steps_to_replace_consumer(&wanted.name, stream),
+    };
+    let refusals = refused.iter().map(refusal).collect();
+    (changing, refusals)
 }
 
-fn is_shared(wanted: &WantedStream, found: &FoundStream) -> bool {
-    found.subjects().iter().any(|subject| !wanted.subjects.contains(*subject))
-}
-
-/// Those that it carries, and those of ours that it does not, not even through a wildcard.
-fn all_subjects(wanted: &WantedStream, found: &FoundStream, all: &Found) -> Json {
-    let missing: BTreeSet<&String> =
-        wanted.subjects.iter().filter(|subject| !all.carriers.contains_key(*subject)).collect();
-    let carried = found.subjects();
-    carried.iter().copied().chain(missing.into_iter().map(String::as_str)).collect::<Vec<_>>().into()
+/// The subjects that it carries, and those of ours that it does not, not even through a wildcard.
+fn with_missing_subjects(wanted: &WantedStream, stream: &FoundStream, found: &Found) -> Json {
+    let missing = wanted.subjects.iter().filter(|subject| !found.carriers.contains_key(*subject));
+    stream.subjects().into_iter().chain(missing.map(String::as_str)).collect::<Vec<_>>().into()
 }
 
 fn is_fixed(difference: &Difference) -> bool {
-    difference.setting == "storage" || (difference.setting == "retention" && difference.found == "workqueue")
+    match difference.setting.as_str() {
+        "storage" => true,
+        "retention" => difference.found == "workqueue",
+        _ => false,
+    }
 }
 
-fn shortens_below(changing: &[Difference], _age: Duration) -> bool {
-    changing.is_empty()
+fn fixed(difference: &Difference) -> String {
+    let Difference { setting, .. } = difference;
+    let (found, wanted) = (difference.shown_found(), difference.shown_wanted());
+    format!("its {setting} is {found}, and cannot be changed to {wanted}")
 }
 
-fn cannot_change(difference: &Difference) -> String {
+fn loss(stream: &FoundStream, difference: &Difference) -> String {
+    let oldest = stream.oldest.map(|age| humantime::format_duration(std::time::Duration::from_secs(age.as_secs())));
+    let oldest = oldest.map(|age| age.to_string()).unwrap_or_default();
+    format!("{difference} would delete messages: it holds some that are {oldest} old")
+}
+
+fn steps_before_loss(difference: &Difference) -> String {
+    let age = difference.shown_wanted();
     format!(
-        "its {} is {} and should be {}, which cannot be changed in place",
-        difference.setting,
-        difference.shown_found(),
-        difference.shown_wanted()
+        "set STREAM_MAX_AGE to more than their age; or wait until both apps have applied everything, save what the DLQ \
+         needs, purge what is older than {age} by hand, and provision again"
     )
 }
 
-fn replace_stream(stream: &str) -> String {
-    format!("replace {stream}")
+fn steps_to_replace_stream(stream: &str) -> String {
+    format!(
+        "wait until both apps have applied everything and stop them (what they save meanwhile stays in the outbox), keep a \
+         copy (`nats stream backup {stream} <folder>`), delete the stream by hand, provision again, and start the apps"
+    )
+}
+
+fn steps_to_replace_consumer(consumer: &str, stream: &str) -> String {
+    format!(
+        "stop its app, delete it by hand (`nats consumer rm {stream} {consumer}`), provision again, and start the app: it gets \
+         what the stream holds once more, and knows from its inbox what it has applied"
+    )
 }

@@ -162,12 +162,15 @@ impl WantedStream {
             "num_replicas": self.replicas,
             "max_age": nanoseconds(self.max_age),
             "duplicate_window": nanoseconds(self.duplicate_window),
+            // Without its acknowledgements no event ever counts as sent.
+            "no_ack": false,
         })
     }
 }
 
 impl WantedConsumer {
-    fn of(app: &str, other: &str, config: &Config) -> Self {
+    /// The consumer of `app`, for what `other` sends.
+    pub(crate) fn of(app: &str, other: &str, config: &Config) -> Self {
         // The server refuses a list that is longer than the number of deliveries, and waits for its first entry.
         let backoff: Vec<Duration> = config.backoff.iter().copied().take(config.max_deliver as usize).collect();
         Self {
@@ -192,6 +195,11 @@ impl WantedConsumer {
             "max_deliver": self.max_deliver,
             "backoff": self.backoff.iter().copied().map(nanoseconds).collect::<Vec<_>>(),
             "max_ack_pending": self.max_ack_pending,
+            "deliver_subject": "",
+            "headers_only": false,
+            // It stays, and knows its position, while its app is away and the server restarts.
+            "inactive_threshold": 0,
+            "mem_storage": false,
         })
     }
 }

@@ -31,6 +31,8 @@ mod order;
 mod outage;
 mod payloads;
 mod poison;
+mod provisioning;
+mod restrictive;
 mod samples;
 mod thread;
 mod types;
