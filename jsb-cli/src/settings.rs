@@ -1,9 +1,14 @@
 //! Which application, database and server a command works on: the variables of the bridge, or flags in their place.
 
+use std::time::Duration;
+
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use jsb_runtime::Config;
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+
+/// How long a command waits for SQLite's write lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The connections of a command. What is not given here comes from the variables that the bridge itself reads.
 #[derive(Args, Clone)]
@@ -42,6 +47,8 @@ impl Settings {
         let url = self.database_url.as_deref().context("DATABASE_URL or --database-url must name the database")?;
         let mut options = ConnectOptions::new(url);
         options.max_connections(4).sqlx_logging(false);
+        // A handler holds SQLite's one write lock as long as it runs.
+        options.map_sqlx_sqlite_opts(|sqlite| sqlite.busy_timeout(BUSY_TIMEOUT));
         // SeaORM shows a URL that it cannot read, password and all.
         let without_url = |error: DbErr| anyhow!("the database: {}", error.to_string().replace(url, ".."));
         Database::connect(options).await.map_err(without_url)

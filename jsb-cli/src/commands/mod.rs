@@ -1,6 +1,9 @@
 //! The commands, one file each.
 
 mod dlq;
+mod inbox;
+mod outbox;
+mod retried;
 mod status;
 
 use clap::Subcommand;
@@ -18,6 +21,12 @@ pub enum Command {
     /// Events that could not be applied
     #[command(subcommand)]
     Dlq(dlq::Command),
+    /// Events on their way out
+    #[command(subcommand)]
+    Outbox(outbox::Command),
+    /// Events that came in
+    #[command(subcommand)]
+    Inbox(inbox::Command),
 }
 
 impl Command {
@@ -25,6 +34,8 @@ impl Command {
         match self {
             Self::Status(args) => status::run(args, settings, terminal).await,
             Self::Dlq(command) => dlq::run(command, settings, terminal).await,
+            Self::Outbox(command) => outbox::run(command, settings, terminal).await,
+            Self::Inbox(command) => inbox::run(command, settings, terminal).await,
         }
     }
 }

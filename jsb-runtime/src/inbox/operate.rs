@@ -309,9 +309,9 @@ pub async fn retry_all(
     source: &str,
     filter: &Filter,
     mut progress: impl FnMut(u64),
-) -> Result<u64, DbErr> {
+) -> Result<Retried, DbErr> {
     let which = || filter.condition().add(is_retryable());
-    let (mut after, mut retried) = (String::new(), 0);
+    let (mut after, mut outcome) = (String::new(), Retried::default());
     loop {
         let select = Query::select()
             .column("event_id")
@@ -324,11 +324,11 @@ pub async fn retry_all(
             .to_owned();
         let rows = db.query_all(&select).await?;
         let ids = rows.iter().map(|row| row.try_get("", "event_id")).collect::<Result<Vec<String>, DbErr>>()?;
-        let Some(last) = ids.last() else { return Ok(retried) };
+        let Some(last) = ids.last() else { return Ok(outcome) };
         let update = due_now().cond_where(these(source, &ids)).cond_where(which()).to_owned();
-        retried += db.execute(&update).await?.rows_affected();
+        outcome.retried += db.execute(&update).await?.rows_affected();
         after.clone_from(last);
-        progress(retried);
+        progress(outcome.retried);
     }
 }
 

@@ -233,17 +233,21 @@ fn why_not(event: &Event) -> String {
 /// # Errors
 ///
 /// When the database fails. What was changed until then stays changed, and doing it again changes nothing more.
-pub async fn retry_all(db: &DatabaseConnection, filter: &Filter, mut progress: impl FnMut(u64)) -> Result<u64, DbErr> {
+pub async fn retry_all(
+    db: &DatabaseConnection,
+    filter: &Filter,
+    mut progress: impl FnMut(u64),
+) -> Result<Retried, DbErr> {
     let which = || filter.condition().add(is_held_up());
-    let (mut after, mut retried) = (i64::MIN, 0);
+    let (mut after, mut outcome) = (i64::MIN, Retried::default());
     while let Some(ids) = next_ids(db, which(), after).await? {
         let update = due_now().and_where(Expr::col("id").is_in(ids.iter().copied())).cond_where(which()).to_owned();
-        retried += db.execute(&update).await?.rows_affected();
+        outcome.retried += db.execute(&update).await?.rows_affected();
         after = ids.last().copied().unwrap_or(i64::MAX);
-        progress(retried);
+        progress(outcome.retried);
     }
     super::hint();
-    Ok(retried)
+    Ok(outcome)
 }
 
 /// Failed, or refused for now and delayed.

@@ -1,0 +1,52 @@
+//! `jsb inbox prune`
+
+use std::time::Duration;
+
+use anyhow::{anyhow, bail};
+use humantime::format_duration;
+use jsb_runtime::operate::inbox;
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::settings::Settings;
+use crate::terminal::{Terminal, events};
+use crate::times;
+
+/// Which events are deleted.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Those settled so long ago: 45d
+    #[arg(long, value_parser = times::duration)]
+    older_than: Duration,
+    /// Also events younger than INBOX_RETENTION, which may come again
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let config = settings.config()?;
+    if args.older_than < config.inbox_retention && !args.force {
+        bail!(
+            "{} is less than INBOX_RETENTION ({}): an event that is forgotten and comes again would be taken for new, and \
+             its handlers would run twice. Give a longer time, or --force if nothing can come again",
+            format_duration(args.older_than),
+            format_duration(config.inbox_retention)
+        );
+    }
+    let db = settings.database().await?;
+    let before = times::before(args.older_than).map_err(|error| anyhow!(error))?;
+    let found = inbox::settled_before(&db, before).await?;
+    let question = format!(
+        "Delete {} settled before {}? What is dead can then not be tried again from here.",
+        events(found),
+        times::full(before)
+    );
+    if found > 0 && !terminal.confirms(&question)? {
+        return Ok(Exit::Declined);
+    }
+    let bar = terminal.progress("deleted", Some(found));
+    let pruned = inbox::prune(&db, before, |pruned| bar.set_position(pruned)).await?;
+    bar.finish_and_clear();
+    terminal.show(&json!({"pruned": pruned}), |_| format!("{} deleted.", events(pruned)))?;
+    Ok(Exit::Done)
+}
