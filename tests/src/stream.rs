@@ -102,6 +102,12 @@ impl Stream {
         self.stream().await.get_consumer(&format!("{app}-workers")).await.expect("the durable")
     }
 
+    /// Deletes the durable of `app`.
+    pub async fn delete_durable(&self, app: &str) {
+        let deleted = self.stream().await.delete_consumer(&format!("{app}-workers")).await;
+        deleted.expect("a durable that is gone");
+    }
+
     /// How far the durable of `app` is.
     pub async fn progress(&self, app: &str) -> consumer::Info {
         self.durable(app).await.get_info().await.expect("the durable's info")

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod dlq;
+mod health;
 mod inbox;
 mod outbox;
 mod retried;
@@ -18,6 +19,8 @@ use crate::terminal::Terminal;
 pub enum Command {
     /// Show how far events have come: stream, consumers, outbox and inbox
     Status(status::Args),
+    /// Check whether an operator should look: exit code 4 if so
+    Health(health::Args),
     /// Events that could not be applied
     #[command(subcommand)]
     Dlq(dlq::Command),
@@ -33,6 +36,7 @@ impl Command {
     pub(crate) async fn run(self, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
         match self {
             Self::Status(args) => status::run(args, settings, terminal).await,
+            Self::Health(args) => health::run(args, settings, terminal).await,
             Self::Dlq(command) => dlq::run(command, settings, terminal).await,
             Self::Outbox(command) => outbox::run(command, settings, terminal).await,
             Self::Inbox(command) => inbox::run(command, settings, terminal).await,

@@ -55,18 +55,19 @@ pub(crate) async fn reopen<C: ConnectionTrait>(db: &C, source: &str, event_id: &
     db.execute(&update).await.map(drop)
 }
 
-/// Those of these events that were processed.
-pub(crate) async fn processed_among<C: ConnectionTrait>(
+/// Those of these events that have one of these statuses.
+pub(crate) async fn among<C: ConnectionTrait>(
     db: &C,
     source: &str,
     event_ids: &[&str],
+    statuses: &[&str],
 ) -> Result<BTreeSet<String>, DbErr> {
     let select = Query::select()
         .column("event_id")
         .from(TABLE)
         .and_where(Expr::col("source_app").eq(source))
         .and_where(Expr::col("event_id").is_in(event_ids.iter().copied()))
-        .and_where(Expr::col("status").eq("processed"))
+        .and_where(Expr::col("status").is_in(statuses.iter().copied()))
         .to_owned();
     db.query_all(&select).await?.iter().map(|row| row.try_get("", "event_id")).collect()
 }

@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 use super::connection::Transport;
 use super::provision::ProvisionError;
 use super::pull::plain;
+use crate::message::Message;
 
 /// A message where it is stored.
 #[derive(Clone, Debug)]
@@ -22,6 +23,13 @@ pub(crate) struct StoredMessage {
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) body: Vec<u8>,
     pub(crate) stored_at: DateTime<Utc>,
+}
+
+impl StoredMessage {
+    /// As a consumer gets it.
+    pub(crate) fn into_message(self) -> Message {
+        Message::read(self.subject, self.headers, self.body, self.sequence)
+    }
 }
 
 /// Why the stream could not be read or changed.
@@ -57,6 +65,11 @@ impl StreamError {
         const NOT_THERE: [ErrorCode; 3] =
             [ErrorCode::NO_MESSAGE_FOUND, ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
         matches!(self, Self::Refused(ProvisionError::Refused { error, .. }) if NOT_THERE.contains(&error.error_code()))
+    }
+
+    /// Whether this user may not ask.
+    pub fn is_denied(&self) -> bool {
+        false
     }
 
     fn is_no_message(&self) -> bool {

@@ -150,6 +150,6 @@ impl Dlq<'_> {
     /// When the database fails.
     pub async fn settled(&self, db: &DatabaseConnection, letters: &[Letter]) -> Result<BTreeSet<String>, DbErr> {
         let ids: Vec<&str> = letters.iter().map(|letter| letter.event_id.as_str()).collect();
-        replay::processed_among(db, subject::source(&self.incoming), &ids).await
+        replay::among(db, subject::source(&self.incoming), &ids, &["processed"]).await
     }
 }

@@ -4,9 +4,11 @@
 mod connection;
 mod dlq;
 mod drain;
+mod health;
 mod letter;
 mod provision;
 mod replay;
+mod report;
 mod republish;
 mod stream;
 mod sweep;
@@ -17,9 +19,11 @@ use serde::Serialize;
 pub use connection::{Connection, OperateError};
 pub use dlq::{Dlq, FoundLetters};
 pub use drain::{Drained, process_pending};
+pub use health::{Check, Finding, Limits};
 pub use letter::Letter;
 pub use provision::Provisioner;
 pub use replay::{Replay, ReplayError, Replayer};
+pub use report::{Part, Report, report};
 pub use republish::{RepublishError, republish};
 pub use sweep::{SweepError, Swept};
 
