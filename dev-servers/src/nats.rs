@@ -41,6 +41,9 @@ const CONFIG: &str = "nats.conf";
 /// Ends nats-server in order: its streams are written to disk.
 const TERMINATE: &str = "TERM";
 const KILL: &str = "KILL";
+/// Makes nats-server read its configuration again, and what it logs then.
+const RELOAD: &str = "HUP";
+const RELOADED: &str = "Reloaded server configuration";
 
 /// How a [`NatsServer`] is to be. The default: a free port, streams in a temporary folder, and
 /// everybody may do everything.
@@ -65,6 +68,7 @@ pub struct NatsServer {
     binary: PathBuf,
     name: String,
     port: u16,
+    options: NatsOptions,
 }
 
 impl NatsServer {
@@ -84,7 +88,7 @@ impl NatsServer {
         options
             .write_config(&name, port, folder.path())
             .map_err(Error::io("write the configuration of nats-server"))?;
-        let mut server = Self { process: None, folder, binary, name, port };
+        let mut server = Self { process: None, folder, binary, name, port, options };
         server.launch().await?;
         Ok(server)
     }
@@ -107,6 +111,29 @@ impl NatsServer {
     /// The server's process, `None` while it is stopped.
     pub fn pid(&self) -> Option<u32> {
         self.process.as_ref().map(Process::id)
+    }
+
+    /// What the server has logged since its folder was made; empty while it is stopped.
+    pub fn log(&self) -> String {
+        self.process.as_ref().map(Process::log).unwrap_or_default()
+    }
+
+    /// Changes [`NatsOptions::config`] while the server runs, without ending connections that are
+    /// still allowed, and waits until that is done.
+    pub async fn reload(&mut self, config: impl Into<String>) -> Result<(), Error> {
+        self.options.config = config.into();
+        self.options
+            .write_config(&self.name, self.port, self.folder.path())
+            .map_err(Error::io("write the configuration of nats-server"))?;
+        let Some(process) = self.process.as_mut() else { return Ok(()) };
+        let reloads = |process: &Process| process.log().matches(RELOADED).count();
+        let before = reloads(process);
+        process.signal(RELOAD).map_err(Error::io("send a signal to nats-server"))?;
+        process.begin_waiting();
+        while reloads(process) == before {
+            process.still_starting().await?;
+        }
+        Ok(())
     }
 
     /// Stops the server in order. Its streams stay for [`restart`](Self::restart).

@@ -83,6 +83,11 @@ impl Process {
         self.child.id()
     }
 
+    /// Gives the server as much time as a start.
+    pub(crate) fn begin_waiting(&mut self) {
+        self.started = Instant::now();
+    }
+
     /// One turn of waiting for a server that does not serve yet: an error once there is nothing
     /// left to wait for.
     pub(crate) async fn still_starting(&mut self) -> Result<(), Error> {
@@ -96,6 +101,16 @@ impl Process {
         }
         tokio::time::sleep(POLL).await;
         Ok(())
+    }
+
+    /// Sends a signal to the server.
+    pub(crate) fn signal(&mut self, signal: &str) -> io::Result<()> {
+        writeln!(self.guard, "{signal}")
+    }
+
+    /// What the server has printed so far.
+    pub(crate) fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
     }
 
     /// Ends the server by this signal, without holding up the runtime.
@@ -116,7 +131,7 @@ impl Process {
     }
 
     fn end_of_log(&self) -> String {
-        last_lines(&fs::read(&self.log).unwrap_or_default())
+        last_lines(self.log().as_bytes())
     }
 
     fn has_exited(&mut self) -> bool {

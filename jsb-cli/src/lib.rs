@@ -41,6 +41,9 @@
 
 mod commands;
 mod exit;
+mod nats_conf;
+mod pairs;
+mod secrets;
 mod settings;
 mod terminal;
 mod times;

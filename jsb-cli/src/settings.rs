@@ -33,9 +33,15 @@ pub struct Settings {
 impl Settings {
     /// The bridge's configuration, as the application has it.
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        self.config_of(None)
+    }
+
+    /// The same for a pair that is named otherwise.
+    pub(crate) fn config_of(&self, pair: Option<(&str, &str)>) -> anyhow::Result<Config> {
+        let (app, other) = pair.map(|(app, other)| (app.to_owned(), other.to_owned())).unzip();
         Ok(Config::read(|variable| match variable {
-            "APP_NAME" => self.app.clone(),
-            "DESTINATION_APP" => self.destination.clone(),
+            "APP_NAME" => app.clone().or_else(|| self.app.clone()),
+            "DESTINATION_APP" => other.clone().or_else(|| self.destination.clone()),
             "NATS_URL" => self.nats_url.clone(),
             "STREAM_NAME" => self.stream.clone(),
             other => std::env::var(other).ok(),

@@ -18,14 +18,24 @@ impl Terminal {
         Self { json, yes }
     }
 
+    /// Whether programs read what is shown.
+    pub(crate) fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Shows a value: as JSON for programs, or as `human` puts it.
     pub(crate) fn show<T: Serialize + ?Sized>(&self, value: &T, human: impl FnOnce(&T) -> String) -> io::Result<()> {
-        let text = if self.json { serde_json::to_string_pretty(value)? } else { human(value) };
-        match writeln!(io::stdout(), "{}", text.trim_end()) {
-            // Whoever read it, such as `head`, has seen enough.
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written,
-        }
+        if self.json { self.show_json(value) } else { self.say(human(value)) }
+    }
+
+    /// Shows a value to programs; people have been told as it came about.
+    pub(crate) fn show_json<T: Serialize + ?Sized>(&self, value: &T) -> io::Result<()> {
+        if self.json { print(&serde_json::to_string_pretty(value)?) } else { Ok(()) }
+    }
+
+    /// Tells people what comes about.
+    pub(crate) fn say(&self, what: impl ToString) -> io::Result<()> {
+        if self.json { Ok(()) } else { print(&what.to_string()) }
     }
 
     /// Whether to go on with something that cannot be undone.
@@ -48,6 +58,14 @@ impl Terminal {
             bar.set_style(style);
         }
         bar.with_prefix(what)
+    }
+}
+
+fn print(text: &str) -> io::Result<()> {
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        // Whoever read it, such as `head`, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
     }
 }
 

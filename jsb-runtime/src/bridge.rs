@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +23,8 @@ use crate::{backoff, clock, consumer, direct, retention, settings};
 
 /// How long a start waits for NATS before it goes on without: saves need not wait for it.
 const FIRST_CONNECTION: Duration = Duration::from_secs(3);
+/// The task that attaches to the stream and the consumer.
+const PROVISIONER: &str = "provisioner";
 /// How soon a task that panicked is begun again.
 const RESTART: Duration = Duration::from_secs(1);
 /// How long a shutdown waits for what is in hand.
@@ -69,14 +72,15 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     let database_id = preflight::check(&db, &config, &registry).await?;
     tracing::info!(app = config.app_name, roles = ?config.roles, registered = registry.names(), "starting");
     let config = Arc::new(config);
-    let transport = Transport::connect(Arc::clone(&config)).await?;
-    first_attachment(&transport).await?;
+    let deadline = Instant::now() + FIRST_CONNECTION;
+    let transport = Transport::connect(Arc::clone(&config), deadline).await?;
+    first_attachment(&transport, deadline).await?;
 
     let stop = CancellationToken::new();
     let bridge = Bridge { db: db.clone(), transport: transport.clone(), tasks: TaskTracker::new(), stop: stop.clone() };
     {
         let (transport, stop) = (transport.clone(), stop.clone());
-        bridge.spawn("provisioner", move || stay_attached(transport.clone(), stop.clone()));
+        bridge.spawn(PROVISIONER, move || stay_attached(transport.clone(), stop.clone()));
     }
     if !config.use_outbox {
         let events = direct::register(&database_id);
@@ -94,18 +98,19 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     Ok(bridge)
 }
 
-async fn first_attachment(transport: &Transport) -> Result<(), StartError> {
+async fn first_attachment(transport: &Transport, deadline: Instant) -> Result<(), StartError> {
     let attach = async {
         transport.until_connected().await;
         transport.provision().await
     };
-    match tokio::time::timeout(FIRST_CONNECTION, attach).await {
+    match tokio::time::timeout_at(deadline, attach).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(
             error @ (ProvisionError::Topology(_) | ProvisionError::Missing { .. } | ProvisionError::Differs { .. }),
         )) => Err(error.into()),
         Ok(Err(error)) => {
             tracing::warn!(error = chain(&error), "JetStream is not ready; going on without for now");
+            report(transport, &error);
             Ok(())
         }
         Err(_) => {
@@ -113,6 +118,12 @@ async fn first_attachment(transport: &Transport) -> Result<(), StartError> {
             Ok(())
         }
     }
+}
+
+/// What keeps the bridge from attaching, for the status; what is denied stands there already.
+fn report(transport: &Transport, error: &ProvisionError) {
+    let problem = (!matches!(error, ProvisionError::Denied(_))).then(|| chain(error));
+    transport.report(PROVISIONER, problem);
 }
 
 /// Attaches whenever there is a connection and nothing is attached: after an outage the server may have lost its store.
@@ -123,19 +134,28 @@ async fn stay_attached(transport: Transport, stop: CancellationToken) {
             tokio::select! {
                 () = transport.until_detached() => {}
                 () = transport.until_disconnected() => transport.detach(),
+                () = transport.until_deaf() => transport.detach(),
             }
             transport.until_connected().await;
             match transport.provision().await {
-                Ok(()) => failures = 0,
+                Ok(()) => {
+                    failures = 0;
+                    transport.report(PROVISIONER, None);
+                }
                 Err(error @ ProvisionError::Differs { .. }) if transport.is_ready() => {
                     failures = 0;
+                    report(&transport, &error);
                     tracing::warn!(error = chain(&error), "going on with the settings that are there");
                 }
                 Err(error) => {
                     failures += 1;
+                    report(&transport, &error);
                     tracing::warn!(error = chain(&error), failures, "the stream or the consumer is not there");
                     let pause = backoff::doubling(Duration::from_millis(500), Duration::from_secs(10), failures);
                     tokio::time::sleep(pause).await;
+                    if transport.is_deaf() {
+                        transport.reconnect().await;
+                    }
                 }
             }
         }
@@ -175,7 +195,7 @@ impl Bridge {
     ///
     /// When the database fails.
     pub async fn status(&self) -> Result<Status, DbErr> {
-        Status::read(&self.db, self.transport.is_ready()).await
+        Status::read(&self.db, self.transport.is_ready(), self.transport.problems()).await
     }
 
     /// Stops: takes nothing new, finishes what is in hand, and closes the connection to NATS, not to the database. A

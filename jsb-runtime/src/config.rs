@@ -27,8 +27,18 @@ pub struct Config {
     pub destination_app: String,
     /// `NATS_URL`: one server or a comma list, with credentials where the servers want them.
     pub nats_url: String,
-    /// `NATS_CREDS`: a credentials file.
+    /// `NATS_CREDS`: a credentials file, with a user's JWT and the seed of its nkey.
     pub nats_creds: Option<PathBuf>,
+    /// `NATS_NKEY`: a file that holds the seed of an nkey.
+    pub nats_nkey: Option<PathBuf>,
+    /// `NATS_CA`: a PEM file with the root certificates to trust, in place of the system's.
+    pub nats_ca: Option<PathBuf>,
+    /// `NATS_CERT`: a PEM file with this client's certificate, for servers that ask for one.
+    pub nats_cert: Option<PathBuf>,
+    /// `NATS_KEY`: a PEM file with the private key of `NATS_CERT`.
+    pub nats_key: Option<PathBuf>,
+    /// `NATS_INBOX_PREFIX`: what the subjects of answers begin with; [`Config::inbox_prefix`] where unset.
+    pub nats_inbox_prefix: Option<String>,
     /// `STREAM_NAME`: the stream that is made when none carries the subjects yet.
     pub stream_name: String,
     /// `AUTO_PROVISION`: whether the stream and the consumer are made or brought up to date at start.
@@ -115,6 +125,11 @@ impl Config {
             destination_app: destination_app.into(),
             nats_url: "nats://127.0.0.1:4222".to_owned(),
             nats_creds: None,
+            nats_nkey: None,
+            nats_ca: None,
+            nats_cert: None,
+            nats_key: None,
+            nats_inbox_prefix: None,
             stream_name: "sync-stream".to_owned(),
             auto_provision: true,
             use_outbox: true,
@@ -155,6 +170,16 @@ setters! {
     nats_url: String;
     /// Sets [`Config::nats_creds`].
     nats_creds: Option<PathBuf>;
+    /// Sets [`Config::nats_nkey`].
+    nats_nkey: Option<PathBuf>;
+    /// Sets [`Config::nats_ca`].
+    nats_ca: Option<PathBuf>;
+    /// Sets [`Config::nats_cert`].
+    nats_cert: Option<PathBuf>;
+    /// Sets [`Config::nats_key`].
+    nats_key: Option<PathBuf>;
+    /// Sets [`Config::nats_inbox_prefix`].
+    nats_inbox_prefix: Option<String>;
     /// Sets [`Config::stream_name`].
     stream_name: String;
     /// Sets [`Config::auto_provision`].
@@ -197,6 +222,16 @@ impl Config {
     pub fn node(mut self, index: u32, count: u32) -> Self {
         self.node = Some(Node { index, count });
         self
+    }
+
+    /// What the subjects of answers to this app begin with: [`Config::nats_inbox_prefix`], or `_INBOX.{app_name}`. The
+    /// app needs the right to subscribe below it, and nobody else does.
+    ///
+    /// ```
+    /// assert_eq!(jsb_runtime::Config::new("system_a", "system_b").inbox_prefix(), "_INBOX.system_a");
+    /// ```
+    pub fn inbox_prefix(&self) -> String {
+        self.nats_inbox_prefix.clone().unwrap_or_else(|| format!("_INBOX.{}", self.app_name))
     }
 }
 

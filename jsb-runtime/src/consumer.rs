@@ -13,7 +13,10 @@ use crate::jetstream::{Attached, Delivery, Disposition};
 use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
 use crate::processor::Processor;
+use crate::rescue::SweepError;
 
+/// This task, to the status.
+const CONSUMER: &str = "consumer";
 /// How long a stopping consumer goes on with the batch in hand before it gives the rest back.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -29,13 +32,17 @@ pub(crate) async fn run(processor: Arc<Processor>) {
         match pulled {
             Ok(Some((attached, batch))) => {
                 failures = 0;
+                processor.transport.report(CONSUMER, None);
                 process(&processor, &attached, batch, stop).await;
             }
             Ok(None) => failures = 0,
             Err(error) => {
                 failures += 1;
                 let pause = backoff::doubling(Duration::from_millis(100), Duration::from_secs(5), failures);
-                tracing::warn!(error, failures, "nothing could be pulled");
+                tracing::warn!(error = chain(&error), failures, "nothing could be pulled");
+                // What is denied stands in the status already.
+                let problem = (!error.is_denied()).then(|| chain(&error));
+                processor.transport.report(CONSUMER, problem);
                 tokio::select! {
                     () = stop.cancelled() => {}
                     () = tokio::time::sleep(pause) => {}
@@ -46,9 +53,9 @@ pub(crate) async fn run(processor: Arc<Processor>) {
 }
 
 /// The next batch, `None` if the connection or the bridge ended first. While the database is away nothing is pulled; what nobody else will bring is looked for first.
-async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<(Attached, Vec<Delivery>)>, String> {
+async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<(Attached, Vec<Delivery>)>, SweepError> {
     let attached = processor.transport.attached().await;
-    processor.sweep_once().await.map_err(|error| chain(&error))?;
+    processor.sweep_once().await?;
     if !processor.until_database_answers().await {
         return Ok(None);
     }
@@ -59,10 +66,10 @@ async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<(Atta
     };
     pulled.map(|batch| Some((attached, batch))).map_err(|error| {
         // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
-        if failed_before {
+        if failed_before && !error.is_denied() {
             processor.transport.detach();
         }
-        chain(&error)
+        error.into()
     })
 }
 

@@ -1,7 +1,7 @@
 //! Takes an event to its outcome: tries it, and records what the failure calls for. Knows nothing of acknowledgements.
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
@@ -38,6 +38,8 @@ pub(crate) struct Processor {
     pub(crate) parked: AtomicBool,
     /// Whether messages may have been given up by the server while nobody listened.
     pub(crate) must_sweep: AtomicBool,
+    /// When NATS denied looking for them, the last time.
+    pub(crate) sweep_denied: Mutex<Option<Instant>>,
 }
 
 /// Whether an event may be tried.
@@ -65,7 +67,7 @@ impl Processor {
         stop: CancellationToken,
     ) -> Self {
         let (parked, must_sweep) = (AtomicBool::new(true), AtomicBool::new(true));
-        Self { db, transport, config, registry, stop, parked, must_sweep }
+        Self { db, transport, config, registry, stop, parked, must_sweep, sweep_denied: Mutex::default() }
     }
 
     /// Takes an event to its outcome, waiting while the database is away.

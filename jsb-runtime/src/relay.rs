@@ -17,6 +17,7 @@ use crate::event::{SCHEMA_VERSION, StoredEnvelope};
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::lease::Lease;
 use crate::outbox::{self, Pending};
+use crate::subject;
 use crate::trace::{TRACEPARENT, Trace};
 
 /// The lease of the one process that relays.
@@ -72,6 +73,7 @@ impl Relay {
                 false => Ok(Step::Refused(PublishError::NotConnected)),
             };
             failures = if matches!(step, Err(_) | Ok(Step::Refused(_))) { failures + 1 } else { 0 };
+            self.report(&step);
             let pause = match step {
                 Ok(Step::Published) => {
                     polls = 0;
@@ -110,6 +112,16 @@ impl Relay {
         }
     }
 
+    /// Keeps for the status why nothing can be published; outages and denials stand there already.
+    fn report(&self, step: &Result<Step, DbErr>) {
+        let problem = match step {
+            Ok(Step::Refused(PublishError::NotConnected | PublishError::Denied(_))) => None,
+            Ok(Step::Refused(error)) => Some(chain(error)),
+            Ok(Step::Published | Step::Idle | Step::Elsewhere) | Err(_) => None,
+        };
+        self.transport.report("relay", problem);
+    }
+
     fn failed(&self, failures: u32, error: &str, longest: Duration) -> Pause {
         let pause = backoff::jittered(backoff::doubling(FIRST_PAUSE, longest, failures));
         tracing::warn!(error, failures, ?pause, "the relay could not publish; events wait in the outbox");
@@ -123,7 +135,7 @@ impl Relay {
         }
         let pending = outbox::pending(&self.db, self.config.batch_size).await?;
         let mut published = false;
-        for wave in waves(&pending) {
+        for wave in self.allowed(waves(&pending)) {
             let answers = join_all(wave.iter().map(|row| self.publish(row))).await;
             let (mut sent, mut refused) = (Vec::new(), None);
             for (row, answer) in wave.into_iter().zip(answers) {
@@ -152,6 +164,15 @@ impl Relay {
             }
         }
         Ok(if published { Step::Published } else { Step::Idle })
+    }
+
+    /// All waves; where NATS denied the last event, only one, to see whether that is over.
+    fn allowed<'a>(&self, mut waves: Vec<Vec<&'a Pending>>) -> Vec<Vec<&'a Pending>> {
+        if self.transport.is_denied(&subject::sync(&self.config.app_name, &self.config.destination_app)) {
+            waves.truncate(1);
+            waves.iter_mut().for_each(|wave| wave.truncate(1));
+        }
+        waves
     }
 
     async fn publish(&self, row: &Pending) -> Result<(), PublishError> {

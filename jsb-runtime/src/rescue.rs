@@ -1,8 +1,8 @@
 //! Messages that the server no longer delivers, since crashes and restarts spent their deliveries: found and processed.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use sea_orm::{DatabaseConnection, DbErr};
@@ -19,6 +19,8 @@ use crate::{inbox, settings};
 const BATCH: usize = 100;
 /// How soon the advisories are subscribed to again.
 const RETRY: Duration = Duration::from_secs(1);
+/// How soon what NATS denied is tried again.
+const RETRY_DENIED: Duration = Duration::from_secs(10);
 
 /// How far a sweep came.
 enum Swept {
@@ -46,15 +48,34 @@ pub(crate) async fn unswept(db: &DatabaseConnection, acknowledged: u64, delivere
     Ok((acknowledged.max(swept) + 1, delivered))
 }
 
+impl SweepError {
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Self::Pull(error) if error.is_denied())
+    }
+}
+
 impl Processor {
-    /// Sweeps if messages may have been given up since the last time.
+    /// Sweeps if messages may have been given up since the last time. Where that is denied, it waits until somebody
+    /// sees the problem; what the server delivers does not wait for it.
     pub(crate) async fn sweep_once(&self) -> Result<(), SweepError> {
-        if self.must_sweep.swap(false, Ordering::Relaxed) {
-            let swept = self.sweep().await;
-            self.must_sweep.store(!matches!(swept, Ok(Swept::Everything)), Ordering::Relaxed);
-            swept?;
+        if !self.may_sweep() || !self.must_sweep.swap(false, Ordering::Relaxed) {
+            return Ok(());
         }
-        Ok(())
+        let swept = self.sweep().await;
+        self.must_sweep.store(!matches!(swept, Ok(Swept::Everything)), Ordering::Relaxed);
+        match swept {
+            Err(error) if error.is_denied() => {
+                tracing::warn!(error = chain(&error), "could not look for events whose deliveries are spent");
+                *self.sweep_denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                Ok(())
+            }
+            swept => swept.map(drop),
+        }
+    }
+
+    fn may_sweep(&self) -> bool {
+        let denied = *self.sweep_denied.lock().unwrap_or_else(PoisonError::into_inner);
+        denied.is_none_or(|denied| denied.elapsed() >= RETRY_DENIED)
     }
 
     /// Processes what was delivered and not acknowledged, up to where the server is now; what others have settled
@@ -67,6 +88,10 @@ impl Processor {
             return Ok(Swept::Partly);
         }
         let (mut next, last) = unswept(&self.db, progress.acknowledged, progress.delivered).await?;
+        if self.transport.may_not_look() {
+            // There may be nothing to look at, and yet the status is to say whether this app may.
+            self.transport.message_from(next).await?;
+        }
         while next <= last && !self.stop.is_cancelled() {
             let found = self.unacknowledged(next, last).await?;
             next = found.last().map_or(last, |message| message.stream_seq) + 1;
@@ -126,7 +151,8 @@ impl Processor {
                     self.must_sweep.store(true, Ordering::Relaxed);
                     if let Err(error) = rescued {
                         tracing::warn!(error = chain(&error), "advisories of spent deliveries could not be read");
-                        tokio::time::sleep(RETRY).await;
+                        let pause = if error.is_denied() { RETRY_DENIED } else { RETRY };
+                        tokio::time::timeout(pause, self.stop.cancelled()).await.ok();
                     }
                 }
             }
@@ -139,7 +165,7 @@ impl Processor {
             tokio::select! {
                 () = self.transport.until_detached() => return Ok(()),
                 sequence = spent.next() => {
-                    let Some(sequence) = sequence else { return Ok(()) };
+                    let Some(sequence) = sequence.transpose()? else { return Ok(()) };
                     let found = self.transport.message_from(sequence).await?;
                     let spent = found.filter(|message| message.stream_seq == sequence);
                     if !self.rescue(spent.into_iter().collect()).await? {

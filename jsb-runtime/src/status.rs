@@ -13,6 +13,9 @@ use serde::Serialize;
 pub struct Status {
     /// Whether NATS answers and the stream and the consumer are there.
     pub jetstream_connected: bool,
+    /// What a person should look at, and what to do about it: a connection that is lost or refused, permissions that are
+    /// denied, a stream or a consumer that is not as it should be. Empty while all is well.
+    pub problems: Vec<String>,
     /// All events of the inbox.
     pub inbox_events: u64,
     /// Events that were applied.
@@ -44,7 +47,11 @@ pub struct Status {
 }
 
 impl Status {
-    pub(crate) async fn read<C: ConnectionTrait>(db: &C, jetstream_connected: bool) -> Result<Self, DbErr> {
+    pub(crate) async fn read<C: ConnectionTrait>(
+        db: &C,
+        jetstream_connected: bool,
+        problems: Vec<String>,
+    ) -> Result<Self, DbErr> {
         let inbox = groups(db, "inbox_events", "received_at").await?;
         let outbox = groups(db, "outbox_events", "created_at").await?;
         let all = |groups: &Groups| groups.values().map(|(events, _)| events).sum();
@@ -52,6 +59,7 @@ impl Status {
         let oldest = |groups: &Groups, status: &str| groups.get(status).map(|(_, oldest)| *oldest);
         Ok(Self {
             jetstream_connected,
+            problems,
             inbox_events: all(&inbox),
             processed_events: of(&inbox, "processed"),
             failed_events: of(&inbox, "failed"),

@@ -20,6 +20,11 @@ pub(crate) fn source(subject: &str) -> &str {
     subject.split('.').next().unwrap_or_default()
 }
 
+/// The app that a subject is for.
+pub(crate) fn destination(subject: &str) -> &str {
+    subject.rsplit('.').next().unwrap_or_default()
+}
+
 /// Whether a name can stand as one token of a subject and within a durable's name.
 pub(crate) fn is_token(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')

@@ -101,3 +101,15 @@ async fn messages(url: &str) -> Result<u64, Box<dyn std::error::Error>> {
 fn stream() -> jetstream::stream::Config {
     jetstream::stream::Config { name: "kept".to_owned(), ..Default::default() }
 }
+
+#[tokio::test]
+async fn a_configuration_is_read_again_without_a_restart() -> TestResult {
+    let mut nats = NatsServer::start(NatsOptions::default()).await?;
+    let pid = nats.pid();
+    async_nats::connect(nats.url()).await?;
+    nats.reload("authorization { user: ann, password: secret }").await?;
+    assert!(async_nats::connect(nats.url()).await.is_err(), "nobody is let in without a password");
+    assert_eq!(nats.pid(), pid);
+    assert!(nats.log().contains("Reloaded"), "{}", nats.log());
+    Ok(())
+}

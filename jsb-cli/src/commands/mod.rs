@@ -4,6 +4,8 @@ mod dlq;
 mod health;
 mod inbox;
 mod outbox;
+mod permissions;
+mod provision;
 mod retried;
 mod status;
 
@@ -17,6 +19,10 @@ use crate::terminal::Terminal;
 #[derive(Subcommand)]
 #[non_exhaustive]
 pub enum Command {
+    /// Print the users of a nats-server, each with what it needs and nothing else
+    Permissions(permissions::Args),
+    /// Make the stream and the consumers, or bring them to what is wanted; nothing is ever deleted
+    Provision(provision::Args),
     /// Show how far events have come: stream, consumers, outbox and inbox
     Status(status::Args),
     /// Check whether an operator should look: exit code 4 if so
@@ -35,6 +41,8 @@ pub enum Command {
 impl Command {
     pub(crate) async fn run(self, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
         match self {
+            Self::Permissions(args) => permissions::run(args, settings, terminal),
+            Self::Provision(args) => provision::run(args, settings, terminal).await,
             Self::Status(args) => status::run(args, settings, terminal).await,
             Self::Health(args) => health::run(args, settings, terminal).await,
             Self::Dlq(command) => dlq::run(command, settings, terminal).await,

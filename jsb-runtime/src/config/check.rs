@@ -1,5 +1,6 @@
 //! The rules that a configuration must keep, all checked at once.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::{Config, ConfigError};
@@ -14,6 +15,19 @@ impl Config {
     pub fn validate(&self) -> Result<(), ConfigError> {
         let faults = self.faults();
         if faults.is_empty() { Ok(()) } else { Err(ConfigError { faults }) }
+    }
+
+    /// The files that are named, by their variables.
+    fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        [
+            ("NATS_CREDS", &self.nats_creds),
+            ("NATS_NKEY", &self.nats_nkey),
+            ("NATS_CA", &self.nats_ca),
+            ("NATS_CERT", &self.nats_cert),
+            ("NATS_KEY", &self.nats_key),
+        ]
+        .into_iter()
+        .filter_map(|(variable, path)| Some((variable, path.as_deref()?)))
     }
 
     pub(super) fn faults(&self) -> Vec<String> {
@@ -40,6 +54,20 @@ impl Config {
         );
         rule(subject::is_token(&self.stream_name), &format!("STREAM_NAME {token}"));
         rule(!self.nats_url.trim().is_empty(), "NATS_URL must not be empty");
+        rule(
+            self.nats_creds.is_none() || self.nats_nkey.is_none(),
+            "NATS_CREDS and NATS_NKEY must not both be set: a credentials file holds its own nkey",
+        );
+        rule(self.nats_cert.is_some() == self.nats_key.is_some(), "NATS_CERT and NATS_KEY must be set together");
+        rule(
+            self.nats_inbox_prefix.iter().flat_map(|prefix| prefix.split('.')).all(subject::is_token),
+            "NATS_INBOX_PREFIX must be tokens of letters, digits, `_` and `-`, joined by dots",
+        );
+        for (variable, path) in self.files() {
+            if let Err(error) = std::fs::File::open(path) {
+                rule(false, &format!("{variable}: `{}` cannot be read: {error}", path.display()));
+            }
+        }
         rule(self.max_deliver >= 1, "MAX_DELIVER must be at least 1");
         rule(!self.backoff.is_empty(), "BACKOFF must hold at least one delay");
         rule(self.backoff.iter().all(|delay| !delay.is_zero()), "BACKOFF must hold delays above zero");

@@ -7,6 +7,38 @@ use std::time::Duration;
 use super::{Config, ConfigError, Node};
 
 impl Config {
+    /// The names of all variables that a configuration is read from, in the order of the README's table.
+    pub const VARIABLES: &[&str] = &[
+        "APP_NAME",
+        "DESTINATION_APP",
+        "NATS_URL",
+        "NATS_CREDS",
+        "NATS_NKEY",
+        "NATS_CA",
+        "NATS_CERT",
+        "NATS_KEY",
+        "NATS_INBOX_PREFIX",
+        "STREAM_NAME",
+        "AUTO_PROVISION",
+        "USE_OUTBOX",
+        "USE_INBOX",
+        "USE_DLQ",
+        "MAX_DELIVER",
+        "ACK_WAIT",
+        "BACKOFF",
+        "STREAM_REPLICAS",
+        "STREAM_MAX_AGE",
+        "BATCH_SIZE",
+        "OUTBOX_RETENTION",
+        "INBOX_RETENTION",
+        "TOMBSTONE_RETENTION",
+        "PARK_FOR",
+        "KEEP_PARENT_AFTER",
+        "NODE_INDEX",
+        "NODE_COUNT",
+        "ROLES",
+    ];
+
     /// Reads the environment, once, and checks it.
     ///
     /// # Errors
@@ -25,7 +57,12 @@ impl Config {
         let mut env = Variables { lookup, faults: Vec::new() };
         let mut config = Self::new(env.required("APP_NAME"), env.required("DESTINATION_APP"));
         env.read("NATS_URL", &mut config.nats_url, parsed);
-        env.read("NATS_CREDS", &mut config.nats_creds, |text| parsed(text).map(Some));
+        env.read("NATS_CREDS", &mut config.nats_creds, optional);
+        env.read("NATS_NKEY", &mut config.nats_nkey, optional);
+        env.read("NATS_CA", &mut config.nats_ca, optional);
+        env.read("NATS_CERT", &mut config.nats_cert, optional);
+        env.read("NATS_KEY", &mut config.nats_key, optional);
+        env.read("NATS_INBOX_PREFIX", &mut config.nats_inbox_prefix, optional);
         env.read("STREAM_NAME", &mut config.stream_name, parsed);
         env.read("AUTO_PROVISION", &mut config.auto_provision, switch);
         env.read("USE_OUTBOX", &mut config.use_outbox, switch);
@@ -76,8 +113,8 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
 
     fn node(&mut self) -> Option<Node> {
         let (mut index, mut count) = (None, None);
-        self.read("NODE_INDEX", &mut index, |text| parsed(text).map(Some));
-        self.read("NODE_COUNT", &mut count, |text| parsed(text).map(Some));
+        self.read("NODE_INDEX", &mut index, optional);
+        self.read("NODE_COUNT", &mut count, optional);
         match (index, count) {
             (Some(index), Some(count)) => Some(Node { index, count }),
             (None, None) => None,
@@ -91,6 +128,10 @@ impl<L: Fn(&str) -> Option<String>> Variables<L> {
 
 fn parsed<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: T::Err| error.to_string())
+}
+
+fn optional<T: FromStr<Err: fmt::Display>>(text: &str) -> Result<Option<T>, String> {
+    parsed(text).map(Some)
 }
 
 fn switch(text: &str) -> Result<bool, String> {

@@ -1,8 +1,13 @@
+use std::cell::RefCell;
+
 use super::*;
 
 fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::read(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
 }
+
+/// A file that is there.
+const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
 const NAMES: [(&str, &str); 2] = [("APP_NAME", "a"), ("DESTINATION_APP", "b")];
 
@@ -43,6 +48,12 @@ fn each_rule_names_its_variable() {
         ("DESTINATION_APP", "a"),
         ("DESTINATION_APP", "dlq"),
         ("STREAM_NAME", "a.b"),
+        ("NATS_CREDS", "/no/such/file"),
+        ("NATS_NKEY", "/no/such/file"),
+        ("NATS_CA", "/no/such/file"),
+        ("NATS_CERT", MANIFEST),
+        ("NATS_KEY", MANIFEST),
+        ("NATS_INBOX_PREFIX", "_INBOX.>"),
         ("MAX_DELIVER", "0"),
         ("BACKOFF", "1s,0s"),
         ("ACK_WAIT", "10ms"),
@@ -60,8 +71,32 @@ fn each_rule_names_its_variable() {
 fn two_variables_can_be_at_odds() {
     let faults = with(&[("USE_INBOX", "off"), ("USE_DLQ", "off")]).expect_err("no place for the dead").faults;
     assert!(faults.len() == 1 && faults[0].contains("USE_INBOX and USE_DLQ"), "{faults:?}");
+    let faults = with(&[("NATS_CREDS", MANIFEST), ("NATS_NKEY", MANIFEST)]).expect_err("two identities").faults;
+    assert!(faults.len() == 1 && faults[0].contains("NATS_CREDS and NATS_NKEY"), "{faults:?}");
     let faults = with(&[("NODE_INDEX", "2"), ("NODE_COUNT", "2")]).expect_err("no such node").faults;
     assert!(faults.len() == 1 && faults[0].contains("NODE_INDEX must be below NODE_COUNT"), "{faults:?}");
+}
+
+#[test]
+fn the_list_of_variables_is_what_is_read() {
+    let asked = RefCell::new(BTreeSet::new());
+    let unset = |name: &str| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    };
+    Config::read(unset).expect_err("the names are missing");
+    let listed: BTreeSet<String> = Config::VARIABLES.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(asked.into_inner(), listed);
+    assert_eq!(listed.len(), Config::VARIABLES.len(), "no name comes twice");
+}
+
+#[test]
+fn the_readme_explains_every_variable() {
+    let readme = include_str!("../../../README.md");
+    let section = readme.split("\n## ").find(|section| section.starts_with("Configuration")).expect("the section");
+    for name in Config::VARIABLES {
+        assert!(section.contains(&format!("`{name}`")), "{name}");
+    }
 }
 
 #[test]

@@ -1,12 +1,18 @@
 //! The connection: made once, kept for ever, with a state that everybody can watch.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer::PullConsumer};
-use async_nats::{ConnectOptions, Event, ServerAddr};
+use async_nats::{ClientError, Event, ServerError};
 use tokio::sync::watch;
+use tokio::time::{Instant, timeout_at};
 
+use super::denials::Denials;
+use super::link::{self, Link, Trouble};
+use super::options::{self, ConnectError};
+use crate::causes::chain;
 use crate::config::Config;
 
 /// How long the client waits before it connects again: short, since an outage ends at some moment, not after a while.
@@ -14,45 +20,15 @@ const LONGEST_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 /// How long the server may take to answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why there is no connection to NATS. A server that is merely away is no error: the client goes on trying.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// An address that cannot be read. It is not shown, since it may hold a password.
-    #[error("NATS_URL: entry {position} of its comma list is no server address: {source}")]
-    Url {
-        /// Which one, from 1.
-        position: usize,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// A credentials file that cannot be read.
-    #[error("NATS_CREDS: `{path}`: {source}")]
-    Credentials {
-        /// The file.
-        path: String,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The client refused its options.
-    #[error("NATS: {0}")]
-    Client(#[from] async_nats::ConnectError),
-}
-
 /// The connection and what was found behind it.
 #[derive(Clone)]
 pub(crate) struct Transport {
     pub(super) context: jetstream::Context,
     pub(super) config: Arc<Config>,
+    pub(super) denials: Arc<Denials>,
     link: watch::Receiver<Link>,
     attached: watch::Sender<Option<Attached>>,
-}
-
-/// The state of the connection. It is counted, since one that was lost and is back again has lost its pull requests.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Link {
-    up: bool,
-    number: u64,
+    problems: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 /// The stream and the consumer of this app, once they are known to be there.
@@ -64,36 +40,50 @@ pub(crate) struct Attached {
     pub(crate) max_deliver: u32,
     /// How long the server really waits for an acknowledgement: with a back-off list, its first entry.
     pub(crate) ack_wait: Duration,
+    /// Whether the consumer's settings are taken for what is configured, since this app may not ask for them.
+    pub(crate) is_unchecked: bool,
 }
 
 impl Transport {
-    /// Connects, or goes on trying in the background while no server is there.
-    pub(crate) async fn connect(config: Arc<Config>) -> Result<Self, ConnectError> {
+    /// Connects, or goes on trying in the background if no server is there by `deadline`. Credentials that a server
+    /// refuses by then are an error.
+    pub(crate) async fn connect(config: Arc<Config>, deadline: Instant) -> Result<Self, ConnectError> {
         let (sender, link) = watch::channel(Link::default());
-        let mut options = ConnectOptions::new()
-            .name(&config.app_name)
-            .custom_inbox_prefix(format!("_INBOX.{}", config.app_name))
-            .retry_on_initial_connect()
+        let denials = Arc::new(Denials::new(config.inbox_prefix()));
+        let (attempts, denied, events) = (sender.clone(), Arc::clone(&denials), sender.clone());
+        let options = options::options(&config)?
             .request_timeout(Some(REQUEST_TIMEOUT))
             .reconnect_delay_callback(|attempts| {
                 crate::backoff::doubling(Duration::from_millis(50), LONGEST_RECONNECT_DELAY, attempts as u32)
             })
+            // Chooses none of the servers, but sees what their last attempts failed for.
+            .reconnect_to_server_callback(move |servers, _| {
+                link::attempted(&servers, &attempts);
+                std::future::ready(None)
+            })
             .event_callback(move |event| {
-                let link = sender.clone();
-                async move { observe(&event, &link) }
+                observe(event, &events, &denied);
+                std::future::ready(())
             });
-        if let Some(path) = &config.nats_creds {
-            let read = std::fs::read_to_string(path).and_then(|text| options.credentials(&text));
-            let path = path.display().to_string();
-            options = read.map_err(|source| ConnectError::Credentials { path, source })?;
-        }
-        let client = options.connect(addresses(&config.nats_url)?).await?;
+        let servers = options::servers(&config.nats_url)?;
+        let client = match timeout_at(deadline, options.clone().connect(servers.as_slice())).await {
+            Ok(Ok(client)) => client,
+            Ok(Err(error)) => {
+                let trouble = Trouble::told(chain(&error));
+                if trouble.is_own() {
+                    return Err(ConnectError::Refused(trouble.to_string()));
+                }
+                link::note(trouble, &sender);
+                options.retry_on_initial_connect().connect(servers.as_slice()).await?
+            }
+            Err(_) => options.retry_on_initial_connect().connect(servers.as_slice()).await?,
+        };
         let context = jetstream::context::ContextBuilder::new()
             .timeout(REQUEST_TIMEOUT)
             .max_ack_inflight(config.batch_size.max(1_000) * 2)
             .backpressure_on_inflight(true)
             .build(client);
-        Ok(Self { context, config, link, attached: watch::Sender::new(None) })
+        Ok(Self { context, config, denials, link, attached: watch::Sender::new(None), problems: Arc::default() })
     }
 
     /// Whether a server answers.
@@ -113,8 +103,8 @@ impl Transport {
 
     /// Waits until the connection that there is now is lost, even if another one is there by then.
     pub(crate) async fn until_disconnected(&self) {
-        let now = *self.link.borrow();
-        let _ = self.link.clone().wait_for(|link| !link.up || *link != now).await;
+        let now = self.link.borrow().number;
+        let _ = self.link.clone().wait_for(|link| !link.up || link.number != now).await;
     }
 
     pub(super) async fn until_down(&self) {
@@ -158,6 +148,35 @@ impl Transport {
         let _ = self.attached.subscribe().wait_for(Option::is_none).await;
     }
 
+    /// Connects anew, as a server wants it that has denied this app its answers.
+    pub(crate) async fn reconnect(&self) {
+        if let Err(error) = self.context.client().force_reconnect().await {
+            tracing::debug!(%error, "the client has ended");
+        }
+    }
+
+    /// Keeps what a task of the bridge cannot do, for the status; `None` once it can.
+    pub(crate) fn report(&self, task: &'static str, problem: Option<String>) {
+        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        match problem {
+            Some(problem) => problems.insert(task, problem),
+            None => problems.remove(task),
+        };
+    }
+
+    /// Everything that a person should look at.
+    pub(crate) fn problems(&self) -> Vec<String> {
+        let link = self.link.borrow().clone();
+        if !link.up {
+            let trouble = link.trouble.map_or_else(|| "NATS does not answer".to_owned(), |trouble| trouble.to_string());
+            return vec![trouble];
+        }
+        let mut problems = self.denials.problems();
+        let reported = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
+        problems.extend(reported.iter().map(|(task, problem)| format!("{task}: {problem}")));
+        problems
+    }
+
     /// Sends what is still buffered, and ends the connection.
     pub(crate) async fn close(&self) {
         let client = self.context.client();
@@ -172,28 +191,24 @@ impl Transport {
     }
 }
 
-fn addresses(urls: &str) -> Result<Vec<ServerAddr>, ConnectError> {
-    let address = |(index, url): (usize, &str)| {
-        url.trim().parse::<ServerAddr>().map_err(|source| ConnectError::Url { position: index + 1, source })
-    };
-    urls.split(',').enumerate().filter(|(_, url)| !url.trim().is_empty()).map(address).collect()
-}
-
-fn observe(event: &Event, link: &watch::Sender<Link>) {
+fn observe(event: Event, link: &watch::Sender<Link>, denials: &Denials) {
     match event {
         Event::Connected => {
-            tracing::info!("connected to NATS");
-            link.send_modify(|link| *link = Link { up: true, number: link.number + 1 });
+            denials.clear();
+            link::up(link);
         }
         Event::Disconnected => {
             tracing::warn!("NATS is away; events wait in the outbox");
-            link.send_modify(|link| link.up = false);
+            link::down(link);
         }
         Event::Closed => {
             tracing::info!("the connection to NATS is closed");
-            link.send_modify(|link| link.up = false);
+            link::down(link);
         }
+        Event::ServerError(ServerError::AuthorizationViolation) => link::note(Trouble::Refused, link),
+        Event::ServerError(ServerError::Other(message)) if denials.observe(&message) => {}
         Event::ServerError(error) => tracing::error!(%error, "NATS refused something"),
+        Event::ClientError(ClientError::Other(error)) => link::failed(error, link),
         Event::ClientError(error) => tracing::warn!(%error, "NATS client"),
         other => tracing::debug!(event = %other, "NATS"),
     }

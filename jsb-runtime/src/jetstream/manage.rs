@@ -127,7 +127,7 @@ impl Transport {
     }
 
     pub(super) async fn ask(&self, what: String, request: &Json) -> Result<Json, ProvisionError> {
-        match self.context.request(what.clone(), request).await? {
+        match self.unless_denied(&format!("$JS.API.{what}"), self.context.request(what.clone(), request)).await?? {
             Response::Ok(answer) => Ok(answer),
             Response::Err { error } => Err(ProvisionError::Refused { what, error }),
         }

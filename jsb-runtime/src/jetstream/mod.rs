@@ -1,15 +1,19 @@
 //! JetStream: the only folder that names the client library.
 
 mod connection;
+mod denials;
+mod link;
 mod manage;
+mod options;
 mod provision;
 mod publish;
 mod pull;
 mod state;
 mod stored;
 
-pub use connection::ConnectError;
 pub(crate) use connection::{Attached, Transport};
+pub use denials::{Denied, Permission};
+pub use options::ConnectError;
 pub use provision::ProvisionError;
 pub(crate) use provision::ROUNDS;
 pub(crate) use publish::Outgoing;

@@ -4,9 +4,10 @@ use async_nats::jetstream;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{Consumer, FromConsumer, Info, PullConsumer, pull};
 use async_nats::jetstream::context::RequestError;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
 use super::connection::{Attached, Transport};
+use super::denials::{Denied, Permission};
 use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
@@ -39,6 +40,11 @@ pub enum ProvisionError {
         /// The server's answer.
         error: jetstream::Error,
     },
+    /// The user may not do what is needed.
+    #[error(
+        "{0}; an app with AUTO_PROVISION=false needs no right to provision: an operator runs `jsb provision` for it"
+    )]
+    Denied(#[from] Denied),
     /// What is wanted cannot be had without deleting something, which is left to a person.
     #[error("cannot be provisioned:\n{}", lines(.0))]
     Unattainable(Vec<Refusal>),
@@ -100,22 +106,22 @@ impl Transport {
             true => self.provide(&durable).await?,
             false => self.config.stream_name.clone(),
         };
-        let (consumer, differences) = self.find_consumer(&stream, &durable).await?;
-        self.attach_to(consumer, &stream);
+        let FoundConsumer { consumer, differences, is_unchecked } = self.find_consumer(&stream, &durable).await?;
+        self.attach_to(consumer, &stream, is_unchecked);
         match differences.is_empty() || self.config.auto_provision {
             true => Ok(()),
             false => Err(ProvisionError::Differs { consumer: durable.name, stream, differences }),
         }
     }
 
-    fn attach_to(&self, consumer: PullConsumer, stream: &str) {
+    fn attach_to(&self, consumer: PullConsumer, stream: &str, is_unchecked: bool) {
         let info = consumer.cached_info();
         let (config, name) = (&info.config, info.name.clone());
         let ack_wait = config.backoff.first().copied().unwrap_or(config.ack_wait);
         // The server writes -1 for a consumer without a limit.
         let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
         tracing::info!(stream, consumer = name, ?ack_wait, "attached to JetStream");
-        self.attach(Attached { consumer, stream: stream.to_owned(), max_deliver, ack_wait });
+        self.attach(Attached { consumer, stream: stream.to_owned(), max_deliver, ack_wait, is_unchecked });
     }
 
     /// Makes the stream and the durable, or adds to them what is missing, and says which stream carries the pair.
@@ -128,6 +134,7 @@ impl Transport {
             let mut plan = Plan::from_iter(change);
             plan.add_consumer(&stream, durable, self.consumer_settings(&stream, &durable.name).await?.as_ref());
             if plan.is_empty() {
+                self.denials.all_work(Permission::is_management);
                 return Ok(stream);
             }
             if rounds.next().is_none() {
@@ -137,28 +144,62 @@ impl Transport {
         }
     }
 
-    /// The durable, and what about it is not as wanted. This is all that an application asks which may not manage anything.
-    async fn find_consumer(
-        &self,
-        stream: &str,
-        wanted: &WantedConsumer,
-    ) -> Result<(PullConsumer, Vec<Difference>), ProvisionError> {
+    /// The consumer that is to be there. This is all that an application asks which may not manage anything; without the
+    /// right to ask even that, its settings are taken for what is configured.
+    async fn find_consumer(&self, stream: &str, wanted: &WantedConsumer) -> Result<FoundConsumer, ProvisionError> {
         let (consumer, stream) = (wanted.name.clone(), stream.to_owned());
-        let info = match self.ask(format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await {
+        let (info, is_unchecked) = match self.ask(format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await {
             Err(error) if error.says_not_there() => {
                 return Err(ProvisionError::Missing { consumer, stream, source: Box::new(error) });
             }
-            info => info?,
+            Err(ProvisionError::Denied(denied)) if !self.is_deaf() => {
+                tracing::warn!(
+                    consumer,
+                    "could not check the consumer's settings, which are taken for what is configured here: {denied}"
+                );
+                (unchecked_info(&stream, wanted), true)
+            }
+            info => (info?, false),
         };
-        let differences = wanted.differences(&info["config"]);
+        let differences = if is_unchecked { Vec::new() } else { wanted.differences(&info["config"]) };
         let unusable = |source| ProvisionError::Unusable { consumer: consumer.clone(), source };
         let info: Info = serde_json::from_value(info).map_err(|error| unusable(error.into()))?;
         if info.config.deliver_subject.is_some() {
             return Err(ProvisionError::Differs { consumer, stream, differences });
         }
         let config = pull::Config::try_from_consumer_config(info.config.clone()).map_err(unusable)?;
-        Ok((Consumer::new(config, info, self.context.clone()), differences))
+        Ok(FoundConsumer { consumer: Consumer::new(config, info, self.context.clone()), differences, is_unchecked })
     }
+}
+
+/// The consumer of this app, and what about it is not as wanted.
+struct FoundConsumer {
+    consumer: PullConsumer,
+    differences: Vec<Difference>,
+    /// The server could not be asked for its settings.
+    is_unchecked: bool,
+}
+
+/// Where the settings and the state of a consumer are asked for.
+pub(super) fn consumer_info_subject(stream: &str, consumer: &str) -> String {
+    format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}")
+}
+
+/// What the server would say of a new consumer that is as wanted.
+fn unchecked_info(stream: &str, wanted: &WantedConsumer) -> Json {
+    let nothing = json!({"consumer_seq": 0, "stream_seq": 0});
+    json!({
+        "stream_name": stream,
+        "name": wanted.name,
+        "created": "1970-01-01T00:00:00Z",
+        "config": wanted.settings(),
+        "delivered": nothing,
+        "ack_floor": nothing,
+        "num_ack_pending": 0,
+        "num_redelivered": 0,
+        "num_waiting": 0,
+        "num_pending": 0,
+    })
 }
 
 impl ProvisionError {

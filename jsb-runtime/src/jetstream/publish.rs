@@ -10,6 +10,7 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 
 use super::connection::Transport;
+use super::denials::{Denied, Permission};
 use crate::config::Config;
 use crate::event::Envelope;
 use crate::message::MESSAGE_ID;
@@ -22,6 +23,9 @@ pub enum PublishError {
     /// NATS is away, or the stream is not there yet.
     #[error("not connected to JetStream, or not provisioned yet")]
     NotConnected,
+    /// NATS does not let this app publish there, or receive the acknowledgement.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// No acknowledgement came in time; the message may or may not be in the stream.
     #[error("no acknowledgement came from JetStream: {0}")]
     Unacknowledged(#[source] ClientError),
@@ -111,11 +115,19 @@ impl Transport {
     async fn publish_on_this_connection(&self, message: Outgoing) -> Result<(), PublishError> {
         let (subject, bytes) = (message.subject.clone(), message.bytes());
         let publish = PublishMessage::build().headers(message.headers).payload(message.body.into());
-        let acknowledged = match self.context.send_publish(message.subject, publish).await {
-            Ok(acknowledgement) => acknowledgement.await,
-            Err(error) => Err(error),
+        let acknowledged = async {
+            match self.context.send_publish(message.subject, publish).await {
+                Ok(acknowledgement) => acknowledgement.await,
+                Err(error) => Err(error),
+            }
         };
+        let acknowledged = self.unless_denied(&subject, acknowledged).await?;
         acknowledged.map(drop).map_err(|error| self.explain(error, subject, bytes))
+    }
+
+    /// Whether NATS denied publishing to this subject the last time.
+    pub(crate) fn is_denied(&self, subject: &str) -> bool {
+        self.denials.stands(&Permission::Publish(subject.to_owned()))
     }
 
     fn explain(&self, error: ClientError, subject: String, bytes: usize) -> PublishError {

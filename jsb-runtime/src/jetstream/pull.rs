@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::HeaderMap;
+use async_nats::jetstream::stream::RawMessageErrorKind;
 use async_nats::jetstream::{self, AckKind};
-use futures_util::{Stream, StreamExt};
+use async_nats::{HeaderMap, Subject};
+use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde::Deserialize;
 
 use super::connection::{Attached, Transport};
+use super::denials::{Denied, Permission};
+use super::provision::consumer_info_subject;
 use crate::message::Message;
 
 /// How long a request waits at the server for the next message.
@@ -24,6 +27,14 @@ pub(crate) enum PullError {
     Client(async_nats::Error),
     #[error("JetStream does not answer")]
     NoAnswer,
+    #[error(transparent)]
+    Denied(#[from] Denied),
+}
+
+impl PullError {
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied(_))
+    }
 }
 
 /// A message that was delivered and waits to be acknowledged.
@@ -39,6 +50,7 @@ pub(crate) struct Delivery {
 pub(crate) struct Acker {
     acker: Arc<jetstream::message::Acker>,
     transport: Transport,
+    subject: Option<Subject>,
 }
 
 /// What the server is told about a delivery.
@@ -60,9 +72,11 @@ impl Delivery {
         let deliveries = info.as_ref().and_then(|info| u32::try_from(info.delivered).ok()).unwrap_or(1);
         let sequence = info.as_ref().map_or(0, |info| info.stream_sequence);
         let headers = delivered.headers.as_ref().map(plain).unwrap_or_default();
+        let subject = delivered.reply.clone();
         let (delivered, acker) = delivered.split();
         let message = Message::read(delivered.subject.to_string(), headers, delivered.payload.to_vec(), sequence);
-        Self { message, deliveries, acker: Acker { acker: Arc::new(acker), transport: transport.clone() } }
+        let acker = Acker { acker: Arc::new(acker), transport: transport.clone(), subject };
+        Self { message, deliveries, acker }
     }
 
     pub(crate) fn acker(&self) -> Acker {
@@ -84,13 +98,25 @@ impl Acker {
             Disposition::Progress => AckKind::Progress,
         };
         let told = tokio::select! {
-            told = self.acker.ack_with(kind) => told.map_err(|error| error.to_string()),
+            told = self.send(kind) => told,
             // The client would keep it, and then its caller waiting, until NATS is back.
             () = self.transport.until_down() => Err("NATS is away".to_owned()),
         };
         if let Err(error) = told {
             tracing::debug!(error, "an acknowledgement was not sent");
         }
+    }
+
+    /// Sends the word; where NATS denied the last one, it waits for the answer, to see whether that is over.
+    async fn send(&self, kind: AckKind) -> Result<(), String> {
+        let denials = &self.transport.denials;
+        let Some(denied) = self.subject.as_ref().and_then(|subject| denials.of_acknowledgement(subject)) else {
+            return self.acker.ack_with(kind).await.map_err(|error| error.to_string());
+        };
+        let told = self.transport.unless(|permission| *permission == denied, self.acker.double_ack_with(kind)).await;
+        told.map_err(|denied| denied.to_string())?.map_err(|error| error.to_string())?;
+        denials.works(&denied);
+        Ok(())
     }
 }
 
@@ -102,6 +128,12 @@ pub(super) fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
 impl Transport {
     /// Up to `limit` messages: those that are there, or else the next one to come.
     pub(crate) async fn pull(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
+        let consumer = &attached.consumer.cached_info().name;
+        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", attached.stream);
+        self.unless_denied(&subject, self.pull_what_comes(attached, limit)).await?
+    }
+
+    async fn pull_what_comes(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
         let mut deliveries = self.fetch(attached, limit).await?;
         if deliveries.is_empty() {
             let next = attached.consumer.batch().max_messages(1).expires(LONG_POLL).messages().await;
@@ -137,6 +169,11 @@ impl Transport {
     }
 }
 
+/// Where a message of a stream is asked for.
+fn message_subject(stream: &str) -> String {
+    format!("$JS.API.STREAM.MSG.GET.{stream}")
+}
+
 /// How far the server has got with this app's consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
@@ -152,7 +189,13 @@ impl Transport {
     /// How far the consumer is.
     pub(crate) async fn progress(&self) -> Result<Progress, PullError> {
         let attached = self.attached().await;
-        let info = attached.consumer.get_info().await.map_err(|error| PullError::Client(error.into()))?;
+        let subject = consumer_info_subject(&attached.stream, &attached.consumer.cached_info().name);
+        let info = self.unless_denied(&subject, attached.consumer.get_info()).await?;
+        let info = info.map_err(|error| PullError::Client(error.into()))?;
+        if attached.is_unchecked {
+            // It may be asked now, so that its settings can be checked too.
+            self.detach();
+        }
         Ok(Progress {
             acknowledged: info.ack_floor.stream_sequence,
             delivered: info.delivered.stream_sequence,
@@ -162,25 +205,34 @@ impl Transport {
 
     /// The first message for this app at or after a sequence of the stream.
     pub(crate) async fn message_from(&self, sequence: u64) -> Result<Option<Message>, PullError> {
-        use async_nats::jetstream::stream::RawMessageErrorKind;
         let attached = self.attached().await;
         let stream = self.context.get_stream_no_info(&attached.stream).await;
         let stream = stream.map_err(|error| PullError::Client(error.into()))?;
         let filter = attached.consumer.cached_info().config.filter_subject.clone();
-        match stream.get_first_raw_message_by_subject(filter, sequence).await {
-            Ok(found) => Ok(Some(Message::read(
-                found.subject.to_string(),
-                plain(&found.headers),
-                found.payload.to_vec(),
-                found.sequence,
-            ))),
-            Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
-            Err(error) => Err(PullError::Client(error.into())),
-        }
+        let subject = message_subject(&attached.stream);
+        let found = stream.get_first_raw_message_by_subject(filter, sequence);
+        // That there is none is an answer too.
+        let found = async {
+            match found.await {
+                Ok(found) => Ok(Some(found)),
+                Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
+                Err(error) => Err(PullError::Client(error.into())),
+            }
+        };
+        let found = self.unless_denied(&subject, found).await??;
+        Ok(found.map(|found| {
+            let headers = plain(&found.headers);
+            Message::read(found.subject.to_string(), headers, found.payload.to_vec(), found.sequence)
+        }))
+    }
+
+    /// Whether NATS denied looking for a message the last time.
+    pub(crate) fn may_not_look(&self) -> bool {
+        self.denials.stands(&Permission::Publish(message_subject(&self.stream_name())))
     }
 
     /// The sequences of messages that the server stops delivering, as it says so. The advisories are not stored.
-    pub(crate) async fn spent(&self) -> Result<impl Stream<Item = u64> + use<>, PullError> {
+    pub(crate) async fn spent(&self) -> Result<impl Stream<Item = Result<u64, PullError>> + use<>, PullError> {
         #[derive(Deserialize)]
         struct Advisory {
             stream_seq: u64,
@@ -191,10 +243,27 @@ impl Transport {
             attached.stream,
             attached.consumer.cached_info().name
         );
+        let permission = Permission::Subscribe(subject.clone());
+        let denied = self.subscription_denied(permission);
         let advisories = self.context.client().subscribe(subject).await;
         let advisories = advisories.map_err(|error| PullError::Client(error.into()))?;
-        Ok(advisories.filter_map(|advisory| async move {
-            serde_json::from_slice::<Advisory>(&advisory.payload).ok().map(|advisory| advisory.stream_seq)
-        }))
+        let sequences = advisories.filter_map(|advisory| async move {
+            serde_json::from_slice::<Advisory>(&advisory.payload).ok().map(|advisory| Ok(advisory.stream_seq))
+        });
+        Ok(stream::select(sequences, stream::once(denied.map(|denied| Err(denied.into())))))
+    }
+
+    /// The denial of a subscription that is about to be made. Nobody answers to one that is allowed.
+    fn subscription_denied(&self, permission: Permission) -> impl Future<Output = Denied> + use<> {
+        let denials = Arc::clone(&self.denials);
+        let wanted = permission.clone();
+        let mut denied = Box::pin(self.denials.next(move |denied| *denied == wanted));
+        async move {
+            if let Ok(denied) = tokio::time::timeout(ANSWER_TIMEOUT, &mut denied).await {
+                return denied;
+            }
+            denials.works(&permission);
+            denied.await
+        }
     }
 }

@@ -11,6 +11,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 use super::connection::Transport;
+use super::denials::Denied;
 use super::provision::ProvisionError;
 use super::pull::plain;
 use crate::message::Message;
@@ -46,6 +47,9 @@ pub enum StreamError {
         /// The client's words.
         source: RequestError,
     },
+    /// This user may not ask.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// The server refused.
     #[error(transparent)]
     Refused(#[from] ProvisionError),
@@ -69,7 +73,7 @@ impl StreamError {
 
     /// Whether this user may not ask.
     pub fn is_denied(&self) -> bool {
-        false
+        matches!(self, Self::Denied(_))
     }
 
     fn is_no_message(&self) -> bool {
@@ -141,6 +145,7 @@ impl Transport {
     pub(super) async fn call(&self, call: &str, request: &Json) -> Result<Json, StreamError> {
         self.ask(call.to_owned(), request).await.map_err(|error| match error {
             ProvisionError::Request(source) => StreamError::NoAnswer { call: call.to_owned(), source },
+            ProvisionError::Denied(denied) => StreamError::Denied(denied),
             other => StreamError::Refused(other),
         })
     }

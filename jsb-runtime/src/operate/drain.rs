@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
+use super::{PATIENCE, as_operator};
 use crate::backoff;
 use crate::causes::chain;
 use crate::config::Config;
@@ -64,8 +65,9 @@ pub async fn process_pending(
     config.validate()?;
     preflight::check_owner(db, &config).await?;
     let Some(span) = span_of_pending(db).await? else { return Ok(Drained::default()) };
-    let config = Arc::new(config);
-    let transport = Transport::connect(Arc::clone(&config)).await?;
+    let config = Arc::new(as_operator(config));
+    let deadline = tokio::time::Instant::now() + timeout.min(PATIENCE);
+    let transport = Transport::connect(Arc::clone(&config), deadline).await?;
     let relay = Relay { db: db.clone(), transport: transport.clone(), config };
     let drained = Drain { relay, span, until: Instant::now() + timeout }.run(progress).await;
     transport.close().await;

@@ -17,6 +17,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
 pub use connection::{Connection, OperateError};
+pub(crate) use connection::{PATIENCE, as_operator};
 pub use dlq::{Dlq, FoundLetters};
 pub use drain::{Drained, process_pending};
 pub use health::{Check, Finding, Limits};
@@ -42,7 +43,7 @@ pub(crate) const BATCH: usize = 1_000;
 ///
 /// When the database fails.
 pub async fn tables(db: &DatabaseConnection) -> Result<Status, DbErr> {
-    Status::read(db, false).await
+    Status::read(db, false, Vec::new()).await
 }
 
 /// Refuses a database that is another app's: its events must not be taken for this one's. One on which no bridge was ever

@@ -25,6 +25,7 @@ mod convergence;
 mod crash;
 mod deletes;
 mod deliveries;
+mod denials;
 mod families;
 mod keys;
 mod once;

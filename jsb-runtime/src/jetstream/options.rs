@@ -1,0 +1,141 @@
+//! How to connect: where to, as whom, and whom to trust.
+
+use std::path::Path;
+
+use async_nats::{ConnectOptions, ServerAddr};
+use percent_encoding::percent_decode_str;
+
+use crate::config::Config;
+
+/// Why there can be no connection to NATS. A server that is merely away is no error: the client goes on trying.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// An address that cannot be read. It is not shown, since it may hold a password.
+    #[error("NATS_URL: entry {position} of its comma list is no server address: {source}")]
+    Url {
+        /// Which one, from 1.
+        position: usize,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The servers want different users, but one app is one user.
+    #[error("NATS_URL: the entries of its comma list must have the same user and password or token, or none")]
+    DifferentUsers,
+    /// A file that cannot be used.
+    #[error("{variable}: `{path}`: {source}")]
+    File {
+        /// The variable that names it.
+        variable: &'static str,
+        /// The file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A server refused the credentials, or they cannot be used.
+    #[error("{0}")]
+    Refused(String),
+    /// The client refused its options.
+    #[error("NATS: {0}")]
+    Client(#[from] async_nats::ConnectError),
+}
+
+/// The servers, without credentials: the client would not use them there, and would log them.
+pub(super) fn servers(urls: &str) -> Result<Vec<ServerAddr>, ConnectError> {
+    let bare = |server: ServerAddr| {
+        let mut url = server.into_inner();
+        // They fail on an address without a host, which is none.
+        let _ = url.set_username("");
+        let _ = url.set_password(None);
+        ServerAddr::from_url(url)
+    };
+    let servers = entries(urls)
+        .map(|(position, entry)| entry.parse().and_then(bare).map_err(|source| ConnectError::Url { position, source }));
+    servers.collect()
+}
+
+fn entries(urls: &str) -> impl Iterator<Item = (usize, &str)> {
+    urls.split(',').map(str::trim).enumerate().filter(|(_, url)| !url.is_empty()).map(|(index, url)| (index + 1, url))
+}
+
+/// Everything but what is to happen with the client's events.
+pub(super) fn options(config: &Config) -> Result<ConnectOptions, ConnectError> {
+    let mut options = ConnectOptions::new().name(&config.app_name).custom_inbox_prefix(config.inbox_prefix());
+    options = match user(&config.nats_url)? {
+        Some((user, Some(password))) => options.user_and_password(user, password),
+        Some((token, None)) => options.token(token),
+        None => options,
+    };
+    if let Some(path) = &config.nats_creds {
+        let text = read("NATS_CREDS", path)?;
+        options = options.credentials(&text).map_err(|source| unusable("NATS_CREDS", path, source))?;
+    }
+    if let Some(path) = &config.nats_nkey {
+        options = options.nkey(read("NATS_NKEY", path)?.trim().to_owned());
+    }
+    if let Some(path) = &config.nats_ca {
+        holds("NATS_CA", path, "BEGIN CERTIFICATE")?;
+        options = options.add_root_certificates(path.clone()).require_tls(true);
+    }
+    if let (Some(certificate), Some(key)) = (&config.nats_cert, &config.nats_key) {
+        holds("NATS_CERT", certificate, "BEGIN CERTIFICATE")?;
+        holds("NATS_KEY", key, "PRIVATE KEY")?;
+        options = options.add_client_certificate(certificate.clone(), key.clone()).require_tls(true);
+    }
+    Ok(options)
+}
+
+/// The user and the password, or a token alone, that the entries of the list agree on.
+fn user(urls: &str) -> Result<Option<(String, Option<String>)>, ConnectError> {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let mut found = None;
+    for (index, (position, entry)) in entries(urls).enumerate() {
+        let server: ServerAddr = entry.parse().map_err(|source| ConnectError::Url { position, source })?;
+        let user = server.username().map(|user| (decoded(user), server.password().map(decoded)));
+        if index > 0 && found != user {
+            return Err(ConnectError::DifferentUsers);
+        }
+        found = user;
+    }
+    Ok(found)
+}
+
+fn read(variable: &'static str, path: &Path) -> Result<String, ConnectError> {
+    std::fs::read_to_string(path).map_err(|source| unusable(variable, path, source))
+}
+
+/// Checks a PEM file, which the client reads anew for each connection and takes for empty if it holds something else.
+fn holds(variable: &'static str, path: &Path, label: &str) -> Result<(), ConnectError> {
+    if read(variable, path)?.contains(label) {
+        return Ok(());
+    }
+    let nothing = std::io::Error::new(std::io::ErrorKind::InvalidData, format!("no PEM block `{label}` in it"));
+    Err(unusable(variable, path, nothing))
+}
+
+fn unusable(variable: &'static str, path: &Path, source: std::io::Error) -> ConnectError {
+    ConnectError::File { variable, path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_taken_out_of_the_addresses() {
+        let urls = "nats://us%40er:p%2Cw%3A@one:4222, us%40er:p%2Cw%3A@two";
+        assert_eq!(user(urls).expect("one user"), Some(("us@er".to_owned(), Some("p,w:".to_owned()))));
+        let servers = servers(urls).expect("two servers");
+        let shown: Vec<&str> = servers.iter().map(ServerAddr::as_url_str).collect();
+        assert_eq!(shown, ["nats://one:4222", "nats://two"]);
+        assert_eq!(user("tls://token@one").expect("a token"), Some(("token".to_owned(), None)));
+        assert_eq!(user("one,two").expect("nobody"), None);
+    }
+
+    #[test]
+    fn servers_that_want_different_users_are_refused() {
+        for urls in ["a:b@one,a:c@two", "a:b@one,two", "one,token@two"] {
+            assert!(matches!(user(urls), Err(ConnectError::DifferentUsers)), "{urls}");
+        }
+    }
+}
