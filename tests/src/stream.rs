@@ -60,6 +60,11 @@ impl Stream {
         self.stream().await.purge().await.expect("an empty stream");
     }
 
+    /// Removes one message.
+    pub async fn delete(&self, sequence: u64) {
+        self.stream().await.delete_message(sequence).await.expect("a message that is gone");
+    }
+
     /// The settings that the server has.
     pub async fn config(&self) -> stream::Config {
         self.stream().await.get_info().await.expect("the stream's info").config
@@ -100,6 +105,12 @@ impl Stream {
     /// The durable of `app`.
     pub async fn durable(&self, app: &str) -> consumer::PullConsumer {
         self.stream().await.get_consumer(&format!("{app}-workers")).await.expect("the durable")
+    }
+
+    /// Deletes the durable of `app`.
+    pub async fn delete_durable(&self, app: &str) {
+        let deleted = self.stream().await.delete_consumer(&format!("{app}-workers")).await;
+        deleted.expect("a durable that is gone");
     }
 
     /// How far the durable of `app` is.

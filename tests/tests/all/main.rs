@@ -18,6 +18,8 @@ macro_rules! on_both {
 }
 
 mod capture;
+mod cli_dlq;
+mod cli_status;
 mod cli_tables;
 mod convergence;
 mod crash;
