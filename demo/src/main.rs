@@ -5,6 +5,7 @@ mod banner;
 mod data;
 mod database;
 mod entities;
+mod health;
 mod migration;
 mod pair;
 mod ports;
@@ -19,6 +20,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use health::HealthArgs;
 use pair::PairArgs;
 use system::SystemArgs;
 
@@ -40,6 +42,8 @@ enum Command {
     SystemA(SystemArgs),
     /// System B alone, which draws the even ids
     SystemB(SystemArgs),
+    /// Asks a running system how it is, and fails if it is not well
+    Health(HealthArgs),
 }
 
 #[tokio::main]
@@ -62,6 +66,7 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Pair(args) => pair::run(args, stop).await,
         Command::SystemA(args) => system::run(side::A, args, stop).await,
         Command::SystemB(args) => system::run(side::B, args, stop).await,
+        Command::Health(args) => health::run(args).await,
     }
 }
 
