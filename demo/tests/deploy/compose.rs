@@ -180,6 +180,17 @@ fn everything_starts_after_what_it_needs_is_healthy() {
 }
 
 #[test]
+fn every_volume_is_declared_and_every_declared_one_is_used() {
+    for (path, services) in both() {
+        let mounts = services.iter().flat_map(|service| items(&service.definition["volumes"]));
+        let sources = mounts.map(|mount| text(mount).split(':').next().expect("a source").to_owned());
+        let used: BTreeSet<String> = sources.filter(|source| !source.starts_with('.')).collect();
+        let declared = documents(path).remove(0)["volumes"].clone();
+        assert_eq!(used, entries(&declared).map(|(name, _)| name).collect(), "{path}");
+    }
+}
+
+#[test]
 fn each_system_is_an_api_and_a_consumer_with_one_environment() {
     for (path, services) in both() {
         for system in ["system-a", "system-b"] {
@@ -198,12 +209,16 @@ fn each_system_is_an_api_and_a_consumer_with_one_environment() {
 }
 
 #[test]
-fn the_demo_reads_every_variable() {
+fn every_variable_is_read() {
     for (path, services) in both() {
         for service in services.iter().filter(|service| service.is_demo()) {
             let command = service.command.first().filter(|command| *command != "provision");
             let title = format!("{path}: {}", service.name);
             environment::assert_known(&title, &service.environment, command.map(String::as_str));
+        }
+        for service in services.iter().filter(|service| service.image.starts_with("postgres:")) {
+            let known = |name: &String| environment::POSTGRES.contains(&name.as_str());
+            assert!(service.environment.keys().all(known), "{path}: {}", service.name);
         }
     }
 }

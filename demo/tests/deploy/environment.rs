@@ -26,6 +26,9 @@ fn of_demo(command: &str) -> BTreeSet<String> {
     names.map(str::to_owned).collect()
 }
 
+/// What we use of the variables that the image of PostgreSQL reads.
+pub(crate) const POSTGRES: [&str; 4] = ["PGDATA", "POSTGRES_DB", "POSTGRES_PASSWORD", "POSTGRES_USER"];
+
 /// Asserts that every variable is known to Config or to this command of the demo, and that Config takes its value.
 #[track_caller]
 pub(crate) fn assert_known(title: &str, variables: &BTreeMap<String, String>, command: Option<&str>) {

@@ -220,7 +220,7 @@ fn variables(container: &Value) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn the_demo_reads_every_variable() {
+fn every_variable_is_read() {
     for (name, container) in containers().into_iter().filter(|(_, container)| is_demo(container)) {
         let (mut variables, mut defined) = (variables(&container), Vec::new());
         for variable in items(&container["env"]).iter().map(|variable| text(&variable["name"])) {
@@ -235,6 +235,10 @@ fn the_demo_reads_every_variable() {
         }
         let command = text(&container["args"][0]);
         environment::assert_known(&name, &variables, Some(command.as_str()).filter(|command| *command != "provision"));
+    }
+    for (name, container) in containers().iter().filter(|(name, _)| name.starts_with("postgres")) {
+        let known = |variable: &String| environment::POSTGRES.contains(&variable.as_str());
+        assert!(variables(container).keys().all(known), "{name}");
     }
 }
 

@@ -114,3 +114,10 @@ fn a_key_that_nobody_reads_is_found() {
     let document: Value = yaml_serde::from_str(document).expect("YAML");
     assert_understood("a Deployment", &document, typed::<k8s_openapi::api::apps::v1::Deployment>, &[]);
 }
+
+#[test]
+#[should_panic(expected = "if these were misspelt: [\"replicas\"]")]
+fn a_parser_that_takes_any_key_is_found() {
+    let document: Value = yaml_serde::from_str("replicas: two").expect("YAML");
+    assert_understood("anything", &document, typed::<std::collections::BTreeMap<String, String>>, &[]);
+}
