@@ -103,7 +103,7 @@ fn nobody_there_is_not_healthy() {
 #[test]
 fn an_api_takes_no_second_port() {
     let answer = demo()
-        .args(["system-a", "--role", "api", "--health-port", "1", "--database-url", "sqlite::memory:"])
+        .args(["system-a", "--role", "api", "--health-port", "1", "--database-url", "sqlite:///nowhere/at/all"])
         .output()
         .expect("it runs");
     assert!(!answer.status.success() && said(&answer.stderr).contains("HEALTH_PORT"), "{answer:?}");
