@@ -5,6 +5,7 @@ mod banner;
 mod data;
 mod database;
 mod entities;
+mod health;
 mod migration;
 mod nats;
 mod pair;
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use health::HealthArgs;
 use pair::PairArgs;
 use provision::ProvisionArgs;
 use system::SystemArgs;
@@ -47,6 +49,8 @@ enum Command {
     Provision(ProvisionArgs),
     /// Look after the events of a system: the operators' command line, with the demo's entities
     Jsb(jsb_cli::Cli),
+    /// Asks a running system how it is, and fails if it is not well
+    Health(HealthArgs),
 }
 
 #[tokio::main]
@@ -70,6 +74,7 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         Command::SystemA(args) => system::run(side::A, args, stop).await?,
         Command::SystemB(args) => system::run(side::B, args, stop).await?,
         Command::Provision(args) => provision::run(args).await?,
+        Command::Health(args) => health::run(args).await?,
         Command::Jsb(cli) => return Ok(jsb_cli::run(cli).await),
     }
     Ok(ExitCode::SUCCESS)

@@ -96,8 +96,8 @@ impl Pair {
             let config = side.config(ProcessRole::All, nats_url)?;
             Ok(if args.restrictive { config.auto_provision(false) } else { config })
         };
-        let a = System::start(A, config(A, &nats.url_a)?, &database_a, Some(listener_a)).await?;
-        let b = System::start(B, config(B, &nats.url_b)?, &database_b, Some(listener_b)).await?;
+        let a = System::start(A, ProcessRole::All, config(A, &nats.url_a)?, &database_a, Some(listener_a)).await?;
+        let b = System::start(B, ProcessRole::All, config(B, &nats.url_b)?, &database_b, Some(listener_b)).await?;
         write!(stdout(), "{}", Banner { port_a, port_b, nats: &nats.shown, data: data.path() })?;
         Ok(Self { a, b, nats, _data: data })
     }

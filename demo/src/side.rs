@@ -42,7 +42,7 @@ impl Side {
 pub(crate) enum ProcessRole {
     /// The HTTP interface, and the relay that publishes what it saves
     Api,
-    /// The consumer alone, without HTTP
+    /// The consumer alone, without the API
     Consumer,
     /// Both
     #[default]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use axum::Router;
 use clap::Args;
 use jsb_runtime::{Bridge, Config, ProvisionError, StartError};
@@ -30,7 +30,10 @@ pub(crate) struct SystemArgs {
     /// The API's port [default: 3000 for system A, 3001 for system B]
     #[arg(long, env)]
     port: Option<u16>,
-    /// The API's address; 0.0.0.0 lets other machines in
+    /// A port on which a consumer, which has no API, answers to GET /health and GET /live
+    #[arg(long, env)]
+    health_port: Option<u16>,
+    /// The address of either port; 0.0.0.0 lets other machines in
     #[arg(long, env, default_value_t = IpAddr::from(Ipv4Addr::LOCALHOST))]
     bind: IpAddr,
     /// postgres://user@host/name or sqlite://path/to/file
@@ -42,13 +45,9 @@ pub(crate) struct SystemArgs {
 
 /// Runs one system until it is told to stop.
 pub(crate) async fn run(side: Side, args: SystemArgs, stop: CancellationToken) -> anyhow::Result<()> {
-    let port = args.port.unwrap_or(side.port);
-    let listener = match args.role.has_api() {
-        true => Some(ports::listen(args.bind, port).await.context("to choose another port, use --port or PORT")?),
-        false => None,
-    };
+    let listener = listen(side, &args).await?;
     let config = side.config(args.role, &args.nats_url)?;
-    let start = System::start(side, config, &args.database_url, listener);
+    let start = System::start(side, args.role, config, &args.database_url, listener);
     let Some(system) = stop.run_until_cancelled(start).await.transpose()? else {
         return Ok(());
     };
@@ -56,17 +55,31 @@ pub(crate) async fn run(side: Side, args: SystemArgs, stop: CancellationToken) -
     system.stop().await
 }
 
+/// The API's port, or the one on which a consumer says how it is.
+async fn listen(side: Side, args: &SystemArgs) -> anyhow::Result<Option<TcpListener>> {
+    let (port, way_out) = match (args.role.has_api(), args.health_port) {
+        (true, None) => (args.port.unwrap_or(side.port), "to choose another port, use --port or PORT"),
+        (true, Some(_)) => {
+            bail!("the API answers to GET /health on its own port: leave out --health-port (HEALTH_PORT)")
+        }
+        (false, Some(port)) => (port, "to choose another port, use --health-port or HEALTH_PORT"),
+        (false, None) => return Ok(None),
+    };
+    Ok(Some(ports::listen(args.bind, port).await.context(way_out)?))
+}
+
 /// A running system.
 pub(crate) struct System {
-    api: Option<Api>,
+    http: Option<Http>,
     bridge: Arc<Bridge>,
     db: DatabaseConnection,
 }
 
 impl System {
-    /// Migrates the database, and starts the bridge and then the API.
+    /// Migrates the database, and starts the bridge and then the HTTP server.
     pub(crate) async fn start(
         side: Side,
+        role: ProcessRole,
         config: Config,
         database_url: &str,
         listener: Option<TcpListener>,
@@ -76,14 +89,15 @@ impl System {
 
         let bridge = Arc::new(start_when_provisioned(&config, &db).await?);
 
-        let api = listener.map(|listener| Api::serve(listener, api::router(db.clone(), bridge.clone())));
-        Ok(Self { api, bridge, db })
+        let router = if role.has_api() { api::router } else { api::health_router };
+        let http = listener.map(|listener| Http::serve(listener, router(db.clone(), bridge.clone())));
+        Ok(Self { http, bridge, db })
     }
 
     /// Stops in the order of the path: no more saves, then no more events, then no more database.
     pub(crate) async fn stop(self) -> anyhow::Result<()> {
-        if let Some(api) = self.api {
-            api.stop().await;
+        if let Some(http) = self.http {
+            http.stop().await;
         }
         self.bridge.shutdown().await?;
         self.db.close().await?;
@@ -104,18 +118,18 @@ async fn start_when_provisioned(config: &Config, db: &DatabaseConnection) -> Res
     }
 }
 
-struct Api {
+struct Http {
     server: JoinHandle<()>,
     stop: CancellationToken,
 }
 
-impl Api {
+impl Http {
     fn serve(listener: TcpListener, router: Router) -> Self {
         let stop = CancellationToken::new();
         let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
         let server = tokio::spawn(async move {
             if let Err(error) = server.await {
-                tracing::error!(%error, "the API has ended");
+                tracing::error!(%error, "the HTTP server has ended");
             }
         });
         Self { server, stop }

@@ -26,12 +26,18 @@ const MAX_BODY_BYTES: usize = 1024 * 1024;
 /// All routes of one system.
 pub(crate) fn router(db: DatabaseConnection, bridge: Arc<Bridge>) -> Router {
     let rows = crud::routes::<organization::Entity>().merge(crud::routes::<user::Entity>());
-    let status = Router::new().route("/sync_status", get(status::sync_status)).route("/health", get(status::health));
+    let status = Router::new().route("/sync_status", get(status::sync_status)).with_state((db.clone(), bridge.clone()));
     rows.with_state(db.clone())
-        .merge(status.with_state((db, bridge)))
+        .merge(status)
+        .merge(health_router(db, bridge))
         .fallback(async || ApiError::NotFound("page"))
         .method_not_allowed_fallback(async || {
             ApiError::Refused(StatusCode::METHOD_NOT_ALLOWED, "method not allowed".to_owned())
         })
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+}
+
+/// What a process without the API answers to whoever watches over it.
+pub(crate) fn health_router(db: DatabaseConnection, bridge: Arc<Bridge>) -> Router {
+    Router::new().route("/health", get(status::health)).route("/live", get(status::live)).with_state((db, bridge))
 }
