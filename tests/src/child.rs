@@ -73,7 +73,8 @@ impl ChildCommand {
 
     /// Lets the child run to an end that it comes to by itself.
     pub async fn run(&self) -> ExitStatus {
-        self.spawn().process.wait().await.expect("a child that ends")
+        let ended = tokio::time::timeout(DEADLINE, self.spawn().process.wait()).await;
+        ended.unwrap_or_else(|_| panic!("the child did not end within {DEADLINE:?}")).expect("a child that ends")
     }
 
     fn spawn(&self) -> Child {

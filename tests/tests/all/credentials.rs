@@ -138,7 +138,8 @@ async fn tls_with_an_authority_of_its_own() {
     // Whoever answers with another authority's certificate is not told the token.
     let mut pair = pair_on(&nats, "open-sesame@", trusting(&stranger)).await;
     pair.a.start().await;
-    handshake_fails(&pair.a).await;
+    has_problem(&pair.a, "TLS handshake").await;
+    assert!(!pair.a.status().await.jetstream_connected);
     pair.a.stop().await;
 
     let root = file("no certificate");
@@ -171,17 +172,37 @@ async fn mutual_tls() {
 
     let mut pair = pair_on(&nats, "", |config| config.nats_ca(authority.file("ca.pem"))).await;
     pair.a.start().await;
-    handshake_fails(&pair.a).await;
+    has_problem(&pair.a, "TLS handshake").await;
+    assert!(!pair.a.status().await.jetstream_connected);
     pair.a.stop().await;
 }
 
-/// The app runs without NATS, and says why.
-async fn handshake_fails(app: &App) {
-    let problem = eventually("the status names the handshake", || async {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_certificate_that_is_wrong_for_a_while() {
+    let (authority, stranger) = (Authority::create(), Authority::create());
+    let mut nats = server(authority.config("")).await;
+    nats.stop().await;
+    let mut pair = pair_on(&nats, "", |config| config.nats_ca(authority.file("ca.pem"))).await;
+    pair.start_both().await;
+    has_problem(&pair.a, "NATS is away").await;
+    for (certificate, problem) in [(stranger.config(""), Some("TLS handshake")), (authority.config(""), None)] {
+        nats.stop().await;
+        nats.reload(certificate).await.expect("the configuration for the next start");
+        nats.restart().await.expect("nats-server starts");
+        if let Some(problem) = problem {
+            has_problem(&pair.a, problem).await;
+        }
+    }
+    goes_over(&pair.a, &pair.b).await;
+    assert_eq!(pair.a.status().await.problems, [""; 0]);
+    pair.stop().await;
+}
+
+/// Waits until the status has a problem that contains this text.
+async fn has_problem(app: &App, text: &str) {
+    eventually(&format!("the status names {text}"), || async {
         let problems = app.status().await.problems;
-        problems.iter().find(|text| text.contains("TLS handshake")).cloned().map(Some).ok_or(problems)
+        if problems.iter().any(|problem| problem.contains(text)) { Ok(Some(())) } else { Err(problems) }
     })
     .await;
-    assert!(problem.contains("NATS_CA") && problem.contains("NATS_CERT"), "{problem}");
-    assert!(!app.status().await.jetstream_connected);
 }
