@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::{self, consumer, stream};
+use async_nats::{ConnectOptions, HeaderMap, ServerAddr};
 use jsb_runtime::Config;
 use serde_json::Value as Json;
 
@@ -41,7 +41,12 @@ impl StreamMessage {
 impl Stream {
     /// The stream that `config` names, whether or not it is there yet.
     pub async fn of(config: &Config) -> Self {
-        let client = async_nats::connect(&config.nats_url).await.expect("a connection to NATS");
+        let server: ServerAddr = config.nats_url.parse().expect("one server");
+        let options = match (server.username(), server.password()) {
+            (Some(user), Some(password)) => ConnectOptions::with_user_and_password(user.into(), password.into()),
+            _ => ConnectOptions::new(),
+        };
+        let client = options.connect(server).await.expect("a connection to NATS");
         Self { context: jetstream::new(client), name: config.stream_name.clone() }
     }
 
