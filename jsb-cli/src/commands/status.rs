@@ -54,10 +54,16 @@ fn human(shown: &Shown) -> String {
         resources => resources.join(", "),
     };
     let letters = part(&report.dead_letters, ToString::to_string);
-    let mut text = part(&report.stream, stream);
-    text += &format!("\n\n{}\n\n", consumers(&[&report.consumer, &report.peer]));
+    let mut text = match &report.stream {
+        Part::Seen(seen) => stream(seen),
+        unseen => format!("stream {}", part(unseen, |_| String::new())),
+    };
+    text += &format!("\n\n{}\n\n", consumers(&[(&report.app, &report.consumer), (&report.destination, &report.peer)]));
     text += &facts([("dead letters", Some(letters)), ("resources", Some(resources))]);
-    text += &format!("\n{}\n", part(&report.tables, tables));
+    text += &match &report.tables {
+        Part::Seen(seen) => format!("\n{}\n", tables(seen)),
+        unseen => format!("\ntables {}\n", part(unseen, |_| String::new())),
+    };
     for problem in &shown.problems {
         text += &format!("\n! {problem}");
     }
@@ -85,7 +91,7 @@ fn stream(stream: &StreamState) -> String {
     .to_owned()
 }
 
-fn consumers(consumers: &[&Part<ConsumerState>]) -> String {
+fn consumers(consumers: &[(&str, &Part<ConsumerState>)]) -> String {
     let row = |consumer: &ConsumerState| {
         [
             consumer.name.clone(),
@@ -98,10 +104,10 @@ fn consumers(consumers: &[&Part<ConsumerState>]) -> String {
         ]
     };
     let header = ["consumer", "lag", "oldest", "unacknowledged", "redelivered", "pulls", "last delivered"];
-    let rows = consumers.iter().filter_map(|consumer| consumer.seen()).map(row).collect();
-    let unseen = consumers.iter().filter(|consumer| consumer.seen().is_none());
-    let unseen = unseen.map(|consumer| part(consumer, |_| String::new()));
-    let lines = std::iter::once(table(header, rows, "No consumer was seen.")).chain(unseen);
+    let rows = consumers.iter().filter_map(|(_, consumer)| consumer.seen()).map(row).collect();
+    let unseen = consumers.iter().filter(|(_, consumer)| consumer.seen().is_none());
+    let unseen = unseen.map(|(app, consumer)| format!("consumer of {app} {}", part(consumer, |_| String::new())));
+    let lines = std::iter::once(table(header, rows, "")).chain(unseen).filter(|line| !line.is_empty());
     lines.collect::<Vec<_>>().join("\n")
 }
 

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::DbErr;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, without_credentials};
 use crate::jetstream::{ConnectError, Transport};
 use crate::permissions::ADMIN;
+use crate::preflight::StartError;
 use crate::subject;
 
 /// How long an operator waits for a server.
@@ -27,19 +27,9 @@ pub enum OperateError {
     /// There is no connection to be had.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The database could not be asked.
-    #[error(
-        "the sync tables could not be read ({0}): see that the database is the application's, and its migrations have run"
-    )]
-    Db(#[from] DbErr),
-    /// The database is another app's.
-    #[error("this database belongs to app `{found}`, not to `{asked}`")]
-    ForeignDatabase {
-        /// The app that was started on it.
-        found: String,
-        /// The app that is looked after.
-        asked: String,
-    },
+    /// The database is another app's, or cannot be asked.
+    #[error(transparent)]
+    Database(#[from] StartError),
     /// No server answered.
     #[error(
         "NATS at {servers} did not answer within {} seconds; see that it runs, and that NATS_URL and the credentials are \

@@ -68,7 +68,7 @@ pub async fn process_pending(
     let Some(span) = span_of_pending(db).await? else { return Ok(Drained::default()) };
     let config = Arc::new(as_operator(config));
     let until = Instant::now() + timeout;
-    let transport = Transport::connect(Arc::clone(&config), until).await?;
+    let transport = Transport::connect(Arc::clone(&config), until.min(Instant::now() + PATIENCE)).await?;
     let relay = Relay { db: db.clone(), transport: transport.clone(), config };
     let drained = Drain { relay, span, until }.run(progress).await;
     transport.close().await;

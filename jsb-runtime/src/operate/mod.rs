@@ -31,7 +31,6 @@ pub use sweep::{SweepError, Swept};
 pub use crate::inbox::operate as inbox;
 pub use crate::jetstream::{ConsumerState, StreamError, StreamState};
 pub use crate::outbox::operate as outbox;
-use crate::settings;
 use crate::status::Status;
 
 /// How many events are changed in one transaction, so that neither relay nor consumer waits long for it.
@@ -44,19 +43,6 @@ pub(crate) const BATCH: usize = 1_000;
 /// When the database fails.
 pub async fn tables(db: &DatabaseConnection) -> Result<Status, DbErr> {
     Status::read(db, false, Vec::new()).await
-}
-
-/// Refuses a database that is another app's: its events must not be taken for this one's. One on which no bridge was ever
-/// started is anybody's.
-///
-/// # Errors
-///
-/// [`OperateError::ForeignDatabase`], or [`OperateError::Db`] when the database cannot be asked.
-pub async fn check_owner(db: &DatabaseConnection, app: &str) -> Result<(), OperateError> {
-    match settings::app_name(db).await? {
-        Some(found) if found != app => Err(OperateError::ForeignDatabase { found, asked: app.to_owned() }),
-        _ => Ok(()),
-    }
 }
 
 /// What became of events that were to be tried again.

@@ -12,7 +12,7 @@ use crate::message::{MESSAGE_ID, Message};
 use crate::outcome::Reason;
 use crate::trace::HOPS;
 use crate::upsert::{ApplyError, Overtaken};
-use crate::{causes, registry};
+use crate::{causes, preflight, registry};
 
 /// Replays the letters of a DLQ.
 pub struct Replayer<'a> {
@@ -70,7 +70,7 @@ impl<'a> Dlq<'a> {
     ///
     /// [`OperateError`] when the database is another app's.
     pub async fn replayer(&'a self, db: &'a DatabaseConnection, force: bool) -> Result<Replayer<'a>, OperateError> {
-        super::check_owner(db, &self.connection.config.app_name).await?;
+        preflight::check_owner(db, &self.connection.config).await?;
         Ok(Replayer { dlq: self, db, force })
     }
 }

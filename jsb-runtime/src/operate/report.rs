@@ -3,12 +3,16 @@
 use sea_orm::DatabaseConnection;
 use serde::Serialize;
 
-use super::{Connection, ConsumerState, OperateError, StreamState};
+use super::{Connection, ConsumerState, StreamState};
 use crate::causes::chain;
 use crate::config::Config;
 use crate::jetstream::StreamError;
+use crate::preflight::{self, StartError};
 use crate::registry;
 use crate::status::Status;
+
+const NO_CONNECTION: &str = "there is no connection to NATS";
+const NO_DATABASE: &str = "no database was given";
 
 /// What was seen, or why not.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,6 +35,8 @@ pub enum Part<T> {
 pub struct Report {
     /// The app.
     pub app: String,
+    /// The app that it syncs with.
+    pub destination: String,
     /// The stream that carries the pair.
     pub stream: Part<StreamState>,
     /// The app's consumer.
@@ -89,58 +95,52 @@ impl<T> From<Result<T, StreamError>> for Part<T> {
 /// # }
 /// ```
 pub async fn report(config: Config, db: Option<&DatabaseConnection>) -> Report {
-    let (app, use_dlq) = (config.app_name.clone(), config.use_dlq);
-    let (mut report, tables) = tokio::join!(server(config), tables(db, &app));
-    if let (false, Some(tables)) = (use_dlq, tables.seen()) {
+    let tables = async {
+        match db {
+            Some(db) => read(db, &config).await.map_or_else(|error| Part::fault(chain(&error)), Part::Seen),
+            None => Part::not_asked(NO_DATABASE),
+        }
+    };
+    let (mut report, tables) = tokio::join!(server(config.clone()), tables);
+    if let (false, Some(tables)) = (config.use_dlq, tables.seen()) {
         report.dead_letters = Part::Seen(tables.dead_events);
     }
     report.tables = tables;
     report
 }
 
-async fn tables(db: Option<&DatabaseConnection>, app: &str) -> Part<Status> {
-    let Some(db) = db else { return Part::not_asked("no database was given") };
-    let read = async {
-        super::check_owner(db, app).await?;
-        Ok::<_, OperateError>(super::tables(db).await?)
-    };
-    read.await.map_or_else(|error| Part::fault(chain(&error)), Part::Seen)
+async fn read(db: &DatabaseConnection, config: &Config) -> Result<Status, StartError> {
+    preflight::check_owner(db, config).await?;
+    Ok(super::tables(db).await?)
 }
 
 async fn server(config: Config) -> Report {
-    let (app, peer) = (config.app_name.clone(), config.destination_app.clone());
-    let resources = registry::resources();
-    let tables = Part::not_asked("");
-    let connection = match Connection::open(config).await {
-        Ok(connection) => connection,
-        Err(error) => {
-            let [consumer, other] = [(); 2].map(|()| Part::not_asked("there is no connection to NATS"));
-            let dead_letters = Part::not_asked("there is no connection to NATS");
-            return Report {
-                app,
-                stream: Part::fault(chain(&error)),
-                consumer,
-                peer: other,
-                dead_letters,
-                tables,
-                resources,
-            };
-        }
-    };
-    let (stream, consumer, peer, dead_letters) = tokio::join!(
-        connection.stream(),
-        connection.consumer(&app),
-        connection.consumer(&peer),
-        connection.dead_letters(&app)
-    );
-    connection.close().await;
-    Report {
+    let (app, destination) = (config.app_name.clone(), config.destination_app.clone());
+    let mut report = Report {
+        stream: Part::not_asked(NO_CONNECTION),
+        consumer: Part::not_asked(NO_CONNECTION),
+        peer: Part::not_asked(NO_CONNECTION),
+        dead_letters: Part::not_asked(NO_CONNECTION),
+        tables: Part::not_asked(NO_DATABASE),
+        resources: registry::resources(),
         app,
-        stream: stream.into(),
-        consumer: consumer.into(),
-        peer: peer.into(),
-        dead_letters: dead_letters.into(),
-        tables,
-        resources,
+        destination,
+    };
+    match Connection::open(config).await {
+        Ok(connection) => {
+            let (stream, consumer, peer, dead_letters) = tokio::join!(
+                connection.stream(),
+                connection.consumer(&report.app),
+                connection.consumer(&report.destination),
+                connection.dead_letters(&report.app)
+            );
+            report.stream = stream.into();
+            report.consumer = consumer.into();
+            report.peer = peer.into();
+            report.dead_letters = dead_letters.into();
+            connection.close().await;
+        }
+        Err(error) => report.stream = Part::fault(chain(&error)),
     }
+    report
 }

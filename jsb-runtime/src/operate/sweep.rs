@@ -9,7 +9,7 @@ use crate::inbox::replay;
 use crate::jetstream::{ConsumerState, StoredMessage, StreamError};
 use crate::message::Message;
 use crate::rescue::unswept;
-use crate::{clock, subject};
+use crate::{clock, preflight, subject};
 
 /// How many messages are compared with the inbox at a time.
 const BATCH: usize = 100;
@@ -73,7 +73,7 @@ impl Connection {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Swept, SweepError> {
         let app = &self.config.app_name;
-        super::check_owner(db, app).await?;
+        preflight::check_owner(db, &self.config).await.map_err(OperateError::Database)?;
         let incoming = subject::sync(&self.config.destination_app, app);
         let stream = self.transport.find_stream(&incoming).await;
         let consumer = self.transport.consumer(&stream, &subject::durable(app)).await?;

@@ -186,6 +186,28 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn an_event_that_is_parked_again_before_it_dies_has_a_new_letter_too(backend: Backend) {
+        let pair = pair(backend, |config| config.park_for(Duration::from_millis(1))).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let row = |id: i64| {
+            json!({"id": id, "name": "n", "domain": "taken.example", "active": true, "created_at": "2026-11-01T00:00:00Z",
+                   "updated_at": "2026-11-01T00:00:00Z"})
+        };
+        let mut holder = envelope(&pair, "holder", "organization", "created", row(3));
+        holder["resource_id"] = "3".into();
+        publish(&pair, &[], &holder).await;
+        processed(&pair.b, "holder").await;
+        publish(&pair, &[], &envelope(&pair, "blocked", "organization", "created", row(1))).await;
+        let former = letters(&pair.b, 1).await[0].sequence;
+        assert_eq!(cli.json(&["dlq", "replay", "blocked"]).await["replayed"], 1);
+        // It dies from the inbox, where it waits in between.
+        eventually("it has died again", || async {
+            Ok::<_, DbErr>(dlq(&pair.b).await.into_iter().find(|letter| letter.sequence > former))
+        })
+        .await;
+        pair.stop().await;
+    }
+
     async fn replaying_what_a_newer_version_has_overtaken_is_pointless(backend: Backend) {
         let pair = pair(backend, |config| config.park_for(Duration::from_millis(1))).await;
         let cli = Cli::of(PROGRAM, &pair.b);

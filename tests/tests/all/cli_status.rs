@@ -1,6 +1,7 @@
 //! `jsb status` and `jsb health`: what can be seen is shown, what cannot says why, and the exit code tells a program.
 
 use dev_servers::{NatsOptions, NatsServer};
+use jsb_runtime::Config;
 use jsb_tests::cli::Output;
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
@@ -187,4 +188,55 @@ on_both! {
         assert_eq!((code, findings(&found, "fault")), (4, vec!["stream"]));
         assert_eq!(no_database.run(&["status"]).await.code, 1, "nothing at all was seen");
     }
+}
+
+/// A server on which `system_b` may only do what an app may, but for publishing.
+async fn restrictive_server() -> NatsServer {
+    let config = r#"
+        authorization { users = [
+            { user: root, password: secret }
+            { user: system_b, password: secret, permissions: {
+                publish: ["$JS.API.CONSUMER.INFO.s.system_b-workers", "$JS.API.STREAM.MSG.GET.s"]
+                subscribe: ["_INBOX.system_b.>"]
+            } }
+        ] }
+    "#;
+    let options = NatsOptions { config: config.to_owned(), ..NatsOptions::default() };
+    NatsServer::start(options).await.expect("nats-server starts")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_sees_what_it_may_and_is_told_of_the_rest() {
+    let nats = restrictive_server().await;
+    let url = |user: &str| format!("nats://{user}:secret@127.0.0.1:{}", nats.port());
+    let name = |name: &str| if name.starts_with("a-") { "system_a" } else { "system_b" }.to_owned();
+    let mut pair = Pair::configured(Backend::Sqlite, |mut config: Config| {
+        (config.app_name, config.destination_app) = (name(&config.app_name), name(&config.destination_app));
+        config.nats_url(url("root")).stream_name("s")
+    })
+    .await;
+    pair.start_both().await;
+    attached(&pair).await;
+    let refused = probe::send(&pair.a.db, "refuse", Orders::default()).await;
+    dead(&pair.b, &refused.event_id).await;
+
+    let cli = Cli::of(PROGRAM, &pair.b).set("NATS_URL", url("system_b")).set("AUTO_PROVISION", "false");
+    let listed = cli.json(&["dlq", "list"]).await;
+    assert_eq!(listed[0]["event_id"], refused.event_id);
+    assert_eq!(cli.json(&["dlq", "show", &refused.event_id]).await["reason"], "handler_refused");
+    let (code, found) = health(&cli, &[]).await;
+    assert_eq!((code, findings(&found, "fault")), (4, vec!["dead_letters"]), "{found}");
+    assert_eq!(findings(&found, "unknown"), ["stream"], "{found}");
+    assert_eq!(health(&cli, &["--max-dead", "1"]).await.0, 0);
+    let status = cli.json(&["status"]).await;
+    assert_eq!((&status["peer"]["is_fault"], &status["consumer"]["lag"]), (&json!(false), &json!(0)), "{status}");
+
+    let replayed = cli.run(&["dlq", "replay", "--all"]).await;
+    assert_eq!(replayed.code, 1);
+    assert!(replayed.stdout.contains("denies") && replayed.stdout.contains("system_a.sync.system_b"), "{replayed:?}");
+    let purged = cli.run(&["dlq", "purge", "--all", "--yes"]).await;
+    assert_eq!(purged.code, 1);
+    assert!(purged.stderr.contains("$JS.API.STREAM.MSG.DELETE.s"), "{purged:?}");
+    assert_eq!(cli.json(&["dlq", "list"]).await.as_array().map(Vec::len), Some(1));
+    pair.stop().await;
 }
