@@ -57,6 +57,8 @@ pub struct NatsOptions {
     pub max_payload: Option<usize>,
     /// Further text for the server's configuration file, such as its `authorization` block.
     pub config: String,
+    /// Variables of the server's environment, which its configuration may refer to.
+    pub environment: Vec<(String, String)>,
 }
 
 /// A nats-server of one's own, with JetStream. Dropped, it ends, and its temporary folder goes.
@@ -164,6 +166,7 @@ impl NatsServer {
             name: "nats-server",
             binary: &self.binary,
             args: vec!["-c".to_owned(), CONFIG.to_owned()],
+            environment: &self.options.environment,
             user: None,
             folder: self.folder.path(),
             farewell: TERMINATE,

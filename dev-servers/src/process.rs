@@ -42,6 +42,8 @@ pub(crate) struct Launch<'a> {
     pub(crate) name: &'static str,
     pub(crate) binary: &'a Path,
     pub(crate) args: Vec<String>,
+    /// What it finds in its environment besides ours.
+    pub(crate) environment: &'a [(String, String)],
     /// Whom to run it as.
     pub(crate) user: Option<User>,
     /// The server's own temporary folder, for its log; it goes when we go.
@@ -60,6 +62,7 @@ impl Launch<'_> {
             .args(&self.args)
             .current_dir(self.folder)
             .env("LC_ALL", "C")
+            .envs(self.environment.iter().map(|(variable, value)| (variable, value)))
             .stdin(Stdio::piped())
             .stdout(output.try_clone()?)
             .stderr(output)

@@ -105,6 +105,7 @@ impl OwnServer {
             name: "PostgreSQL",
             binary: &self.binary,
             args,
+            environment: &[],
             user: self.user,
             folder: self.folder.path(),
             farewell: IMMEDIATE_SHUTDOWN,

@@ -1,0 +1,161 @@
+//! Promise 9, what is allowed: with the users that `jsb permissions` prints the admin provisions, and the pair does
+//! everything that it does elsewhere, without asking for anything that is denied.
+
+use std::time::Duration;
+
+use chrono::Utc;
+use jsb_tests::entities::{organization, seat};
+use jsb_tests::least_privilege::{Auth, LeastPrivilege};
+use jsb_tests::probe::{self, Orders};
+use jsb_tests::{App, effects, eventually, inbox};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{DbErr, EntityTrait};
+use uuid::Uuid;
+
+const CLI: &str = env!("CARGO_BIN_EXE_cli");
+
+/// In milliseconds. Short, so that a message's deliveries are soon spent.
+const BACKOFF: [u64; 5] = [1_000, 100, 100, 100, 100];
+
+fn organization(domain: &str) -> organization::ActiveModel {
+    organization::ActiveModel {
+        name: Set(domain.to_owned()),
+        domain: Set(domain.to_owned()),
+        active: Set(true),
+        created_at: Set(Utc::now()),
+        ..Default::default()
+    }
+}
+
+async fn arrives(row: &organization::Model, app: &App) {
+    eventually("the row is there as it was saved", || async {
+        Ok::<_, DbErr>(organization::Entity::find_by_id(row.id).one(&app.db).await?.filter(|copy| copy == row))
+    })
+    .await;
+}
+
+/// Creates, updates and deletes on one side, and sees it on the other.
+async fn rows_sync(from: &App, to: &App) {
+    let row = organization(&format!("{}.example", from.config.app_name)).insert(&from.db).await.expect("a save");
+    arrives(&row, to).await;
+    let mut renamed: organization::ActiveModel = row.into();
+    renamed.name = Set("renamed".to_owned());
+    let row = renamed.update(&from.db).await.expect("a save");
+    arrives(&row, to).await;
+    let id = row.id;
+    row.delete(&from.db).await.expect("a delete");
+    eventually("the row is gone", || async {
+        Ok::<_, DbErr>(organization::Entity::find_by_id(id).one(&to.db).await?.is_none().then_some(()))
+    })
+    .await;
+}
+
+async fn is(app: &App, event: &probe::Probe, status: &str) -> inbox::InboxRow {
+    eventually(&format!("the event is {status}"), || inbox::with_status(&app.db, &event.event_id, status)).await
+}
+
+/// A dead letter, an event that is tried again, and one that waits for its parent.
+async fn trouble_is_handled(from: &App, to: &App) {
+    let refused = probe::send(&from.db, "refuse", Orders::default()).await;
+    assert_eq!(is(to, &refused, "dead").await.reason.as_deref(), Some("handler_refused"));
+    let shaky = probe::send(&from.db, "fail", Orders { failures: 2, ..Orders::default() }).await;
+    assert_eq!(is(to, &shaky, "processed").await.attempts, 2);
+
+    let parent = organization(&format!("parent.{}.example", from.config.app_name));
+    let parent = jsb_runtime::skip_publish(parent.insert(&from.db)).await.expect("a save");
+    let child = seat::ActiveModel {
+        id: Set(Uuid::new_v4()),
+        organization_id: Set(parent.id),
+        number: Set(1),
+        ..Default::default()
+    };
+    let child = child.insert(&from.db).await.expect("a save");
+    eventually("the child is parked", || async {
+        Ok::<_, DbErr>((to.count("inbox_events", "parked").await == 1).then_some(()))
+    })
+    .await;
+    let mut late: organization::ActiveModel = parent.into();
+    late.name = Set("late".to_owned());
+    late.update(&from.db).await.expect("a save");
+    eventually("the child is there after its parent", || seat::Entity::find_by_id(child.id).one(&to.db)).await;
+}
+
+/// What somebody took again and again who crashed each time: its deliveries are spent, and the app finds it by itself.
+async fn what_is_spent_is_rescued(least: &mut LeastPrivilege) {
+    let (a, b) = (&mut least.pair.a, &mut least.pair.b);
+    b.stop().await;
+    let lost = probe::send(&a.db, "record", Orders::default()).await;
+    eventually("it is published", || async {
+        Ok::<_, DbErr>((a.count("outbox_events", "pending").await == 0).then_some(()))
+    })
+    .await;
+    let (stream, name) = (b.config.stream_name.clone(), b.config.app_name.clone());
+    let mut crashing = least.raw(&name).await;
+    let durable = format!("{stream}.{name}-workers");
+    crashing.subscribe(&format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{durable}")).await;
+    let pull = serde_json::json!({"batch": 10, "expires": 200_000_000});
+    loop {
+        let next = crashing.ask(&format!("$JS.API.CONSUMER.MSG.NEXT.{durable}"), &pull.to_string()).await;
+        if next.subject.starts_with("$JS.EVENT.") {
+            assert!(next.body.contains(&durable.replace('.', "\",\"consumer\":\"")), "{next:?}");
+            break;
+        }
+    }
+    assert_eq!(crashing.denials().await, Vec::<String>::new());
+    drop(crashing);
+    let b = &mut least.pair.b;
+    b.start().await;
+    is(b, &lost, "processed").await;
+    assert_eq!(effects::count(&b.db, &lost.id).await, Ok(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_needs_nothing_that_its_users_may_not_do() {
+    let mut least = LeastPrivilege::configured(CLI, Auth::Password, &[], |config| {
+        config.backoff(BACKOFF.map(Duration::from_millis))
+    })
+    .await;
+    least.provision().await;
+    assert_eq!(least.cli("admin").run(&["provision", "--check"]).await.code, 0);
+    least.pair.start_both().await;
+    for (from, to) in [(&least.pair.a, &least.pair.b), (&least.pair.b, &least.pair.a)] {
+        rows_sync(from, to).await;
+        trouble_is_handled(from, to).await;
+    }
+    what_is_spent_is_rescued(&mut least).await;
+    for app in [&least.pair.a, &least.pair.b] {
+        assert_eq!(app.status().await.problems, Vec::<String>::new());
+    }
+    assert_eq!(least.violations(), Vec::<String>::new());
+    least.pair.stop().await;
+}
+
+async fn syncs(auth: Auth, form: &[&str]) {
+    let mut least = LeastPrivilege::create(CLI, auth, form).await;
+    least.provision().await;
+    least.pair.start_both().await;
+    rows_sync(&least.pair.a, &least.pair.b).await;
+    rows_sync(&least.pair.b, &least.pair.a).await;
+    assert_eq!(least.violations(), Vec::<String>::new());
+    least.pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_syncs_with_passwords_in_json() {
+    syncs(Auth::Password, &["--json"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_syncs_with_keys() {
+    syncs(Auth::Nkey, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_syncs_with_keys_in_json() {
+    syncs(Auth::Nkey, &["--json"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_syncs_with_passwords_from_variables() {
+    syncs(Auth::Variables, &[]).await;
+}
