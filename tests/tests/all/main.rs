@@ -18,6 +18,7 @@ macro_rules! on_both {
 }
 
 mod capture;
+mod cli_provision;
 mod cli_tables;
 mod convergence;
 mod crash;
