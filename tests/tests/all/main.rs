@@ -19,6 +19,7 @@ macro_rules! on_both {
 
 mod capture;
 mod cli_dlq;
+mod cli_provision;
 mod cli_status;
 mod cli_tables;
 mod convergence;
