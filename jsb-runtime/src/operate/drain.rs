@@ -7,7 +7,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::as_operator;
+use super::{PATIENCE, as_operator};
 use crate::backoff;
 use crate::causes::chain;
 use crate::config::Config;
