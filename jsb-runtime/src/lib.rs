@@ -44,6 +44,7 @@ mod jetstream;
 pub mod topology;
 
 mod apply;
+mod circle;
 mod consumer;
 mod dlq;
 mod failure;
@@ -90,6 +91,7 @@ pub mod prelude {
 /// For tests of convergence: work under a wrong clock, and the decisions that the model of the protocol is made of.
 #[doc(hidden)]
 pub mod testing {
+    pub use crate::circle::{Circle, Link, follow};
     pub use crate::clock::skewed;
     pub use crate::dialect::Fault;
     pub use crate::outcome::{Patience, Reason, Verdict, patience, refused};
