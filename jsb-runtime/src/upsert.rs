@@ -34,7 +34,7 @@ pub struct Found {
 }
 
 /// What an event does to its row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// Nothing: what is here is newer.
     Stale,
@@ -55,7 +55,8 @@ pub fn decide(event: Version, deletes: bool, source: &str, found: &Found, here: 
         _ if !wins(found.row.max(found.tombstone)) => Change::Stale,
         _ if deletes => Change::Delete,
         Some(_) => Change::Update,
-        None if found.tombstone.is_none() && !wins(found.pruned) => Change::OlderThanTombstones,
+        // A tombstone says nothing here: it may be that of an older delete, which came after the newer one's was pruned.
+        None if !wins(found.pruned) => Change::OlderThanTombstones,
         None => Change::Insert,
     }
 }
@@ -159,7 +160,7 @@ pub(crate) async fn apply<M: Syncable>(
 async fn found<M: Syncable>(txn: &DatabaseTransaction, key: &[Value], id: &str) -> Result<Found, DbErr> {
     let row = stored_version::<M, _>(txn, key, LockType::Update).await?;
     let tombstone = tombstone::find(txn, M::RESOURCE, id).await?;
-    let pruned = if row.or(tombstone).is_none() { tombstone::highest_pruned(txn).await? } else { None };
+    let pruned = if row.is_none() { tombstone::highest_pruned(txn).await? } else { None };
     Ok(Found { row, tombstone, pruned })
 }
 
