@@ -57,21 +57,24 @@ impl Pair {
         parked(state).find(|(_, event, _)| !excused.contains(&event.key)).map(|(side, event, _)| (side, event.number))
     }
 
-    /// The keys that cannot converge: their newest versions claim one unique value, or what they hold waits for such a
-    /// row. With pruned tombstones also those of which an event is in the DLQ.
+    /// The keys that cannot converge: their newest versions claim one unique value, or refer to such a row, or wait for
+    /// it. With pruned tombstones also those of which an event is in the DLQ.
     fn excused(&self, state: &State) -> BTreeSet<Key> {
-        let live: Vec<&Event> = keys(state).into_iter().filter_map(|key| state.newest(key)).collect();
+        let newest: Vec<&Event> = keys(state).into_iter().filter_map(|key| state.newest(key)).collect();
         let claim = |event: &Event| event.values.and_then(|values| values.unique);
         let rival =
             |one: &Event, other: &Event| one.key != other.key && claim(one).is_some() && claim(one) == claim(other);
-        let contested = live.iter().filter(|one| live.iter().any(|other| rival(one, other))).map(|event| event.key);
+        let contested = newest.iter().filter(|one| newest.iter().any(|other| rival(one, other))).map(|event| event.key);
         let mut excused: BTreeSet<Key> = contested.collect();
         if self.scenario.prunes {
             excused.extend(dead(state));
         }
+        let refers = newest.iter().map(|event| (event.key, event.values.and_then(|values| values.parent)));
+        let waits = parked(state).map(|(_, event, waits_for)| (event.key, waits_for));
+        let follows: Vec<(Key, Option<Key>)> = refers.chain(waits).collect();
         loop {
-            let waits = parked(state).filter(|(_, _, waits_for)| waits_for.is_some_and(|row| excused.contains(&row)));
-            let more: Vec<Key> = waits.map(|(_, event, _)| event.key).filter(|key| !excused.contains(key)).collect();
+            let more = follows.iter().filter(|(_, other)| other.is_some_and(|other| excused.contains(&other)));
+            let more: Vec<Key> = more.map(|(key, _)| *key).filter(|key| !excused.contains(key)).collect();
             if more.is_empty() {
                 return excused;
             }

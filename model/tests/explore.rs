@@ -8,7 +8,7 @@
 use std::str::FromStr;
 use std::time::Instant;
 
-use jsb_model::{AGREEMENT, Pair, Rule, Rules, Scenario, tell};
+use jsb_model::{AGREEMENT, Pair, Rule, Rules, Scenario, Side, tell};
 use stateright::{Checker, HasDiscoveries, Model, UniformChooser};
 
 fn from_env<T: FromStr>(name: &str, default: T) -> T {
@@ -78,18 +78,28 @@ fn unique_values_that_three_rows_exchange_converge() {
     holds(Scenario::exchanges(&['x', 'y', 'z'], &['u', 'v', 'w', 's'], 4 + more_saves()));
 }
 
-#[test]
-fn random_walks_converge() {
+fn walks_converge(writers: &'static [Side]) {
     let (seed, states) = (from_env("JSB_MODEL_SEED", 1), from_env("JSB_MODEL_STATES", 200_000));
     println!("JSB_MODEL_SEED={seed} JSB_MODEL_STATES={states}");
     let begun = Instant::now();
-    let checker = Pair { scenario: Scenario::everything(30), rules: Rules::default() }.checker();
+    let scenario = Scenario { writers, ..Scenario::everything(30) };
+    let checker = Pair { scenario, rules: Rules::default() }.checker();
     let checker = checker.finish_when(HasDiscoveries::AnyFailures).target_state_count(states);
     let checker = checker.spawn_simulation(seed, UniformChooser).join();
     println!("{} states, up to {} steps, {:.1?}", checker.state_count(), checker.max_depth(), begun.elapsed());
     if let Some((property, path)) = checker.discoveries().into_iter().next() {
         panic!("not so: {property}\n{}", tell(path.into_vec()));
     }
+}
+
+#[test]
+fn random_walks_converge() {
+    walks_converge(&Side::BOTH);
+}
+
+#[test]
+fn random_walks_with_one_writing_side_converge_without_excuse() {
+    walks_converge(&[Side::A]);
 }
 
 /// The scenario in which a rule is missed.
