@@ -64,7 +64,7 @@ pub(crate) async fn undo_save<C: ConnectionTrait>(db: &C) {
 
 /// What an error of the database means for the one who got it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub enum Fault {
     /// The database is away, starting, stopping, full or read-only: nobody's fault, wait for it.
     Outage,
     /// A deadlock, a serialization failure or a busy database: the same transaction may well succeed at once.

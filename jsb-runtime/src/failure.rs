@@ -13,7 +13,7 @@ use crate::inbox::{self, Parking};
 use crate::message::Message;
 use crate::obstacle::Obstacle;
 use crate::origin::Origin;
-use crate::outcome::{Outcome, Reason, Settled};
+use crate::outcome::{Outcome, Patience, Reason, Settled, patience};
 use crate::processor::{Processor, Recorded};
 use crate::upsert::ApplyError;
 use crate::{backoff, dialect, trace};
@@ -57,12 +57,11 @@ impl Processor {
             return self.fail(message, origin, &error).await;
         }
         let age = origin.age().to_std().unwrap_or_default();
-        if reason == Reason::HasChildren && age >= self.config.keep_parent_after {
-            return self.keep_parent(message, event, origin).await;
-        }
         let text = error.described();
-        if age >= self.config.park_for {
-            return self.bury(message, origin, reason, error.class(), &text).await;
+        match patience(reason, age, self.config.keep_parent_after, self.config.park_for) {
+            Patience::Keep => return self.keep_parent(message, event, origin).await,
+            Patience::Bury => return self.bury(message, origin, reason, error.class(), &text).await,
+            Patience::Wait => {}
         }
         let waits_for = self.blocked_by(event, reason, &error).await?;
         // The longer it has waited, the longer it can: between a second and a minute.

@@ -93,7 +93,8 @@ pub async fn before_delete<M: Syncable, C: ConnectionTrait>(
     load_doomed::<M, C>(row, db).await.map_err(dialect::explained)
 }
 
-/// Leaves a tombstone and records the `deleted` event; nothing, if there was no row.
+/// Leaves a tombstone and records the `deleted` event; nothing, if there was no row. Within
+/// [`skip_publish`](crate::skip_publish) the tombstone has the row's own version, and nothing is recorded.
 ///
 /// # Errors
 ///
@@ -102,7 +103,13 @@ pub async fn after_delete<M: Syncable, C: ConnectionTrait>(
     row: ActiveModelOf<M>,
     db: &C,
 ) -> Result<ActiveModelOf<M>, DbErr> {
-    if publishes_deletes::<M>() {
+    if M::ON_DELETE == OnDelete::Ignore {
+        return Ok(row);
+    }
+    if skip::publishing_is_skipped() {
+        // Else an older event could bring the row back, and a new one with this key be older than what the other side has.
+        leave_tombstone::<M, C>(&row, db).await?;
+    } else {
         keep_if_recorded(db, publish_delete::<M, C>(&row, db).await).await?;
     }
     Ok(row)
@@ -235,25 +242,28 @@ async fn deleted_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
     tombstone::find(db, M::RESOURCE, &id).await
 }
 
-fn publishes_deletes<M: Syncable>() -> bool {
-    M::ON_DELETE == OnDelete::Apply && !skip::publishing_is_skipped()
-}
-
 async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     row: ActiveModelOf<M>,
     db: &C,
 ) -> Result<ActiveModelOf<M>, DbErr> {
-    let Some(key) = row::key_of::<M>(&row).filter(|_| publishes_deletes::<M>()) else {
+    let Some(key) = row::key_of::<M>(&row).filter(|_| M::ON_DELETE == OnDelete::Apply) else {
         return Ok(row);
     };
-    admit(&settings_in_transaction::<M, C>(db).await?)?;
+    let publishes = !skip::publishing_is_skipped();
+    if publishes {
+        admit(&settings_in_transaction::<M, C>(db).await?)?;
+    }
     dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
     let found = M::Entity::find().filter(row::has_key::<M>(&key)).lock(LockType::Update).one(db).await?;
     let doomed = match found {
-        Some(found) => with_tombstones_version::<M>(found.into_active_model())?,
+        Some(found) if publishes => with_tombstones_version::<M>(found.into_active_model())?,
+        // The other side's next edit, which draws above this version, brings it back.
+        Some(found) => found.into_active_model(),
         None => absent::<M>(row),
     };
-    dialect::mark_save(db).await?;
+    if publishes {
+        dialect::mark_save(db).await?;
+    }
     Ok(doomed)
 }
 
@@ -271,11 +281,20 @@ fn absent<M: Syncable>(mut row: ActiveModelOf<M>) -> ActiveModelOf<M> {
 }
 
 async fn publish_delete<M: Syncable, C: ConnectionTrait>(row: &ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
+    if leave_tombstone::<M, C>(row, db).await? {
+        publish_row::<M, C>(row, db, event_type::DELETED).await
+    } else {
+        Ok(())
+    }
+}
+
+/// `false` if there was no row.
+async fn leave_tombstone<M: Syncable, C: ConnectionTrait>(row: &ActiveModelOf<M>, db: &C) -> Result<bool, DbErr> {
     let (Some(key), Some(version)) = (row::key_of::<M>(row), row::version_of::<M>(row)) else {
-        return Ok(());
+        return Ok(false);
     };
     tombstone::put(db, M::RESOURCE, &row::resource_id(key.into_iter()), version).await?;
-    publish_row::<M, C>(row, db, event_type::DELETED).await
+    Ok(true)
 }
 
 async fn publish_row<M: Syncable, C: ConnectionTrait>(

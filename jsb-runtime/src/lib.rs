@@ -47,6 +47,7 @@ pub mod topology;
 pub mod operate;
 
 mod apply;
+mod circle;
 mod consumer;
 mod dlq;
 mod failure;
@@ -88,10 +89,14 @@ pub mod prelude {
     pub use async_trait;
 }
 
-/// For tests of convergence: work under a wrong clock.
+/// For tests of convergence: work under a wrong clock, and the decisions that the model of the protocol is made of.
 #[doc(hidden)]
 pub mod testing {
+    pub use crate::circle::{Circle, Link, follow};
     pub use crate::clock::skewed;
+    pub use crate::dialect::Fault;
+    pub use crate::outcome::{Patience, Reason, Verdict, patience, refused};
+    pub use crate::upsert::{Change, Found, decide, is_kept};
 }
 
 /// What generated code calls. Not for use by hand: it changes without notice.

@@ -44,8 +44,9 @@ impl From<Effect> for Settled {
 }
 
 /// Why an event is parked or dead; the text is what the DLQ's `x-dlq-reason` and the inbox's `reason` say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reason {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "the README says what each means")]
+pub enum Reason {
     Malformed,
     UnsupportedVersion,
     ForgedProducer,
@@ -97,7 +98,7 @@ impl fmt::Display for Reason {
 
 /// What a failed attempt calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
     /// Try the same again at once; it costs no attempt.
     AtOnce,
     /// Wait until the database is back; it costs no attempt.
@@ -117,15 +118,7 @@ pub(crate) fn verdict(error: &ApplyError, event: &Envelope) -> Verdict {
         ApplyError::Unknown { .. } => Verdict::Bury(Reason::UnknownEvent),
         ApplyError::VersionInFuture(_) => Verdict::Bury(Reason::VersionInFuture),
         ApplyError::OlderThanTombstones(_) => Verdict::Bury(Reason::OlderThanTombstones),
-        ApplyError::Db(error) => match dialect::fault(error) {
-            Fault::Outage => Verdict::Hold,
-            Fault::Contention => Verdict::AtOnce,
-            Fault::ForeignKey if event.event_type == event_type::DELETED => Verdict::Park(Reason::HasChildren),
-            Fault::ForeignKey => Verdict::Park(Reason::ParentMissing),
-            Fault::Unique => Verdict::Park(Reason::UniqueConflict),
-            Fault::BadData => Verdict::Bury(Reason::ConstraintViolated),
-            Fault::Other => Verdict::Retry,
-        },
+        ApplyError::Db(error) => refused(dialect::fault(error), event.event_type == event_type::DELETED),
         ApplyError::Handler { error, .. } if error.source().is::<PayloadError>() => {
             Verdict::Bury(Reason::InvalidPayload)
         }
@@ -136,6 +129,39 @@ pub(crate) fn verdict(error: &ApplyError, event: &Envelope) -> Verdict {
             Some(Fault::Outage | Fault::Contention) => Verdict::AtOnce,
             _ => Verdict::Retry,
         },
+    }
+}
+
+/// What it calls for that the database refused an event. The model of the protocol calls it too.
+pub fn refused(fault: Fault, deletes: bool) -> Verdict {
+    match fault {
+        Fault::Outage => Verdict::Hold,
+        Fault::Contention => Verdict::AtOnce,
+        Fault::ForeignKey if deletes => Verdict::Park(Reason::HasChildren),
+        Fault::ForeignKey => Verdict::Park(Reason::ParentMissing),
+        Fault::Unique => Verdict::Park(Reason::UniqueConflict),
+        Fault::BadData => Verdict::Bury(Reason::ConstraintViolated),
+        Fault::Other => Verdict::Retry,
+    }
+}
+
+/// What becomes of an event that is parked, or would be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// It waits.
+    Wait,
+    /// It is the delete of a row whose children have had their time to go: the row is kept.
+    Keep,
+    /// It has waited for as long as it may.
+    Bury,
+}
+
+/// What becomes of an event that is to be parked, received `age` ago. The model of the protocol calls it too.
+pub fn patience(reason: Reason, age: Duration, keep_parent_after: Duration, park_for: Duration) -> Patience {
+    match reason {
+        Reason::HasChildren if age >= keep_parent_after => Patience::Keep,
+        _ if age >= park_for => Patience::Bury,
+        _ => Patience::Wait,
     }
 }
 

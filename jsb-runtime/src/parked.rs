@@ -1,6 +1,6 @@
 //! Events that wait in the inbox: tried again when what they wait for was applied, and by a timer.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 
 use crate::causes::chain;
+use crate::circle::{self, Circle, Link};
 use crate::direct::{self, OwnTransaction};
 use crate::inbox::{self, Stored};
 use crate::message::Message;
@@ -92,12 +93,17 @@ impl Processor {
 
     /// Applies a circle of events that each wait for a unique value that the next one gives up, in one transaction.
     async fn untangle(&self, stored: Stored) -> Result<(), ApplyError> {
-        let Some(circle) = self.circle(stored).await? else { return Ok(()) };
+        let Some(events) = self.circle(stored).await? else { return Ok(()) };
         let (txn, own) = (self.db.begin_with_options(dialect::writing()).await?, OwnTransaction::default());
-        let rows: BTreeSet<String> = circle.iter().filter_map(|stored| row_of(&stored.message)).collect();
-        for stored in &circle {
-            let apply = self.apply_among(&txn, &stored.message, &rows);
-            direct::own_transaction(own.clone(), apply).await?;
+        let rows: Vec<String> = events.iter().filter_map(|stored| row_of(&stored.message)).collect();
+        let mut to_come = Circle::of(rows.iter().cloned());
+        for (stored, row) in events.iter().zip(&rows) {
+            let apply = self.apply_among(&txn, &stored.message, &to_come);
+            let settled = direct::own_transaction(own.clone(), apply).await?;
+            if !to_come.tried(row, settled == Settled::Applied) {
+                // A row was changed here since its event was parked, which the event's own next try will find.
+                return txn.rollback().await.map_err(ApplyError::Db);
+            }
         }
         txn.commit().await?;
         direct::committed(own);
@@ -107,17 +113,18 @@ impl Processor {
 
     /// The parked events that wait for one another in a circle, beginning with this one.
     async fn circle(&self, first: Stored) -> Result<Option<Vec<Stored>>, DbErr> {
-        let start = row_of(&first.message);
-        let mut circle = vec![first];
-        while circle.len() < BATCH as usize {
-            let Some(next) = circle.last().and_then(|last| last.waits_for.clone()) else { return Ok(None) };
-            if Some(&next) == start.as_ref() {
-                return Ok(Some(circle));
-            }
-            match inbox::in_conflict(&self.db, &next).await? {
-                Some(stored) => circle.push(stored),
-                None => return Ok(None),
-            }
+        let Some(start) = row_of(&first.message) else { return Ok(None) };
+        let (mut rows, mut events) = (vec![start], vec![first]);
+        while events.len() < BATCH as usize {
+            let waits_for = events.last().and_then(|last| last.waits_for.clone());
+            let next = match circle::follow(&rows, waits_for) {
+                Link::Closed => return Ok(Some(events)),
+                Link::Broken => return Ok(None),
+                Link::Next(row) => row,
+            };
+            let Some(stored) = inbox::in_conflict(&self.db, &next).await? else { return Ok(None) };
+            rows.push(next);
+            events.push(stored);
         }
         Ok(None)
     }
@@ -127,13 +134,13 @@ impl Processor {
         &self,
         txn: &DatabaseTransaction,
         message: &Message,
-        rows: &BTreeSet<String>,
+        to_come: &Circle<String>,
     ) -> Result<Settled, ApplyError> {
         let Ok(event) = &message.envelope else { return Ok(Settled::Stale) };
         let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(Settled::Stale) };
         let attempt = self.attempt_on(message, event, CIRCLE, 1);
         // Each row of the circle is in the way once at the most.
-        for _ in rows {
+        for _ in 0..to_come.size() {
             let savepoint = txn.begin().await?;
             let error = match attempt.run_in(&savepoint).await {
                 Ok(settled) => {
@@ -146,8 +153,9 @@ impl Processor {
             let ApplyError::Db(refused) = &error else { return Err(error) };
             let columns = dialect::unique_columns(txn, refused).await?;
             let holder = (entity.blocked_by)(txn, event, &Obstacle::Unique(columns.clone())).await?;
-            let in_circle = |holder: &RowId| self.registry.name_of(holder).is_some_and(|name| rows.contains(&name));
-            let Some(holder) = holder.filter(in_circle) else { return Err(error) };
+            let may_step_aside =
+                |holder: &RowId| self.registry.name_of(holder).is_some_and(|name| to_come.may_step_aside(&name));
+            let Some(holder) = holder.filter(may_step_aside) else { return Err(error) };
             (entity.move_aside)(txn, &holder.id, &columns).await?;
         }
         attempt.run_in(txn).await

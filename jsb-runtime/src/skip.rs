@@ -7,7 +7,8 @@ tokio::task_local! {
     static UNCHANGED: AtomicBool;
 }
 
-/// Runs `work`; what it saves is not published, keeps the row's version, and leaves no tombstone.
+/// Runs `work`; what it saves is not published and keeps the row's version: the other side's next edit wins over it, and
+/// brings back what it deletes.
 ///
 /// The scope ends with the future and does not reach into tasks that it spawns.
 ///

@@ -22,6 +22,50 @@ pub enum Effect {
     Stale,
 }
 
+/// The versions that are found for a key, under its lock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Of the row.
+    pub row: Option<Version>,
+    /// Of the tombstone.
+    pub tombstone: Option<Version>,
+    /// Of the newest tombstone of any key that was pruned.
+    pub pruned: Option<Version>,
+}
+
+/// What an event does to its row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// Nothing: what is here is newer.
+    Stale,
+    /// Deletes it and leaves a tombstone.
+    Delete,
+    /// Updates it.
+    Update,
+    /// Inserts it.
+    Insert,
+    /// Nothing: the row may have been deleted, by a tombstone that was pruned.
+    OlderThanTombstones,
+}
+
+/// Decides what an event of `source` does at `here`. The model of the protocol calls it too.
+pub fn decide(event: Version, deletes: bool, source: &str, found: &Found, here: &str) -> Change {
+    let wins = |over| version::wins(event, source, over, here);
+    match found.row {
+        _ if !wins(found.row.max(found.tombstone)) => Change::Stale,
+        _ if deletes => Change::Delete,
+        Some(_) => Change::Update,
+        // A tombstone says nothing here: it may be that of an older delete, which came after the newer one's was pruned.
+        None if !wins(found.pruned) => Change::OlderThanTombstones,
+        None => Change::Insert,
+    }
+}
+
+/// Whether a row of this version is kept that the other side deleted at `deleted` while it has children here.
+pub fn is_kept(row: Option<Version>, deleted: Version) -> bool {
+    row.is_some_and(|row| row <= deleted)
+}
+
 /// Why an event could not be applied.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -97,25 +141,18 @@ pub(crate) async fn apply<M: Syncable>(
     let key = row::key_in::<M>(event)?;
     let id = row::resource_id(key.iter().cloned());
     dialect::lock_key(txn, M::RESOURCE, &id).await?;
-    let here = stored_version::<M, _>(txn, &key, LockType::Update).await?;
-    let deleted = tombstone::find(txn, M::RESOURCE, &id).await?;
-    if !version::wins(version, &event.producer, here.max(deleted), own_app) {
-        return Ok(Effect::Stale);
-    }
-    match (event.event_type.as_str(), here) {
-        (event_type::DELETED, _) if M::ON_DELETE == OnDelete::Ignore => {}
-        (event_type::DELETED, _) => {
+    let found = found::<M>(txn, &key, &id).await?;
+    let deletes = event.event_type == event_type::DELETED;
+    match decide(version, deletes, &event.producer, &found, own_app) {
+        Change::Stale => return Ok(Effect::Stale),
+        Change::OlderThanTombstones => return Err(ApplyError::OlderThanTombstones(version)),
+        Change::Delete if M::ON_DELETE == OnDelete::Ignore => {}
+        Change::Delete => {
             M::Entity::delete_many().filter(row::has_key::<M>(&key)).exec(txn).await?;
             tombstone::put(txn, M::RESOURCE, &id, version).await?;
         }
-        (_, Some(_)) => update::<M>(txn, row, &key).await?,
-        (_, None) => {
-            let pruned = if deleted.is_none() { tombstone::highest_pruned(txn).await? } else { None };
-            if !version::wins(version, &event.producer, pruned, own_app) {
-                return Err(ApplyError::OlderThanTombstones(version));
-            }
-            M::Entity::insert(row).exec_without_returning(txn).await?;
-        }
+        Change::Update => update::<M>(txn, row, &key).await?,
+        Change::Insert => M::Entity::insert(row).exec_without_returning(txn).await.map(drop)?,
     }
     Ok(Effect::Applied)
 }
@@ -138,6 +175,13 @@ pub(crate) async fn overtaken<M: Syncable>(
     let deleted = tombstone::find(txn, M::RESOURCE, &row::resource_id(key.into_iter())).await?;
     let here = row.max(deleted).filter(|here| !version::wins(version, &event.producer, Some(*here), own_app));
     Ok(here.map(|here| Overtaken { event: version, here }))
+}
+
+async fn found<M: Syncable>(txn: &DatabaseTransaction, key: &[Value], id: &str) -> Result<Found, DbErr> {
+    let row = stored_version::<M, _>(txn, key, LockType::Update).await?;
+    let tombstone = tombstone::find(txn, M::RESOURCE, id).await?;
+    let pruned = if row.is_none() { tombstone::highest_pruned(txn).await? } else { None };
+    Ok(Found { row, tombstone, pruned })
 }
 
 /// Not through the active model's own `update`, which runs the hooks.
@@ -166,7 +210,7 @@ pub(crate) async fn keep<M: Syncable>(txn: &DatabaseTransaction, event: &Envelop
     dialect::lock_key(txn, M::RESOURCE, &id).await?;
     let here = stored_version::<M, _>(txn, &key, LockType::Update).await?;
     let deleted = row::version_in::<M>(event)?;
-    if here.is_none_or(|here| here > deleted) {
+    if !is_kept(here, deleted) {
         return Ok(false);
     }
     // A save draws above the version that it finds.

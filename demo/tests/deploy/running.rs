@@ -164,7 +164,6 @@ async fn the_pair_of_the_compose_file_syncs() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "the demo has no command `provision` yet"]
 async fn the_pair_of_the_restrictive_compose_file_syncs() {
     let deployment = Deployment::start(RESTRICTIVE).await;
     assert!(deployment.test_sync([("system-a-api", "3100"), ("system-b-api", "3101")]));

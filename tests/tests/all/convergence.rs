@@ -265,6 +265,35 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn a_key_that_was_deleted_quietly_is_written_above_what_the_other_side_has(backend: Backend) {
+        let pair = Pair::start(backend).await;
+        let row = skewed(TimeDelta::hours(2), tally(0).insert(&pair.a.db)).await.expect("a save");
+        assert_eq!(agreed(&pair).await, std::slice::from_ref(&row));
+        jsb_runtime::skip_publish(row.clone().delete(&pair.b.db)).await.expect("a delete on B");
+        let again = tally::ActiveModel { id: Set(row.id), value: Set(1), ..Default::default() };
+        let again = again.insert(&pair.b.db).await.expect("an insert of the deleted key");
+        assert_eq!(agreed(&pair).await, [again]);
+        pair.stop().await;
+    }
+
+    async fn a_row_that_was_deleted_quietly_comes_back_by_newer_events_alone(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        let id = Uuid::now_v7();
+        remote.publish(&event(id, "created", 2, 2)).await;
+        pair.b.has_settled(1).await;
+        let row = find(id, &pair.b).await.expect("the row");
+        jsb_runtime::skip_publish(row.delete(&pair.b.db)).await.expect("a delete on B");
+        remote.publish(&event(id, "updated", 1, 1)).await;
+        pair.b.has_settled(2).await;
+        assert_eq!(find(id, &pair.b).await, None);
+        remote.publish(&event(id, "updated", 3, 3)).await;
+        pair.b.has_settled(3).await;
+        assert_eq!(find(id, &pair.b).await.expect("the row").value, 3);
+        pair.stop().await;
+    }
+
     async fn an_update_that_is_earlier_than_the_other_side_s_delete_is_lost_with_the_row(backend: Backend) {
         let mut pair = Pair::start(backend).await;
         let row = tally(0).insert(&pair.a.db).await.expect("a save");

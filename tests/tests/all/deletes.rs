@@ -63,6 +63,36 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn an_older_delete_after_the_pruned_one_does_not_make_up_for_it(backend: Backend) {
+        let mut pair = Pair::configured(backend, |mut config| {
+            config.tombstone_retention = Some(Duration::from_millis(1));
+            config
+        })
+        .await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        let id = Uuid::now_v7();
+        let event = |event_id: &str, event_type: &str, version: &str| {
+            json!({"event_id": event_id, "event_type": event_type, "resource_type": "tally", "resource_id": id,
+                   "payload": {"id": id, "value": 1, "remark": "", "updated_at": version}})
+        };
+        remote.publish(&event("1", "deleted", "2026-03-01T00:00:00Z")).await;
+        pair.b.has_settled(1).await;
+        pair.b.stop().await;
+        pair.b.start().await;
+        eventually("the tombstone is pruned", || async {
+            Ok::<_, ()>(pair.b.texts("SELECT resource_id FROM sync_tombstones").await.is_empty().then_some(()))
+        })
+        .await;
+        remote.publish(&event("2", "deleted", "2026-01-01T00:00:00Z")).await;
+        pair.b.has_settled(2).await;
+        remote.publish(&event("3", "updated", "2026-02-01T00:00:00Z")).await;
+        pair.b.has_settled(3).await;
+        assert_eq!(pair.b.reasons_of_death().await, ["older_than_tombstones"]);
+        assert_eq!(pair.rows::<tally::Entity>().await.1, []);
+        pair.stop().await;
+    }
+
     async fn a_row_that_is_here_is_updated_whatever_was_pruned(backend: Backend) {
         let mut pair = Pair::configured(backend, |mut config| {
             config.tombstone_retention = Some(Duration::from_millis(1));

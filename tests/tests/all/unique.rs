@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
+use chrono::TimeDelta;
+use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{organization, plate, seat};
 use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use rand::rngs::StdRng;
@@ -143,6 +145,45 @@ async fn swap_seats(app: &App, [one, two]: [Uuid; 2], _: usize) {
     set_seat(app, one, 2).await;
 }
 
+/// The plates of B by the ids of their rows.
+async fn plates(pair: &Pair) -> Vec<(Uuid, String)> {
+    let (_, rows) = pair.rows::<plate::Entity>().await;
+    rows.into_iter().map(|row| (row.id, row.plate)).collect()
+}
+
+/// The state of an event in the inbox, and when it is tried again.
+async fn waiting(app: &App, event: &Json) -> Vec<String> {
+    let id = event["event_id"].as_str().expect("an id");
+    let state = "status || ' ' || COALESCE(CAST(available_at AS TEXT), '')";
+    app.texts(&format!("SELECT {state} FROM inbox_events WHERE waits_for IS NOT NULL AND event_id = '{id}'")).await
+}
+
+/// Waits until an event is parked, and has the timer leave it alone.
+async fn waits_unseen(app: &App, event: &Json) {
+    eventually("an event is parked", || async { Ok::<_, ()>(waiting(app, event).await.pop()) }).await;
+    app.sql("UPDATE inbox_events SET available_at = '2100-01-01 00:00:00+00:00' WHERE status = 'parked'").await;
+}
+
+/// Waits until a parked event was tried by the timer, with all that follows from that: it is parked for the third time,
+/// or has gone.
+async fn is_tried_again(app: &App, event: &Json) {
+    let mut seen = vec![];
+    while seen.len() < 3 && !is_settled(app, event).await {
+        let next = eventually("it is tried again", || async {
+            let found = waiting(app, event).await.pop();
+            let new = found.filter(|found| !seen.contains(found));
+            Ok::<_, ()>(if is_settled(app, event).await { Some("settled".to_owned()) } else { new })
+        });
+        seen.push(next.await);
+    }
+}
+
+async fn is_settled(app: &App, event: &Json) -> bool {
+    let id = event["event_id"].as_str().expect("an id");
+    let status = app.texts(&format!("SELECT status FROM inbox_events WHERE event_id = '{id}'")).await;
+    status == ["processed"]
+}
+
 on_both! {
     async fn a_value_that_moves_to_another_row_arrives_in_any_order(backend: Backend) {
         arrives_in_every_order::<plate::Entity, _>(backend, two_plates, move_plate, &[]).await;
@@ -195,6 +236,66 @@ on_both! {
         eventually("both sides are equal", || async {
             let (a, b) = pair.rows::<plate::Entity>().await;
             Ok::<_, ()>((a == b).then_some(()))
+        })
+        .await;
+        pair.stop().await;
+    }
+
+    async fn a_row_that_was_changed_here_meanwhile_keeps_its_value_when_others_exchange_theirs(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let [x, y] = two_plates(&pair.a, 0).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        remote.publish_all(&pair.a.recorded().await).await;
+        pair.b.has_settled(2).await;
+        swap_plates(&pair.a, [x, y], 0).await;
+        let [.., y_takes, x_takes] = &pair.a.recorded().await[..] else { panic!("the swap was not recorded") };
+        remote.publish(y_takes).await;
+        waits_unseen(&pair.b, y_takes).await;
+        // What waits is older than this, but nobody has looked yet.
+        skewed(TimeDelta::hours(1), set_plate(&pair.b, y, "Y-0")).await;
+        remote.publish(x_takes).await;
+        is_tried_again(&pair.b, x_takes).await;
+        assert_eq!(plates(&pair).await, [(x, "X-0".to_owned()), (y, "Y-0".to_owned())]);
+
+        set_plate(&pair.b, y, "FREE-0").await;
+        eventually("X has what Y gave up", || async {
+            Ok::<_, ()>((plates(&pair).await == [(x, "Y-0".to_owned()), (y, "FREE-0".to_owned())]).then_some(()))
+        })
+        .await;
+        pair.stop().await;
+    }
+
+    async fn a_row_that_has_its_new_value_does_not_step_aside_again(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let [x, y] = two_plates(&pair.a, 0).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        remote.publish_all(&pair.a.recorded().await).await;
+        pair.b.has_settled(2).await;
+        set_plate(&pair.a, x, "FREE-0").await;
+        set_plate(&pair.a, y, "X-0").await;
+        set_plate(&pair.a, y, "X-0").await;
+        let [.., first, second] = &pair.a.recorded().await[..] else { panic!("nothing was recorded") };
+        remote.publish(second).await;
+        waits_unseen(&pair.b, second).await;
+        // What it waits for is given up, but nobody has looked yet.
+        set_plate(&pair.b, x, "HERE-0").await;
+        remote.publish(first).await;
+        eventually("Y has what X gave up", || async {
+            Ok::<_, ()>((plates(&pair).await == [(x, "HERE-0".to_owned()), (y, "X-0".to_owned())]).then_some(()))
+        })
+        .await;
+        set_plate(&pair.a, y, "Y-0").await;
+        set_plate(&pair.a, x, "X-0").await;
+        let [.., y_gives, x_takes] = &pair.a.recorded().await[..] else { panic!("nothing was recorded") };
+        remote.publish(x_takes).await;
+        is_tried_again(&pair.b, x_takes).await;
+        assert_eq!(plates(&pair).await, [(x, "HERE-0".to_owned()), (y, "X-0".to_owned())]);
+
+        remote.publish(y_gives).await;
+        eventually("X has what Y gave up", || async {
+            Ok::<_, ()>((plates(&pair).await == [(x, "X-0".to_owned()), (y, "Y-0".to_owned())]).then_some(()))
         })
         .await;
         pair.stop().await;
