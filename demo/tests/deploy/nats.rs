@@ -53,7 +53,7 @@ async fn nats_server_refuses_every_misspelt_key() {
     let (binary, folder) = (binary().await, tempfile::tempdir().expect("a folder"));
     let words: Vec<String> =
         ["nats.conf", "users.conf"].iter().flat_map(|file| keys(&read(&format!("nats/{file}")))).collect();
-    assert!(words.iter().any(|key| key == "authorization") && words.iter().any(|key| key == "store_dir"), "{words:?}");
+    assert!(words.iter().any(|key| key == "accounts") && words.iter().any(|key| key == "store_dir"), "{words:?}");
     for word in words {
         let misspelt = |text: &str| {
             text.replace(&format!("{word}:"), &format!("{word}x:")).replace(&format!("{word} "), &format!("{word}x "))
@@ -62,6 +62,16 @@ async fn nats_server_refuses_every_misspelt_key() {
         let answer = test(&binary, folder.path(), &variables());
         assert!(!answer.status.success(), "nobody would see it if {word} were misspelt");
     }
+}
+
+#[test]
+fn the_users_are_those_of_the_command() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    command.args(["jsb", "permissions", "--pair", "system_a,system_b", "--auth", "variables"]);
+    let printed = command.env_remove("STREAM_NAME").output().expect("the command runs");
+    let users = read("nats/users.conf");
+    let users: Vec<&str> = users.lines().filter(|line| !line.starts_with('#')).collect();
+    assert_eq!(String::from_utf8_lossy(&printed.stdout).lines().collect::<Vec<_>>(), users);
 }
 
 /// The words that a value, a block or a list follows.
