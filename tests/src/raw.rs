@@ -81,17 +81,22 @@ impl Raw {
 
     /// The next message.
     pub async fn message(&mut self) -> RawMessage {
-        while self.messages.is_empty() {
-            assert_ne!(self.hear().await, "PONG", "nobody asked");
-            assert_eq!(self.denied, Vec::<String>::new(), "no message comes after a denial");
-        }
-        self.messages.pop_front().expect("a message")
+        let user = self.user.clone();
+        let next = async {
+            while self.messages.is_empty() {
+                assert_ne!(self.hear().await, "PONG", "nobody asked");
+                assert_eq!(self.denied, Vec::<String>::new(), "no message comes after a denial");
+            }
+            self.messages.pop_front().expect("a message")
+        };
+        tokio::time::timeout(DEADLINE, next).await.unwrap_or_else(|_| panic!("{user}: no message within {DEADLINE:?}"))
     }
 
     /// What was denied of all that was said so far and not asked about before, as `publish SUBJECT` or `subscribe SUBJECT`.
     pub async fn denials(&mut self) -> Vec<String> {
         self.send("PING\r\n").await;
-        while self.hear().await != "PONG" {}
+        let answered = async { while self.hear().await != "PONG" {} };
+        tokio::time::timeout(DEADLINE, answered).await.expect("an answer to a ping");
         std::mem::take(&mut self.denied)
     }
 
@@ -102,8 +107,7 @@ impl Raw {
     /// Takes one word of the server, and gives its name.
     async fn hear(&mut self) -> String {
         let mut line = String::new();
-        let heard = tokio::time::timeout(DEADLINE, self.stream.read_line(&mut line)).await;
-        assert_ne!(heard.expect("a word in time").expect("a line"), 0, "{}: the server hung up", self.user);
+        assert_ne!(self.stream.read_line(&mut line).await.expect("a line"), 0, "{}: the server hung up", self.user);
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
             ["MSG", subject, _, reply @ .., size] => self.read(subject, reply, 0, size).await,

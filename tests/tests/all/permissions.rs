@@ -140,13 +140,14 @@ impl Names {
 async fn delivered(app: &mut Raw, names: &Names, name: &str) -> RawMessage {
     let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", names.stream, Names::durable(name));
     let request = json!({"batch": 1, "expires": 1_000_000_000}).to_string();
-    loop {
+    for _ in 0..60 {
         let message = app.ask(&next, &request).await;
         if message.reply.is_some() {
             return message;
         }
         assert!(message.headers.contains("408"), "{message:?}");
     }
+    panic!("nothing was delivered to {name}")
 }
 
 /// The acknowledgement of a message in both of its forms.
