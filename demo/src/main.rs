@@ -56,23 +56,23 @@ enum Command {
 #[tokio::main]
 async fn main() -> ExitCode {
     let cli = Cli::parse();
-    log_to_stderr();
-    match run(cli).await {
+    let command = cli.command.unwrap_or(Command::Pair(cli.pair));
+    log_to_stderr(&command);
+    match run(command).await {
         Ok(exit) => exit,
         Err(error) => {
             // For people, so without the backtrace that returning it would show.
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", jsb_cli::describe(&error));
             ExitCode::FAILURE
         }
     }
 }
 
-async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
-    let stop = signals::stop_token()?;
-    match cli.command.unwrap_or(Command::Pair(cli.pair)) {
-        Command::Pair(args) => pair::run(args, stop).await?,
-        Command::SystemA(args) => system::run(side::A, args, stop).await?,
-        Command::SystemB(args) => system::run(side::B, args, stop).await?,
+async fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Pair(args) => pair::run(args, signals::stop_token()?).await?,
+        Command::SystemA(args) => system::run(side::A, args, signals::stop_token()?).await?,
+        Command::SystemB(args) => system::run(side::B, args, signals::stop_token()?).await?,
         Command::Provision(args) => provision::run(args).await?,
         Command::Health(args) => health::run(args).await?,
         Command::Jsb(cli) => return Ok(jsb_cli::run(cli).await),
@@ -81,9 +81,12 @@ async fn run(cli: Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// What to log is said by `RUST_LOG`.
-fn log_to_stderr() {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("info,async_nats=warn,sea_orm_migration=warn,sqlx=warn"));
+fn log_to_stderr(command: &Command) {
+    let filter = match command {
+        Command::Jsb(_) => jsb_cli::LOG_FILTER,
+        _ => "info,async_nats=warn,sea_orm_migration=warn,sqlx=warn",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
     let ansi = stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(ansi).init();
 }

@@ -83,13 +83,17 @@ struct Program {
     cli: Cli,
 }
 
-/// Reads the program's arguments, logs warnings to standard error (`RUST_LOG` says otherwise), and runs the command.
+/// Reads the program's arguments, logs errors to standard error (`RUST_LOG` says otherwise), and runs the command.
 pub async fn main() -> ExitCode {
     let program = Program::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("error"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     run(program.cli).await
 }
+
+/// What a command logs unless `RUST_LOG` says otherwise: errors, but for those of the connection, which the command reports
+/// itself.
+pub const LOG_FILTER: &str = "error,jsb_runtime::jetstream=off,async_nats=off";
 
 /// Runs one command; an error is printed to standard error. [`Exit`] lists the codes.
 pub async fn run(cli: Cli) -> ExitCode {
@@ -97,8 +101,17 @@ pub async fn run(cli: Cli) -> ExitCode {
     match cli.command.run(&cli.settings, &terminal).await {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {error:#}");
+            eprintln!("error: {}", describe(&error));
             Exit::Failed.into()
         }
     }
+}
+
+/// An error with all that caused it, in one line; many errors repeat their cause in their own text.
+pub fn describe(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        text if text.contains(&cause) => text.to_owned(),
+        text => format!("{text}: {cause}"),
+    })
 }
