@@ -48,6 +48,11 @@ impl Settings {
         })?)
     }
 
+    /// Whether a database was given.
+    pub(crate) fn has_database(&self) -> bool {
+        self.database_url.as_ref().is_some_and(|url| !url.is_empty())
+    }
+
     /// The application's database.
     pub(crate) async fn database(&self) -> anyhow::Result<DatabaseConnection> {
         let url = self.database_url.as_deref().context("DATABASE_URL or --database-url must name the database")?;

@@ -94,6 +94,11 @@ pub(crate) fn events(count: u64) -> String {
     if count == 1 { "1 event".to_owned() } else { format!("{count} events") }
 }
 
+/// A number of dead letters in words.
+pub(crate) fn letters(count: u64) -> String {
+    if count == 1 { "1 letter".to_owned() } else { format!("{count} letters") }
+}
+
 /// A table with a header, or `none` where there are no rows.
 pub(crate) fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>, none: &str) -> String {
     if rows.is_empty() {

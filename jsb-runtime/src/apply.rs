@@ -124,7 +124,7 @@ pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Res
     })
 }
 
-fn is_entity_event(event: &Envelope) -> bool {
+pub(crate) fn is_entity_event(event: &Envelope) -> bool {
     matches!(event.event_type.as_str(), event_type::CREATED | event_type::UPDATED | event_type::DELETED)
 }
 

@@ -15,6 +15,24 @@ use crate::{clock, subject};
 /// The longest error text that travels in a header.
 const MAX_ERROR_CHARS: usize = 1_000;
 
+/// What a dead letter says in its headers.
+pub(crate) mod header {
+    pub(crate) const IS_LETTER: &str = "x-dead-letter";
+    pub(crate) const REASON: &str = "x-dlq-reason";
+    pub(crate) const DELIVERIES: &str = "x-deliveries";
+    pub(crate) const CONTEXT: &str = "x-dlq-context";
+    /// The body only says where the original one is, which had no room here.
+    pub(crate) const IS_REFERENCE: &str = "x-dlq-reference";
+
+    /// Whether a header is the original's: not one that speaks to JetStream, since an expectation of the original would
+    /// refuse the copy, nor one of a letter.
+    pub(crate) fn is_original(name: &str) -> bool {
+        let letters = [IS_LETTER, REASON, DELIVERIES, CONTEXT, IS_REFERENCE];
+        let for_server = name.get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case("nats-"));
+        !for_server && !letters.iter().any(|letter| name.eq_ignore_ascii_case(letter))
+    }
+}
+
 /// What is known of an event's end.
 pub(crate) struct DeadLetter<'a> {
     pub(crate) message: &'a Message,
@@ -39,15 +57,13 @@ impl DeadLetter<'_> {
                 answer => return answer,
             }
         }
-        let reference = Outgoing::new(subject, reasons, &self.reference(config))?;
-        transport.publish(reference).await
+        let headers = reasons.into_iter().chain([(header::IS_REFERENCE.to_owned(), "true".to_owned())]).collect();
+        transport.publish(Outgoing::new(subject, headers, &self.reference(config))?).await
     }
 
-    /// Headers that speak to JetStream must not: an expectation of the original would refuse the copy.
     fn original_headers(&self) -> BTreeMap<String, String> {
-        let speaks_to_server = |name: &str| name.to_ascii_lowercase().starts_with("nats-");
-        let headers = self.message.headers.iter().filter(|(name, _)| !speaks_to_server(name));
-        headers.map(|(name, value)| (name.clone(), value.clone())).collect()
+        let original = self.message.headers.iter().filter(|(name, _)| header::is_original(name));
+        original.map(|(name, value)| (name.clone(), value.clone())).collect()
     }
 
     fn reasons(&self, config: &Config) -> BTreeMap<String, String> {
@@ -64,13 +80,15 @@ impl DeadLetter<'_> {
             "stream": self.stream,
             "published_at": clock::now().to_rfc3339_opts(SecondsFormat::Micros, true),
         });
+        // Its own id: the original's is in the same stream, which would take this for a duplicate. With the sequence,
+        // since an event that is replayed may die again, and has a letter then that may not be taken for the former one.
+        let id = format!("dlq-{}-{}-{}", config.app_name, message.event_id, message.stream_seq);
         [
-            // Its own id: the original's is in the same stream, which would take this for a duplicate.
-            (MESSAGE_ID, format!("dlq-{}-{}", config.app_name, message.event_id)),
-            ("x-dead-letter", "true".to_owned()),
-            ("x-dlq-reason", self.reason.to_string()),
-            ("x-deliveries", self.deliveries.to_string()),
-            ("x-dlq-context", context.to_string()),
+            (MESSAGE_ID, id),
+            (header::IS_LETTER, "true".to_owned()),
+            (header::REASON, self.reason.to_string()),
+            (header::DELIVERIES, self.deliveries.to_string()),
+            (header::CONTEXT, context.to_string()),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()

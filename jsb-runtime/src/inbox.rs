@@ -1,6 +1,7 @@
 //! The inbox: which events were settled, which failed or wait, and how often.
 
 pub mod operate;
+pub(crate) mod replay;
 mod waiting;
 
 use std::time::Duration;
@@ -190,6 +191,8 @@ async fn transition_where<C: ConnectionTrait>(
     let update = Query::update()
         .table(TABLE)
         .values(changes)
+        // The same event may be in the stream again, replayed or republished.
+        .value("stream_seq", i64::try_from(message.stream_seq).ok())
         .cond_where(is(message))
         .and_where(Expr::col("status").is_not_in(["processed", "dead"]))
         .cond_where(which)
@@ -222,9 +225,11 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
 }
 
 fn is(message: &Message) -> Condition {
-    Condition::all()
-        .add(Expr::col("source_app").eq(message.source_app.as_str()))
-        .add(Expr::col("event_id").eq(message.event_id.as_str()))
+    has_key(&message.source_app, &message.event_id)
+}
+
+fn has_key(source_app: &str, event_id: &str) -> Condition {
+    Condition::all().add(Expr::col("source_app").eq(source_app)).add(Expr::col("event_id").eq(event_id))
 }
 
 /// Makes the row of a message unless there is one. A processed event needs no payload.

@@ -71,7 +71,7 @@ pub use bridge::{Bridge, ShutdownError, publish, start};
 pub use config::{Config, ConfigError, Node, Role};
 pub use event::{Envelope, EnvelopeError, Event, NewEvent, SCHEMA_VERSION, event_type};
 pub use handler::{AsJson, HandlerContext, HandlerError, HandlerResult, Payload};
-pub use jetstream::{ConnectError, Denied, Permission, ProvisionError, PublishError};
+pub use jetstream::{ConnectError, Denied, Permission, ProvisionError, PublishError, StreamError};
 pub use jsb_derive::{Syncable, handler};
 pub use payload::PayloadError;
 pub use preflight::StartError;

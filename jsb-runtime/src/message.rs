@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use crate::event::{Envelope, EnvelopeError};
+use crate::event::{Envelope, EnvelopeError, SCHEMA_VERSION};
+use crate::outcome::Reason;
 use crate::subject;
-use crate::trace::{HOPS, Trace};
+use crate::trace::{HOPS, MAX_HOPS, Trace};
 
 /// The header that JetStream deduplicates by. The gem writes it in lower case.
 pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
+
+/// The event's id where a replayed body has none: its message id is a new one.
+pub(crate) const EVENT_ID: &str = "Jsb-Event-Id";
 
 /// A message with its envelope, if it has one.
 #[derive(Debug)]
@@ -25,12 +29,32 @@ pub(crate) struct Message {
 impl Message {
     pub(crate) fn read(subject: String, headers: BTreeMap<String, String>, body: Vec<u8>, stream_seq: u64) -> Self {
         let source_app = subject::source(&subject).to_owned();
-        let envelope = Envelope::read(&body, header(&headers, MESSAGE_ID), &source_app);
+        let id = header(&headers, EVENT_ID).or_else(|| header(&headers, MESSAGE_ID));
+        let envelope = Envelope::read(&body, id, &source_app);
         let event_id = match &envelope {
             Ok(envelope) => envelope.event_id.clone(),
             Err(_) => format!("seq-{stream_seq}"),
         };
         Self { subject, headers, body, stream_seq, source_app, event_id, envelope }
+    }
+
+    /// The event, or why it is refused before anybody tries it.
+    pub(crate) fn admit(&self) -> Result<&Envelope, (Reason, String)> {
+        let event = self.envelope.as_ref().map_err(|error| (Reason::Malformed, error.to_string()))?;
+        if event.schema_version > SCHEMA_VERSION {
+            let error = format!("schema_version {} is newer than {SCHEMA_VERSION}", event.schema_version);
+            return Err((Reason::UnsupportedVersion, error));
+        }
+        if event.producer != self.source_app {
+            let error = format!("it names `{}` as its producer but came from `{}`", event.producer, self.source_app);
+            return Err((Reason::ForgedProducer, error));
+        }
+        if self.trace().hops > MAX_HOPS {
+            let error =
+                format!("it came through more than {MAX_HOPS} handlers, which seem to call one another in a circle");
+            return Err((Reason::HopLimit, error));
+        }
+        Ok(event)
     }
 
     /// The trace that the message belongs to, and how far along it is.
@@ -46,6 +70,6 @@ impl Message {
 }
 
 /// A header by its name, whatever its case.
-fn header<'a>(headers: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+pub(crate) fn header<'a>(headers: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }

@@ -12,14 +12,13 @@ use crate::backoff;
 use crate::causes::chain;
 use crate::config::Config;
 use crate::dialect::{self, Fault};
-use crate::event::{Envelope, SCHEMA_VERSION};
+use crate::event::Envelope;
 use crate::inbox::{self, MAX_STARTS};
 use crate::jetstream::Transport;
 use crate::message::Message;
 use crate::origin::Origin;
 use crate::outcome::{Outcome, Reason, Settled, Verdict, verdict};
 use crate::registry::Registry;
-use crate::trace::MAX_HOPS;
 use crate::upsert::ApplyError;
 
 /// How often a transaction that lost a lock conflict is tried again before that counts as a failure.
@@ -124,7 +123,7 @@ impl Processor {
 
     /// `begun` holds how often the event had failed before, once it has begun: an outage does not begin it again.
     async fn once(&self, message: &Message, origin: Origin, begun: &mut Option<u32>) -> Recorded {
-        let event = match self.admit(message) {
+        let event = match message.admit() {
             Ok(event) => event,
             Err((reason, error)) => return self.bury(message, origin, reason, reason.as_str(), &error).await,
         };
@@ -173,25 +172,6 @@ impl Processor {
         } else {
             Begun::Anew(failures)
         })
-    }
-
-    /// What can be said of an event before it is tried.
-    fn admit<'a>(&self, message: &'a Message) -> Result<&'a Envelope, (Reason, String)> {
-        let event = message.envelope.as_ref().map_err(|error| (Reason::Malformed, error.to_string()))?;
-        if event.schema_version > SCHEMA_VERSION {
-            let error = format!("schema_version {} is newer than {SCHEMA_VERSION}", event.schema_version);
-            return Err((Reason::UnsupportedVersion, error));
-        }
-        if event.producer != message.source_app {
-            let error = format!("it names `{}` as its producer but came from `{}`", event.producer, message.source_app);
-            return Err((Reason::ForgedProducer, error));
-        }
-        if message.trace().hops > MAX_HOPS {
-            let error =
-                format!("it came through more than {MAX_HOPS} handlers, which seem to call one another in a circle");
-            return Err((Reason::HopLimit, error));
-        }
-        Ok(event)
     }
 
     async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Recorded {

@@ -10,7 +10,7 @@ use crate::event::Envelope;
 use crate::handler::{HandlerContext, HandlerResult, Incoming};
 use crate::obstacle::{self, Obstacle, RowId};
 use crate::syncable::{Keys, Syncable};
-use crate::upsert::{self, ApplyError, Effect};
+use crate::upsert::{self, ApplyError, Effect, Overtaken};
 
 /// An entity that is kept in sync, behind function pointers so that the consumer need not know its type.
 pub struct EntityRegistration {
@@ -19,6 +19,8 @@ pub struct EntityRegistration {
     pub(crate) model: fn() -> &'static str,
     pub(crate) table: fn() -> &'static str,
     pub(crate) apply: for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a str) -> ApplyFuture<'a, Effect>,
+    pub(crate) overtaken:
+        for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a str) -> ApplyFuture<'a, Option<Overtaken>>,
     pub(crate) keep: for<'a> fn(&'a DatabaseTransaction, &'a Envelope) -> ApplyFuture<'a, bool>,
     pub(crate) blocked_by:
         for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a Obstacle) -> ApplyFuture<'a, Option<RowId>>,
@@ -36,6 +38,7 @@ impl EntityRegistration {
             model: type_name::<M>,
             table: table_of::<M>,
             apply: |txn, event, own_app| Box::pin(upsert::apply::<M>(txn, event, own_app)),
+            overtaken: |txn, event, own_app| Box::pin(upsert::overtaken::<M>(txn, event, own_app)),
             keep: |txn, event| Box::pin(upsert::keep::<M>(txn, event)),
             blocked_by: |txn, event, obstacle| Box::pin(obstacle::blocked_by::<M>(txn, event, obstacle)),
             move_aside: |txn, id, columns| Box::pin(obstacle::move_aside::<M>(txn, id, columns)),
@@ -87,6 +90,20 @@ pub enum RegistryError {
 /// The entity that is called `resource` on the wire.
 pub(crate) fn entity(resource: &str) -> Option<&'static EntityRegistration> {
     inventory::iter::<EntityRegistration>.into_iter().find(|entity| entity.resource == resource)
+}
+
+/// The resources of this binary's entities, by name.
+pub(crate) fn resources() -> Vec<&'static str> {
+    let mut resources: Vec<_> =
+        inventory::iter::<EntityRegistration>.into_iter().map(|entity| entity.resource).collect();
+    resources.sort_unstable();
+    resources
+}
+
+/// Whether a handler of this binary takes such events.
+pub(crate) fn is_handled(resource: &str, event: &str) -> bool {
+    let mut handlers = inventory::iter::<HandlerRegistration>.into_iter();
+    handlers.any(|handler| handler.resource == resource && handler.event == event)
 }
 
 /// Every registration of this binary.

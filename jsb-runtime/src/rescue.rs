@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use sea_orm::DbErr;
+use sea_orm::{DatabaseConnection, DbErr};
 
 use crate::causes::chain;
 use crate::jetstream::PullError;
@@ -35,6 +35,17 @@ pub(crate) enum SweepError {
     Pull(#[from] PullError),
     #[error(transparent)]
     Db(#[from] DbErr),
+}
+
+/// The first and the last sequence that are to be looked at, by how far the server is.
+pub(crate) async fn unswept(db: &DatabaseConnection, acknowledged: u64, delivered: u64) -> Result<(u64, u64), DbErr> {
+    let mut swept = settings::swept_seq(db).await?;
+    if swept > delivered {
+        // The stream was made anew and counts from 1. Stored at once: soon it will have got further than the old one.
+        swept = 0;
+        settings::set_swept_seq(db, swept).await?;
+    }
+    Ok((acknowledged.max(swept) + 1, delivered))
 }
 
 impl SweepError {
@@ -76,20 +87,14 @@ impl Processor {
             // Without an inbox, what another process works on cannot be told from what was given up.
             return Ok(Swept::Partly);
         }
-        let mut swept = settings::swept_seq(&self.db).await?;
-        if swept > progress.delivered {
-            // The stream was made anew and counts from 1. Stored at once: soon it will have got further than the old one.
-            swept = 0;
-            settings::set_swept_seq(&self.db, swept).await?;
-        }
-        let mut next = progress.acknowledged.max(swept) + 1;
+        let (mut next, last) = unswept(&self.db, progress.acknowledged, progress.delivered).await?;
         if self.transport.may_not_look() {
             // There may be nothing to look at, and yet the status is to say whether this app may.
             self.transport.message_from(next).await?;
         }
-        while next <= progress.delivered && !self.stop.is_cancelled() {
-            let found = self.unacknowledged(next, progress.delivered).await?;
-            next = found.last().map_or(progress.delivered, |message| message.stream_seq) + 1;
+        while next <= last && !self.stop.is_cancelled() {
+            let found = self.unacknowledged(next, last).await?;
+            next = found.last().map_or(last, |message| message.stream_seq) + 1;
             if !self.rescue(found).await? {
                 return Ok(Swept::Partly);
             }

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::Serialize;
 
 /// The state of a bridge and of its tables.
@@ -33,6 +34,16 @@ pub struct Status {
     pub pending_events: u64,
     /// Events that can never be published, for example since they are too large.
     pub unpublishable_events: u64,
+    /// Since when the oldest event waits to be published, by the clock of the process that saved it.
+    pub oldest_pending: Option<DateTime<Utc>>,
+    /// When the oldest event was recorded that can never be published.
+    pub oldest_unpublishable: Option<DateTime<Utc>>,
+    /// When the oldest event came in that failed and is tried again.
+    pub oldest_failed: Option<DateTime<Utc>>,
+    /// When the oldest event came in that waits for what it lacks.
+    pub oldest_parked: Option<DateTime<Utc>>,
+    /// When the oldest event came in that ended in the DLQ.
+    pub oldest_dead: Option<DateTime<Utc>>,
 }
 
 impl Status {
@@ -41,34 +52,46 @@ impl Status {
         jetstream_connected: bool,
         problems: Vec<String>,
     ) -> Result<Self, DbErr> {
-        let inbox = counts(db, "inbox_events").await?;
-        let outbox = counts(db, "outbox_events").await?;
-        let of = |counts: &BTreeMap<String, u64>, status: &str| counts.get(status).copied().unwrap_or(0);
+        let inbox = groups(db, "inbox_events", "received_at").await?;
+        let outbox = groups(db, "outbox_events", "created_at").await?;
+        let all = |groups: &Groups| groups.values().map(|(events, _)| events).sum();
+        let of = |groups: &Groups, status: &str| groups.get(status).map_or(0, |(events, _)| *events);
+        let oldest = |groups: &Groups, status: &str| groups.get(status).map(|(_, oldest)| *oldest);
         Ok(Self {
             jetstream_connected,
             problems,
-            inbox_events: inbox.values().sum(),
+            inbox_events: all(&inbox),
             processed_events: of(&inbox, "processed"),
             failed_events: of(&inbox, "failed"),
             parked_events: of(&inbox, "parked"),
             dead_events: of(&inbox, "dead"),
-            outbox_events: outbox.values().sum(),
+            outbox_events: all(&outbox),
             sent_events: of(&outbox, "sent"),
             pending_events: of(&outbox, "pending"),
             unpublishable_events: of(&outbox, "failed"),
+            oldest_pending: oldest(&outbox, "pending"),
+            oldest_unpublishable: oldest(&outbox, "failed"),
+            oldest_failed: oldest(&inbox, "failed"),
+            oldest_parked: oldest(&inbox, "parked"),
+            oldest_dead: oldest(&inbox, "dead"),
         })
     }
 }
 
-async fn counts<C: ConnectionTrait>(db: &C, table: &'static str) -> Result<BTreeMap<String, u64>, DbErr> {
+/// How many events have a status, and the time of the oldest of them.
+type Groups = BTreeMap<String, (u64, DateTime<Utc>)>;
+
+async fn groups<C: ConnectionTrait>(db: &C, table: &'static str, time: &'static str) -> Result<Groups, DbErr> {
     let select = Query::select()
         .column("status")
         .expr_as(Expr::col("status").count(), "events")
+        .expr_as(Expr::col(time).min(), "oldest")
         .from(table)
         .group_by_col("status")
         .to_owned();
-    let count = |row: &sea_orm::QueryResult| -> Result<(String, u64), DbErr> {
-        Ok((row.try_get("", "status")?, row.try_get::<i64>("", "events")?.unsigned_abs()))
+    let group = |row: &QueryResult| -> Result<(String, (u64, DateTime<Utc>)), DbErr> {
+        let events = row.try_get::<i64>("", "events")?.unsigned_abs();
+        Ok((row.try_get("", "status")?, (events, row.try_get("", "oldest")?)))
     };
-    db.query_all(&select).await?.iter().map(count).collect()
+    db.query_all(&select).await?.iter().map(group).collect()
 }

@@ -120,6 +120,26 @@ pub(crate) async fn apply<M: Syncable>(
     Ok(Effect::Applied)
 }
 
+/// Two versions of which that of the event loses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Overtaken {
+    pub(crate) event: Version,
+    pub(crate) here: Version,
+}
+
+/// Whether the row here or its tombstone is newer than an event, as it is now: nothing keeps it from changing.
+pub(crate) async fn overtaken<M: Syncable>(
+    txn: &DatabaseTransaction,
+    event: &Envelope,
+    own_app: &str,
+) -> Result<Option<Overtaken>, ApplyError> {
+    let (version, key) = (row::version_in::<M>(event)?, row::key_in::<M>(event)?);
+    let row = stored_version::<M, _>(txn, &key, LockType::KeyShare).await?;
+    let deleted = tombstone::find(txn, M::RESOURCE, &row::resource_id(key.into_iter())).await?;
+    let here = row.max(deleted).filter(|here| !version::wins(version, &event.producer, Some(*here), own_app));
+    Ok(here.map(|here| Overtaken { event: version, here }))
+}
+
 /// Not through the active model's own `update`, which runs the hooks.
 async fn update<M: Syncable>(txn: &DatabaseTransaction, mut row: ActiveModelOf<M>, key: &[Value]) -> Result<(), DbErr> {
     row::key_columns::<M>().for_each(|column| row.not_set(column));

@@ -10,6 +10,7 @@ use crate::child::environment;
 use crate::wait::DEADLINE;
 
 /// The command line of one application.
+#[derive(Clone)]
 pub struct Cli {
     program: &'static str,
     environment: Vec<(&'static str, String)>,

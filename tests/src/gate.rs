@@ -34,6 +34,11 @@ impl Gate {
         self.arrivals.load(Ordering::SeqCst)
     }
 
+    /// Whether it was opened.
+    pub fn is_open(&self) -> bool {
+        self.open.is_closed()
+    }
+
     /// Lets everybody through from now on.
     pub fn open(&self) {
         self.open.close();

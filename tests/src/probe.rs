@@ -97,6 +97,13 @@ pub async fn refuse(event: &Event<AsJson<Orders>>, ctx: &HandlerContext<'_>) -> 
     Err(HandlerError::permanent(event.payload.0.error.as_str()))
 }
 
+/// Fails for good until somebody opens its gate, as one mends what is broken.
+#[handler(resource = "probe", event = "broken")]
+pub async fn broken(event: &Event<AsJson<Orders>>, ctx: &HandlerContext<'_>) -> HandlerResult {
+    begin(event, ctx).await?;
+    if gate(&event.payload.0.gate).is_open() { Ok(()) } else { Err(HandlerError::permanent("it is broken")) }
+}
+
 /// Panics.
 #[handler(resource = "probe", event = "panic")]
 pub async fn panic(event: &Event<AsJson<Orders>>, ctx: &HandlerContext<'_>) -> HandlerResult {

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use async_nats::HeaderMap;
 use async_nats::jetstream::{self, consumer, stream};
+use async_nats::{ConnectOptions, HeaderMap, ServerAddr};
 use jsb_runtime::Config;
 use serde_json::Value as Json;
 
@@ -41,7 +41,12 @@ impl StreamMessage {
 impl Stream {
     /// The stream that `config` names, whether or not it is there yet.
     pub async fn of(config: &Config) -> Self {
-        let client = async_nats::connect(&config.nats_url).await.expect("a connection to NATS");
+        let server: ServerAddr = config.nats_url.parse().expect("one server");
+        let options = match (server.username(), server.password()) {
+            (Some(user), Some(password)) => ConnectOptions::with_user_and_password(user.into(), password.into()),
+            _ => ConnectOptions::new(),
+        };
+        let client = options.connect(server).await.expect("a connection to NATS");
         Self { context: jetstream::new(client), name: config.stream_name.clone() }
     }
 
@@ -53,6 +58,11 @@ impl Stream {
     /// Removes every message, as a lost store does.
     pub async fn purge(&self) {
         self.stream().await.purge().await.expect("an empty stream");
+    }
+
+    /// Removes one message.
+    pub async fn delete(&self, sequence: u64) {
+        self.stream().await.delete_message(sequence).await.expect("a message that is gone");
     }
 
     /// The settings that the server has.
@@ -95,6 +105,12 @@ impl Stream {
     /// The durable of `app`.
     pub async fn durable(&self, app: &str) -> consumer::PullConsumer {
         self.stream().await.get_consumer(&format!("{app}-workers")).await.expect("the durable")
+    }
+
+    /// Deletes the durable of `app`.
+    pub async fn delete_durable(&self, app: &str) {
+        let deleted = self.stream().await.delete_consumer(&format!("{app}-workers")).await;
+        deleted.expect("a durable that is gone");
     }
 
     /// How far the durable of `app` is.

@@ -1,5 +1,7 @@
 //! The commands, one file each.
 
+mod dlq;
+mod health;
 mod inbox;
 mod outbox;
 mod permissions;
@@ -23,6 +25,11 @@ pub enum Command {
     Provision(provision::Args),
     /// Show how far events have come: stream, consumers, outbox and inbox
     Status(status::Args),
+    /// Check whether an operator should look: exit code 4 if so
+    Health(health::Args),
+    /// Events that could not be applied
+    #[command(subcommand)]
+    Dlq(dlq::Command),
     /// Events on their way out
     #[command(subcommand)]
     Outbox(outbox::Command),
@@ -37,6 +44,8 @@ impl Command {
             Self::Permissions(args) => permissions::run(args, settings, terminal),
             Self::Provision(args) => provision::run(args, settings, terminal).await,
             Self::Status(args) => status::run(args, settings, terminal).await,
+            Self::Health(args) => health::run(args, settings, terminal).await,
+            Self::Dlq(command) => dlq::run(command, settings, terminal).await,
             Self::Outbox(command) => outbox::run(command, settings, terminal).await,
             Self::Inbox(command) => inbox::run(command, settings, terminal).await,
         }

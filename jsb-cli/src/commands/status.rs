@@ -1,27 +1,134 @@
 //! `jsb status`: how far events have come.
 
+use chrono::{DateTime, Utc};
+use humantime::format_duration;
 use jsb_runtime::Status;
+use jsb_runtime::operate::{self, ConsumerState, Limits, Part, Report, StreamState};
+use sea_orm::DatabaseConnection;
+use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::terminal::{Terminal, table};
+use crate::terminal::{Terminal, facts, table};
+use crate::times;
 
-/// What `status` was given.
+/// Nothing is to be said.
 #[derive(clap::Args)]
 pub struct Args {}
 
-pub(crate) async fn run(_: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let _config = settings.config()?;
-    let db = settings.database().await?;
-    let status = jsb_runtime::operate::tables(&db).await?;
-    terminal.show(&status, human)?;
-    Ok(Exit::Done)
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    report: Report,
+    problems: Vec<String>,
 }
 
-fn human(status: &Status) -> String {
+pub(crate) async fn run(_: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let report = report(settings).await?;
+    let faults = report.checks(&Limits::default()).into_iter().filter(|check| check.is_fault());
+    let problems = faults.map(|check| format!("{}: {}", check.name, check.detail)).collect();
+    let is_blind = report.stream.seen().is_none() && report.consumer.seen().is_none() && report.tables.seen().is_none();
+    terminal.show(&Shown { report, problems }, human)?;
+    Ok(if is_blind { Exit::Failed } else { Exit::Done })
+}
+
+/// All that can be seen of the server, and of the database if one is given.
+pub(super) async fn report(settings: &Settings) -> anyhow::Result<Report> {
+    let config = settings.config()?;
+    let db: Option<anyhow::Result<DatabaseConnection>> = match settings.has_database() {
+        true => Some(settings.database().await),
+        false => None,
+    };
+    let found = db.as_ref().and_then(|db| db.as_ref().ok());
+    let mut report = operate::report(config, found).await;
+    if let Some(Err(error)) = db {
+        report.tables = Part::fault(format!("{error:#}"));
+    }
+    Ok(report)
+}
+
+fn human(shown: &Shown) -> String {
+    let report = &shown.report;
+    let resources = match report.resources.as_slice() {
+        [] => "none are known to this program".to_owned(),
+        resources => resources.join(", "),
+    };
+    let letters = part(&report.dead_letters, ToString::to_string);
+    let mut text = match &report.stream {
+        Part::Seen(seen) => stream(seen),
+        unseen => format!("stream {}", part(unseen, |_| String::new())),
+    };
+    text += &format!("\n\n{}\n\n", consumers(&[(&report.app, &report.consumer), (&report.destination, &report.peer)]));
+    text += &facts([("dead letters", Some(letters)), ("resources", Some(resources))]);
+    text += &match &report.tables {
+        Part::Seen(seen) => format!("\n{}\n", tables(seen)),
+        unseen => format!("\ntables {}\n", part(unseen, |_| String::new())),
+    };
+    for problem in &shown.problems {
+        text += &format!("\n! {problem}");
+    }
+    text
+}
+
+fn part<T>(part: &Part<T>, show: impl FnOnce(&T) -> String) -> String {
+    match part {
+        Part::Seen(seen) => show(seen),
+        Part::Unseen { unseen, .. } => format!("not seen: {unseen}"),
+    }
+}
+
+fn stream(stream: &StreamState) -> String {
+    facts([
+        ("stream", Some(stream.name.clone())),
+        ("messages", Some(stream.messages.to_string())),
+        ("bytes", Some(stream.bytes.to_string())),
+        ("replicas", Some(stream.replicas.to_string())),
+        ("leader", stream.leader.clone()),
+        ("first", stream.first_at.map(times::full)),
+        ("last", stream.last_at.map(times::full)),
+    ])
+    .trim_end()
+    .to_owned()
+}
+
+fn consumers(consumers: &[(&str, &Part<ConsumerState>)]) -> String {
+    let row = |consumer: &ConsumerState| {
+        [
+            consumer.name.clone(),
+            consumer.lag.to_string(),
+            age(consumer.oldest_waiting),
+            consumer.ack_pending.to_string(),
+            consumer.redelivered.to_string(),
+            consumer.waiting_pulls.to_string(),
+            consumer.last_delivered.map(times::short).unwrap_or_default(),
+        ]
+    };
+    let header = ["consumer", "lag", "oldest", "unacknowledged", "redelivered", "pulls", "last delivered"];
+    let rows = consumers.iter().filter_map(|(_, consumer)| consumer.seen()).map(row).collect();
+    let unseen = consumers.iter().filter(|(_, consumer)| consumer.seen().is_none());
+    let unseen = unseen.map(|(app, consumer)| format!("consumer of {app} {}", part(consumer, |_| String::new())));
+    let lines = std::iter::once(table(header, rows, "")).chain(unseen).filter(|line| !line.is_empty());
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn tables(status: &Status) -> String {
+    let row = |table: &str, name: &str, events: u64, oldest| {
+        [table.to_owned(), name.to_owned(), events.to_string(), age(oldest)]
+    };
     let rows = vec![
-        ["outbox".to_owned(), "pending".to_owned(), status.pending_events.to_string()],
-        ["outbox".to_owned(), "failed".to_owned(), status.unpublishable_events.to_string()],
+        row("outbox", "pending", status.pending_events, status.oldest_pending),
+        row("outbox", "failed", status.unpublishable_events, status.oldest_unpublishable),
+        row("outbox", "sent", status.sent_events, None),
+        row("inbox", "failed", status.failed_events, status.oldest_failed),
+        row("inbox", "parked", status.parked_events, status.oldest_parked),
+        row("inbox", "dead", status.dead_events, status.oldest_dead),
+        row("inbox", "processed", status.processed_events, None),
     ];
-    table(["table", "status", "events"], rows, "")
+    table(["table", "status", "events", "oldest"], rows, "")
+}
+
+/// How long ago something was, in whole seconds.
+fn age(since: Option<DateTime<Utc>>) -> String {
+    let age = since.map(|since| (Utc::now() - since).num_seconds().try_into().unwrap_or(0));
+    age.map(|seconds| format_duration(std::time::Duration::from_secs(seconds)).to_string()).unwrap_or_default()
 }

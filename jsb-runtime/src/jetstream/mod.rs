@@ -8,6 +8,8 @@ mod options;
 mod provision;
 mod publish;
 mod pull;
+mod state;
+mod stored;
 
 pub(crate) use connection::{Attached, Transport};
 pub use denials::{Denied, Permission};
@@ -17,3 +19,6 @@ pub(crate) use provision::ROUNDS;
 pub(crate) use publish::Outgoing;
 pub use publish::PublishError;
 pub(crate) use pull::{Acker, Delivery, Disposition, PullError};
+pub use state::{ConsumerState, StreamState};
+pub(crate) use stored::StoredMessage;
+pub use stored::StreamError;

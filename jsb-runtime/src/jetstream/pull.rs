@@ -120,7 +120,7 @@ impl Acker {
     }
 }
 
-fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
+pub(super) fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
     let first = |values: &Vec<async_nats::HeaderValue>| values.first().map(ToString::to_string).unwrap_or_default();
     headers.iter().map(|(name, values)| (name.to_string(), first(values))).collect()
 }

@@ -1,10 +1,11 @@
 //! The outbox is drained now, in this process: for an application whose relay does not run, and to see what is in the way.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
+use tokio::time::Instant;
 
 use super::{PATIENCE, as_operator};
 use crate::backoff;
@@ -66,10 +67,10 @@ pub async fn process_pending(
     preflight::check_owner(db, &config).await?;
     let Some(span) = span_of_pending(db).await? else { return Ok(Drained::default()) };
     let config = Arc::new(as_operator(config));
-    let deadline = tokio::time::Instant::now() + timeout.min(PATIENCE);
-    let transport = Transport::connect(Arc::clone(&config), deadline).await?;
+    let until = Instant::now() + timeout;
+    let transport = Transport::connect(Arc::clone(&config), until.min(Instant::now() + PATIENCE)).await?;
     let relay = Relay { db: db.clone(), transport: transport.clone(), config };
-    let drained = Drain { relay, span, until: Instant::now() + timeout }.run(progress).await;
+    let drained = Drain { relay, span, until }.run(progress).await;
     transport.close().await;
     Ok(drained?)
 }
@@ -88,7 +89,7 @@ impl Drain {
         let mut drained = Drained { left: waited, ..Drained::default() };
         let mut lease = Lease::new(relay::LEASE);
         let mut failures = 0;
-        while drained.left > 0 && Instant::now() < self.until {
+        loop {
             let step = match self.relay.transport.is_connected() {
                 true => self.relay.step(&mut lease).await?,
                 // The lease is for a process that can publish.
@@ -99,15 +100,16 @@ impl Drain {
             drained.published = waited.saturating_sub(drained.left);
             progress(&drained);
             failures = if let Step::Refused(_) = &step { failures + 1 } else { 0 };
-            let longest = self.until.saturating_duration_since(Instant::now());
-            match step {
-                Step::Published => {}
-                Step::Idle | Step::Elsewhere => tokio::time::sleep(POLL.min(longest)).await,
-                Step::Refused(error) => {
-                    drained.error = Some(chain(&error));
-                    self.sit_out(&error, backoff::doubling(POLL, LONGEST_PAUSE, failures), longest).await;
-                }
+            match &step {
+                Step::Refused(error) => drained.error = Some(self.described(error)),
+                Step::Published | Step::Elsewhere => drained.error = None,
+                Step::Idle => {}
             }
+            if drained.left == 0 || Instant::now() >= self.until {
+                break;
+            }
+            // What is not over by then is for the caller to see.
+            let _ = tokio::time::timeout_at(self.until, self.sit_out(step, failures)).await;
         }
         lease.release(db).await?;
         let failed = count_of(db, Status::Failed, self.span).await?.saturating_sub(failed_before);
@@ -115,14 +117,20 @@ impl Drain {
         Ok(Drained { failed, published: drained.published.saturating_sub(failed), error, ..drained })
     }
 
-    async fn sit_out(&self, error: &PublishError, pause: Duration, longest: Duration) {
-        let wait = async {
-            match error {
-                PublishError::NotConnected => self.relay.transport.until_connected().await,
-                _ => tokio::time::sleep(pause).await,
-            }
-        };
-        // What is not over by then is for the caller to see.
-        let _ = tokio::time::timeout(longest, wait).await;
+    fn described(&self, error: &PublishError) -> String {
+        match error {
+            PublishError::NotConnected => self.relay.transport.problems().join("; "),
+            error => chain(error),
+        }
+    }
+
+    /// Waits until another step makes sense.
+    async fn sit_out(&self, step: Step, failures: u32) {
+        match step {
+            Step::Published => {}
+            Step::Idle | Step::Elsewhere => tokio::time::sleep(POLL).await,
+            Step::Refused(PublishError::NotConnected) => self.relay.transport.until_connected().await,
+            Step::Refused(_) => tokio::time::sleep(backoff::doubling(POLL, LONGEST_PAUSE, failures)).await,
+        }
     }
 }

@@ -1,124 +1,37 @@
 //! For operators: what a running bridge does not do by itself. The command line is made of these, and an application may
 //! call them as well.
 
+mod connection;
+mod dlq;
 mod drain;
+mod health;
+mod letter;
 mod provision;
+mod replay;
+mod report;
 mod republish;
-
-use std::sync::Arc;
-use std::time::Duration;
+mod stream;
+mod sweep;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
-use tokio::time::{Instant, timeout_at};
 
+pub use connection::{Connection, OperateError};
+pub(crate) use connection::{PATIENCE, as_operator};
+pub use dlq::{Dlq, FoundLetters};
 pub use drain::{Drained, process_pending};
+pub use health::{Check, Finding, Limits};
+pub use letter::Letter;
 pub use provision::Provisioner;
+pub use replay::{Replay, ReplayError, Replayer};
+pub use report::{Part, Report, report};
 pub use republish::{RepublishError, republish};
+pub use sweep::{SweepError, Swept};
 
-use crate::config::{Config, without_credentials};
 pub use crate::inbox::operate as inbox;
-use crate::jetstream::{ConnectError, Transport};
+pub use crate::jetstream::{ConsumerState, StreamError, StreamState};
 pub use crate::outbox::operate as outbox;
-use crate::permissions::ADMIN;
 use crate::status::Status;
-use crate::subject;
-
-/// How long an operator waits for a server.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-
-/// An operator's connection to NATS.
-pub struct Connection {
-    pub(crate) transport: Transport,
-}
-
-/// Why an operator has no connection.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum OperateError {
-    /// There is no connection to be had.
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    /// No server answered.
-    #[error(
-        "NATS at {servers} did not answer within {} seconds; see that it runs, and that NATS_URL and the credentials are \
-         right",
-        .patience.as_secs()
-    )]
-    Away {
-        /// Where it was looked for.
-        servers: String,
-        /// For how long.
-        patience: Duration,
-    },
-}
-
-impl Connection {
-    /// Connects to the servers of `config`, with its credentials. Answers come below [`Config::nats_inbox_prefix`]; where
-    /// it is unset, below `_INBOX.` and the user of the URL, or `_INBOX.admin` without one.
-    ///
-    /// # Errors
-    ///
-    /// [`OperateError`] when no server answers within ten seconds.
-    ///
-    /// # Example
-    ///
-    /// ```no_run
-    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// use jsb_runtime::Config;
-    /// use jsb_runtime::operate::{Connection, Provisioner};
-    /// use jsb_runtime::topology::Wanted;
-    ///
-    /// let config = Config::new("operator", "nobody").nats_url("nats://admin:secret@127.0.0.1:4222");
-    /// let wanted = Wanted::pairs(&config, [("system_a", "system_b")])?;
-    /// let connection = Connection::open(config).await?;
-    /// let provisioner = Provisioner::new(&connection, wanted);
-    /// let plan = provisioner.plan().await?;
-    /// println!("{plan}");
-    /// provisioner.apply(&plan, |change| println!("done: {change}")).await?;
-    /// connection.close().await;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub async fn open(config: Config) -> Result<Self, OperateError> {
-        Self::open_within(PATIENCE, config).await
-    }
-
-    /// The same with another patience than ten seconds, for servers that are being started.
-    ///
-    /// # Errors
-    ///
-    /// [`OperateError`] when no server answers by then.
-    pub async fn open_within(patience: Duration, config: Config) -> Result<Self, OperateError> {
-        let servers = without_credentials(&config.nats_url);
-        let deadline = Instant::now() + patience;
-        let transport = Transport::connect(Arc::new(as_operator(config)), deadline).await?;
-        let connected = timeout_at(deadline, transport.until_connected()).await;
-        connected.map_err(|_| OperateError::Away { servers, patience })?;
-        Ok(Self { transport })
-    }
-
-    /// Ends the connection.
-    pub async fn close(self) {
-        self.transport.close().await;
-    }
-}
-
-/// An operator is another user than the app, who may not hear the app's answers.
-pub(crate) fn as_operator(mut config: Config) -> Config {
-    config.nats_inbox_prefix.get_or_insert_with(|| {
-        let user = user(&config.nats_url).filter(|user| subject::is_token(user));
-        format!("_INBOX.{}", user.unwrap_or(ADMIN))
-    });
-    config
-}
-
-/// The user that the first server's URL names; a token alone names none.
-fn user(urls: &str) -> Option<&str> {
-    let (credentials, _) = urls.split(',').next()?.rsplit_once('@')?;
-    let credentials = credentials.split_once("://").map_or(credentials, |(_, credentials)| credentials);
-    Some(credentials.split_once(':')?.0.trim())
-}
 
 /// How many events are changed in one transaction, so that neither relay nor consumer waits long for it.
 pub(crate) const BATCH: usize = 1_000;
@@ -152,19 +65,4 @@ pub struct Refused {
     pub event_id: String,
     /// Why.
     pub why: String,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_url_names_the_user() {
-        for url in ["nats://observer:p@one:4222,nats://observer:p@two", "observer:p:w@one"] {
-            assert_eq!(user(url), Some("observer"), "{url}");
-        }
-        for url in ["nats://one:4222", "tls://token@one", "one"] {
-            assert_eq!(user(url), None, "{url}");
-        }
-    }
 }

@@ -48,7 +48,8 @@ impl Difference {
         match (self.setting.as_str(), &mut wanted) {
             ("subjects", Json::Array(wanted)) => {
                 let mut carried = settings.get("subjects").and_then(Json::as_array).cloned().unwrap_or_default();
-                wanted.retain(|subject| !carried.contains(subject));
+                let found = self.found.as_array().cloned().unwrap_or_default();
+                wanted.retain(|subject| !found.contains(subject) && !carried.contains(subject));
                 carried.append(wanted);
                 *wanted = carried;
             }

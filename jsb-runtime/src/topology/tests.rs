@@ -163,6 +163,14 @@ fn subjects_in_a_stream_of_another_name_are_refused_by_its_name_alone() {
 }
 
 #[test]
+fn subjects_that_others_add_or_take_out_meanwhile_are_left_to_them() {
+    let difference = Difference::new("subjects", &json!(["orders", "old"]), &json!(["orders", "old", "ours"]));
+    let mut settings = json!({"subjects": ["orders", "new"]});
+    difference.set(settings.as_object_mut().expect("settings"));
+    assert_eq!(settings["subjects"], json!(["orders", "new", "ours"]));
+}
+
+#[test]
 fn a_plan_reads_as_a_diff() {
     let config = Config::new("operator", "nobody").backoff(Vec::from([1, 90].map(Duration::from_secs)));
     let wanted = Wanted::pairs(&config, [("a", "b")]).expect("a pair");

@@ -18,7 +18,9 @@ macro_rules! on_both {
 }
 
 mod capture;
+mod cli_dlq;
 mod cli_provision;
+mod cli_status;
 mod cli_tables;
 mod convergence;
 mod crash;

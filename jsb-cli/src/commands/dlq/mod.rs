@@ -1,0 +1,42 @@
+//! `jsb dlq`: events that could not be applied.
+
+mod list;
+mod purge;
+mod replay;
+mod show;
+mod sweep;
+
+use clap::Subcommand;
+use jsb_runtime::operate::Connection;
+
+use crate::exit::Exit;
+use crate::settings::Settings;
+use crate::terminal::Terminal;
+
+/// What can be done with dead letters.
+#[derive(Subcommand)]
+pub enum Command {
+    /// List letters, oldest first
+    List(list::Args),
+    /// Show a letter with its body and headers
+    Show(show::Args),
+    /// Bring events to the application once more, and delete their letters
+    Replay(replay::Args),
+    /// Look for events that the server has given up, and put them into the inbox
+    Sweep(sweep::Args),
+    /// Delete letters
+    Purge(purge::Args),
+}
+
+pub(super) async fn run(command: Command, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
+    let connection = Connection::open(settings.config()?).await?;
+    let done = match command {
+        Command::List(args) => list::run(args, &connection, terminal).await,
+        Command::Show(args) => show::run(args, &connection, terminal).await,
+        Command::Replay(args) => replay::run(args, &connection, settings, terminal).await,
+        Command::Sweep(args) => sweep::run(args, &connection, settings, terminal).await,
+        Command::Purge(args) => purge::run(args, &connection, settings, terminal).await,
+    };
+    connection.close().await;
+    done
+}

@@ -1,0 +1,104 @@
+//! `jsb dlq purge`
+
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::anyhow;
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt;
+use jsb_runtime::operate::{Connection, Dlq, Letter};
+use sea_orm::DatabaseConnection;
+use serde_json::json;
+
+use crate::exit::Exit;
+use crate::settings::Settings;
+use crate::terminal::{Terminal, letters};
+use crate::times;
+
+/// How many letters are compared with the inbox at a time.
+const BATCH: usize = 100;
+
+/// Which letters are deleted.
+#[derive(clap::Args)]
+#[group(required = true, multiple = true)]
+pub struct Args {
+    /// Sequences of letters, or ids of their events
+    #[arg(value_name = "SEQUENCE|EVENT_ID", conflicts_with_all = ["settled", "older_than", "all"])]
+    letters: Vec<String>,
+    /// Those whose event was processed meanwhile, replayed or retried
+    #[arg(long)]
+    settled: bool,
+    /// Those that are older than this: 30d
+    #[arg(long, value_parser = times::duration)]
+    older_than: Option<Duration>,
+    /// All that are there now
+    #[arg(long, conflicts_with_all = ["settled", "older_than"])]
+    all: bool,
+}
+
+pub(super) async fn run(
+    args: Args,
+    connection: &Connection,
+    settings: &Settings,
+    terminal: &Terminal,
+) -> anyhow::Result<Exit> {
+    let dlq = connection.dlq().await?;
+    let (chosen, missing) = choose(&args, &dlq, settings, terminal).await?;
+    for name in &missing {
+        eprintln!("error: no letter has the sequence or the event id `{name}`");
+    }
+    let count = chosen.len() as u64;
+    let question = format!("Delete {}? What is not in the inbox either is then gone.", letters(count));
+    if count > 0 && !terminal.confirms(&question)? {
+        return Ok(Exit::Declined);
+    }
+    let bar = terminal.progress("deleted", Some(count));
+    let mut purged = 0;
+    for sequence in chosen {
+        // Read again, so that nothing but a letter of this DLQ can go.
+        if let Some(letter) = dlq.letter(sequence).await? {
+            purged += u64::from(dlq.delete(&letter).await?);
+        }
+        bar.inc(1);
+    }
+    bar.finish_and_clear();
+    terminal.show(&json!({"purged": purged, "missing": missing}), |_| format!("{} deleted.", letters(purged)))?;
+    Ok(if missing.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// The sequences of the letters that are meant, and the names that mean none.
+async fn choose(
+    args: &Args,
+    dlq: &Dlq<'_>,
+    settings: &Settings,
+    terminal: &Terminal,
+) -> anyhow::Result<(Vec<u64>, Vec<String>)> {
+    if !args.letters.is_empty() {
+        let found = dlq.find(&args.letters).await?;
+        return Ok((found.letters.iter().map(|letter| letter.sequence).collect(), found.missing));
+    }
+    let before = args.older_than.map(times::before).transpose().map_err(|error| anyhow!(error))?;
+    let db = if args.settled { Some(settings.database().await?) } else { None };
+    let bar = terminal.progress("looked at", Some(dlq.count().await?));
+    let (mut chosen, mut batches) = (Vec::new(), pin!(dlq.letters(0).try_chunks(BATCH)));
+    while let Some(batch) = batches.try_next().await.map_err(|error| error.1)? {
+        bar.inc(batch.len() as u64);
+        chosen.extend(meant(batch, dlq, before, db.as_ref()).await?);
+    }
+    bar.finish_and_clear();
+    Ok((chosen, Vec::new()))
+}
+
+async fn meant(
+    mut letters: Vec<Letter>,
+    dlq: &Dlq<'_>,
+    before: Option<DateTime<Utc>>,
+    db: Option<&DatabaseConnection>,
+) -> anyhow::Result<Vec<u64>> {
+    letters.retain(|letter| before.is_none_or(|before| letter.dead_since < before));
+    if let Some(db) = db {
+        let settled = dlq.settled(db, &letters).await?;
+        letters.retain(|letter| settled.contains(&letter.event_id));
+    }
+    Ok(letters.iter().map(|letter| letter.sequence).collect())
+}

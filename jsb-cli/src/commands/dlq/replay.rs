@@ -1,0 +1,117 @@
+//! `jsb dlq replay`
+
+use std::pin::pin;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use indicatif::ProgressBar;
+use jsb_runtime::operate::{Connection, Dlq, Letter, Replay, Replayer, StreamError};
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::settings::Settings;
+use crate::terminal::{Terminal, events};
+
+/// Which events are brought once more.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Sequences of letters, or ids of their events
+    #[arg(value_name = "SEQUENCE|EVENT_ID", required_unless_present = "all", conflicts_with_all = ["all", "reason"])]
+    letters: Vec<String>,
+    /// All that are there now
+    #[arg(long)]
+    all: bool,
+    /// Only those with this reason, such as max_attempts
+    #[arg(long)]
+    reason: Option<String>,
+    /// Also those of which a newer version is here, and those that would be refused again
+    #[arg(long)]
+    force: bool,
+}
+
+/// What became of the letters.
+#[derive(Default, Serialize)]
+struct Summary {
+    replayed: u64,
+    skipped: Vec<Left>,
+    failed: Vec<Left>,
+    /// Replayed, but nobody knows whether a newer version is here.
+    unchecked: Vec<Left>,
+    missing: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Left {
+    sequence: u64,
+    event_id: String,
+    why: String,
+}
+
+pub(super) async fn run(
+    args: Args,
+    connection: &Connection,
+    settings: &Settings,
+    terminal: &Terminal,
+) -> anyhow::Result<Exit> {
+    let (db, dlq) = (settings.database().await?, connection.dlq().await?);
+    let replayer = dlq.replayer(&db, args.force).await?;
+    let mut summary = Summary::default();
+    let bar = terminal.progress("replayed", None);
+    let ended = replay(&args, &dlq, &replayer, &mut summary, &bar).await;
+    bar.finish_and_clear();
+    terminal.show(&summary, human)?;
+    // What was done until then is done, and was shown.
+    ended?;
+    Ok(if summary.failed.is_empty() && summary.missing.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+async fn replay(
+    args: &Args,
+    dlq: &Dlq<'_>,
+    replayer: &Replayer<'_>,
+    summary: &mut Summary,
+    bar: &ProgressBar,
+) -> Result<(), StreamError> {
+    let letters = if args.all {
+        bar.set_length(dlq.count().await?);
+        dlq.letters(0).left_stream()
+    } else {
+        let found = dlq.find(&args.letters).await?;
+        summary.missing = found.missing;
+        bar.set_length(found.letters.len() as u64);
+        stream::iter(found.letters).map(Ok).right_stream()
+    };
+    let mut letters = pin!(letters);
+    while let Some(letter) = letters.try_next().await? {
+        if args.reason.as_ref().is_none_or(|reason| *reason == letter.reason) {
+            summary.add(&letter, replayer.replay(&letter).await.map_err(|error| error.to_string()));
+        }
+        bar.inc(1);
+    }
+    Ok(())
+}
+
+impl Summary {
+    fn add(&mut self, letter: &Letter, outcome: Result<Replay, String>) {
+        let left = |why| Left { sequence: letter.sequence, event_id: letter.event_id.clone(), why };
+        match outcome {
+            Ok(Replay::Skipped(why)) => self.skipped.push(left(why)),
+            Ok(Replay::Done { unchecked }) => {
+                self.replayed += 1;
+                self.unchecked.extend(unchecked.map(left));
+            }
+            Ok(other) => self.failed.push(left(format!("an outcome that this program does not know: {other:?}"))),
+            Err(why) => self.failed.push(left(why)),
+        }
+    }
+}
+
+fn human(summary: &Summary) -> String {
+    let (skipped, failed) = (summary.skipped.len() as u64, summary.failed.len() as u64);
+    let mut lines = vec![format!("{} replayed, {skipped} skipped, {failed} failed.", events(summary.replayed))];
+    let kinds = [("skipped", &summary.skipped), ("failed", &summary.failed), ("unchecked", &summary.unchecked)];
+    for (kind, letters) in kinds {
+        lines.extend(letters.iter().map(|left| format!("{kind} {} ({}): {}", left.sequence, left.event_id, left.why)));
+    }
+    lines.extend(summary.missing.iter().map(|name| format!("no letter: {name}")));
+    lines.join("\n")
+}

@@ -1,0 +1,84 @@
+//! What an operator's replay and sweep need of the inbox.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
+use sea_orm::{ConnectionTrait, DbErr};
+
+use super::{OVERDUE, TABLE, has_key, transition_where};
+use crate::message::Message;
+use crate::outcome::Reason;
+
+/// An event as the inbox has it.
+pub(crate) struct Kept {
+    pub(crate) is_processed: bool,
+    pub(crate) headers: BTreeMap<String, String>,
+    /// Unless it is processed.
+    pub(crate) body: Option<Vec<u8>>,
+}
+
+/// The row of an event.
+pub(crate) async fn find<C: ConnectionTrait>(db: &C, source: &str, event_id: &str) -> Result<Option<Kept>, DbErr> {
+    let select = Query::select()
+        .columns(["status", "headers", "payload"])
+        .from(TABLE)
+        .cond_where(has_key(source, event_id))
+        .to_owned();
+    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
+    let headers: Option<String> = row.try_get("", "headers")?;
+    Ok(Some(Kept {
+        is_processed: row.try_get::<String>("", "status")? == "processed",
+        headers: headers.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        body: row.try_get("", "payload")?,
+    }))
+}
+
+/// Opens a dead event again, as if it had never been tried, for the message that is about to bring it. If none comes, it
+/// is overdue after a while like any other that the server does not bring.
+pub(crate) async fn reopen<C: ConnectionTrait>(db: &C, source: &str, event_id: &str) -> Result<(), DbErr> {
+    let now = crate::clock::now();
+    let update = Query::update()
+        .table(TABLE)
+        .values([
+            ("status", "failed".into()),
+            ("starts", 0.into()),
+            ("attempts", 0.into()),
+            ("reason", Expr::null()),
+            ("waits_for", Expr::null()),
+            ("processed_at", Expr::null()),
+            ("received_at", now.into()),
+            ("available_at", (now + OVERDUE).into()),
+        ])
+        .cond_where(has_key(source, event_id))
+        .and_where(Expr::col("status").is_in(["dead", "failed"]))
+        .to_owned();
+    db.execute(&update).await.map(drop)
+}
+
+/// Those of these events that have one of these statuses.
+pub(crate) async fn among<C: ConnectionTrait>(
+    db: &C,
+    source: &str,
+    event_ids: &[&str],
+    statuses: &[&str],
+) -> Result<BTreeSet<String>, DbErr> {
+    let select = Query::select()
+        .column("event_id")
+        .from(TABLE)
+        .and_where(Expr::col("source_app").eq(source))
+        .and_where(Expr::col("event_id").is_in(event_ids.iter().copied()))
+        .and_where(Expr::col("status").is_in(statuses.iter().copied()))
+        .to_owned();
+    db.query_all(&select).await?.iter().map(|row| row.try_get("", "event_id")).collect()
+}
+
+/// Makes an event due that the server has given up; `false` if it is settled, or waits here already.
+pub(crate) async fn adopt<C: ConnectionTrait>(db: &C, message: &Message) -> Result<bool, DbErr> {
+    let changes = [
+        ("status", "parked".into()),
+        ("reason", Reason::DeliveriesSpent.as_str().into()),
+        ("available_at", crate::clock::now().into()),
+    ];
+    let not_waiting = Condition::all().add(Expr::col("status").ne("parked"));
+    Ok(transition_where(db, message, changes, not_waiting).await?.is_some())
+}

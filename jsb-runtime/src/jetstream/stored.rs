@@ -1,0 +1,152 @@
+//! What the stream holds, read and deleted message by message, for operators. No consumer is made, and nothing is
+//! delivered.
+
+use std::collections::BTreeMap;
+
+use async_nats::jetstream::ErrorCode;
+use async_nats::jetstream::context::RequestError;
+use async_nats::jetstream::message::StreamMessage;
+use async_nats::jetstream::stream::RawMessage;
+use chrono::{DateTime, Utc};
+use serde_json::{Value as Json, json};
+
+use super::connection::Transport;
+use super::denials::Denied;
+use super::provision::ProvisionError;
+use super::pull::plain;
+use crate::message::Message;
+
+/// A message where it is stored.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredMessage {
+    pub(crate) subject: String,
+    pub(crate) sequence: u64,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) stored_at: DateTime<Utc>,
+}
+
+impl StoredMessage {
+    /// As a consumer gets it.
+    pub(crate) fn into_message(self) -> Message {
+        Message::read(self.subject, self.headers, self.body, self.sequence)
+    }
+}
+
+/// Why the stream could not be read or changed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StreamError {
+    /// No answer came.
+    #[error(
+        "no answer to `$JS.API.{call}` ({source}): see that NATS runs with JetStream, and that this user may publish there"
+    )]
+    NoAnswer {
+        /// What was asked.
+        call: String,
+        /// The client's words.
+        source: RequestError,
+    },
+    /// This user may not ask.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The server refused.
+    #[error(transparent)]
+    Refused(#[from] ProvisionError),
+    /// The server's answer has another form than expected.
+    #[error("the answer to `$JS.API.{call}` cannot be read: {source}")]
+    Unreadable {
+        /// What was asked.
+        call: String,
+        /// Why.
+        source: async_nats::Error,
+    },
+}
+
+impl StreamError {
+    /// Whether the server says that what was asked for is not there.
+    pub fn is_not_found(&self) -> bool {
+        const NOT_THERE: [ErrorCode; 3] =
+            [ErrorCode::NO_MESSAGE_FOUND, ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
+        matches!(self, Self::Refused(ProvisionError::Refused { error, .. }) if NOT_THERE.contains(&error.error_code()))
+    }
+
+    /// Whether this user may not ask.
+    pub fn is_denied(&self) -> bool {
+        matches!(self, Self::Denied(_))
+    }
+
+    fn is_no_message(&self) -> bool {
+        matches!(self, Self::Refused(ProvisionError::Refused { error, .. })
+            if error.error_code() == ErrorCode::NO_MESSAGE_FOUND)
+    }
+}
+
+impl Transport {
+    /// The stream that carries the app's events: where the app may make it, the one that carries its subject already, as
+    /// at a bridge's start; otherwise, or where this user may not ask, the one that is configured.
+    pub(crate) async fn find_stream(&self, subject: &str) -> String {
+        let configured = self.config.stream_name.clone();
+        if !self.config.auto_provision {
+            return configured;
+        }
+        let names = self.ask("STREAM.NAMES".to_owned(), &json!({"subject": subject})).await;
+        names.ok().and_then(|names| names["streams"][0].as_str().map(str::to_owned)).unwrap_or(configured)
+    }
+
+    /// The first message of a subject at or after a sequence.
+    pub(crate) async fn stored_from(
+        &self,
+        stream: &str,
+        subject: &str,
+        sequence: u64,
+    ) -> Result<Option<StoredMessage>, StreamError> {
+        self.stored(stream, &json!({"seq": sequence, "next_by_subj": subject})).await
+    }
+
+    /// The last message of a subject.
+    pub(crate) async fn last_stored(&self, stream: &str, subject: &str) -> Result<Option<StoredMessage>, StreamError> {
+        self.stored(stream, &json!({"last_by_subj": subject})).await
+    }
+
+    /// The message at a sequence.
+    pub(crate) async fn stored_at(&self, stream: &str, sequence: u64) -> Result<Option<StoredMessage>, StreamError> {
+        self.stored(stream, &json!({"seq": sequence})).await
+    }
+
+    async fn stored(&self, stream: &str, which: &Json) -> Result<Option<StoredMessage>, StreamError> {
+        let call = format!("STREAM.MSG.GET.{stream}");
+        let mut answer = match self.call(&call, which).await {
+            Err(error) if error.is_no_message() => return Ok(None),
+            answer => answer?,
+        };
+        let read = |raw: RawMessage| StreamMessage::try_from(raw);
+        let message = serde_json::from_value(answer["message"].take()).map_err(Into::into).and_then(read);
+        let message = message.map_err(|source| StreamError::Unreadable { call, source })?;
+        Ok(Some(StoredMessage {
+            subject: message.subject.to_string(),
+            sequence: message.sequence,
+            headers: plain(&message.headers),
+            body: message.payload.to_vec(),
+            stored_at: DateTime::from_timestamp_nanos(i64::try_from(message.time.unix_timestamp_nanos()).unwrap_or(0)),
+        }))
+    }
+
+    /// Deletes one message; `false` if it is gone already.
+    pub(crate) async fn delete_stored(&self, stream: &str, sequence: u64) -> Result<bool, StreamError> {
+        match self.call(&format!("STREAM.MSG.DELETE.{stream}"), &json!({"seq": sequence})).await {
+            Ok(_) => Ok(true),
+            // Its store, memory or file, decides how the server words it.
+            Err(StreamError::Refused(_)) if self.stored_at(stream, sequence).await?.is_none() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn call(&self, call: &str, request: &Json) -> Result<Json, StreamError> {
+        self.ask(call.to_owned(), request).await.map_err(|error| match error {
+            ProvisionError::Request(source) => StreamError::NoAnswer { call: call.to_owned(), source },
+            ProvisionError::Denied(denied) => StreamError::Denied(denied),
+            other => StreamError::Refused(other),
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! A report: all that can be seen of an app's events from outside its bridge.
+
+use sea_orm::DatabaseConnection;
+use serde::Serialize;
+
+use super::{Connection, ConsumerState, StreamState};
+use crate::causes::chain;
+use crate::config::Config;
+use crate::jetstream::StreamError;
+use crate::preflight::{self, StartError};
+use crate::registry;
+use crate::status::Status;
+
+const NO_CONNECTION: &str = "there is no connection to NATS";
+const NO_DATABASE: &str = "no database was given";
+
+/// What was seen, or why not.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Part<T> {
+    /// It was seen.
+    Seen(T),
+    /// It was not.
+    Unseen {
+        /// Why.
+        unseen: String,
+        /// Whether that is a fault; it is none that nobody asked, or that this user may not.
+        is_fault: bool,
+    },
+}
+
+/// How far the events of an app have come.
+#[derive(Clone, Debug, Serialize)]
+#[non_exhaustive]
+pub struct Report {
+    /// The app.
+    pub app: String,
+    /// The app that it syncs with.
+    pub destination: String,
+    /// The stream that carries the pair.
+    pub stream: Part<StreamState>,
+    /// The app's consumer.
+    pub consumer: Part<ConsumerState>,
+    /// The consumer of the other app.
+    pub peer: Part<ConsumerState>,
+    /// How many letters are in the app's DLQ; with USE_DLQ=false, how many events are dead in its inbox.
+    pub dead_letters: Part<u64>,
+    /// The app's outbox and inbox.
+    pub tables: Part<Status>,
+    /// The entities that this program knows.
+    pub resources: Vec<&'static str>,
+}
+
+impl<T> Part<T> {
+    /// It was not to be seen, since something is wrong.
+    pub fn fault(why: impl Into<String>) -> Self {
+        Self::Unseen { unseen: why.into(), is_fault: true }
+    }
+
+    /// It was not looked at, which is nobody's fault.
+    pub fn not_asked(why: impl Into<String>) -> Self {
+        Self::Unseen { unseen: why.into(), is_fault: false }
+    }
+
+    /// What was seen.
+    pub fn seen(&self) -> Option<&T> {
+        match self {
+            Self::Seen(seen) => Some(seen),
+            Self::Unseen { .. } => None,
+        }
+    }
+}
+
+impl<T> From<Result<T, StreamError>> for Part<T> {
+    fn from(asked: Result<T, StreamError>) -> Self {
+        match asked {
+            Ok(seen) => Self::Seen(seen),
+            Err(error) => Self::Unseen { unseen: chain(&error), is_fault: !error.is_denied() },
+        }
+    }
+}
+
+/// Looks at the server and, if `db` is given, at the tables. What cannot be seen says why.
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example(db: sea_orm::DatabaseConnection) -> Result<(), Box<dyn std::error::Error>> {
+/// use jsb_runtime::{Config, operate};
+///
+/// let report = operate::report(Config::from_env()?, Some(&db)).await;
+/// let faults = report.checks(&operate::Limits::default()).into_iter().filter(|check| check.is_fault());
+/// faults.for_each(|check| println!("{}: {}", check.name, check.detail));
+/// # Ok(())
+/// # }
+/// ```
+pub async fn report(config: Config, db: Option<&DatabaseConnection>) -> Report {
+    let tables = async {
+        match db {
+            Some(db) => read(db, &config).await.map_or_else(|error| Part::fault(chain(&error)), Part::Seen),
+            None => Part::not_asked(NO_DATABASE),
+        }
+    };
+    let (mut report, tables) = tokio::join!(server(config.clone()), tables);
+    if let (false, Some(tables)) = (config.use_dlq, tables.seen()) {
+        report.dead_letters = Part::Seen(tables.dead_events);
+    }
+    report.tables = tables;
+    report
+}
+
+async fn read(db: &DatabaseConnection, config: &Config) -> Result<Status, StartError> {
+    preflight::check_owner(db, config).await?;
+    Ok(super::tables(db).await?)
+}
+
+async fn server(config: Config) -> Report {
+    let (app, destination) = (config.app_name.clone(), config.destination_app.clone());
+    let mut report = Report {
+        stream: Part::not_asked(NO_CONNECTION),
+        consumer: Part::not_asked(NO_CONNECTION),
+        peer: Part::not_asked(NO_CONNECTION),
+        dead_letters: Part::not_asked(NO_CONNECTION),
+        tables: Part::not_asked(NO_DATABASE),
+        resources: registry::resources(),
+        app,
+        destination,
+    };
+    match Connection::open(config).await {
+        Ok(connection) => {
+            let (stream, consumer, peer, dead_letters) = tokio::join!(
+                connection.stream(),
+                connection.consumer(&report.app),
+                connection.consumer(&report.destination),
+                connection.dead_letters(&report.app)
+            );
+            report.stream = stream.into();
+            report.consumer = consumer.into();
+            report.peer = peer.into();
+            report.dead_letters = dead_letters.into();
+            connection.close().await;
+        }
+        Err(error) => report.stream = Part::fault(chain(&error)),
+    }
+    report
+}

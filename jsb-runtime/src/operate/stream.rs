@@ -1,0 +1,63 @@
+//! The state of the stream and of its consumers, as far as this user may see it.
+
+use super::Connection;
+use crate::jetstream::{ConsumerState, StreamError, StreamState};
+use crate::subject;
+
+/// How many letters are read where they cannot be counted.
+const MOST_READ: u64 = 1_000;
+
+impl Connection {
+    /// The stream that carries the pair.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`] when there is none, or this user may not ask.
+    pub async fn stream(&self) -> Result<StreamState, StreamError> {
+        self.transport.stream(&self.find_stream().await).await
+    }
+
+    /// The consumer of `app`, one of the pair.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`] when there is none, or this user may not ask.
+    pub async fn consumer(&self, app: &str) -> Result<ConsumerState, StreamError> {
+        let stream = self.find_stream().await;
+        let mut consumer = self.transport.consumer(&stream, &subject::durable(app)).await?;
+        if consumer.lag > 0 {
+            let next = consumer.delivered_sequence + 1;
+            let oldest = self.transport.stored_from(&stream, &consumer.filter_subject, next).await?;
+            consumer.oldest_waiting = oldest.map(|message| message.stored_at);
+        }
+        Ok(consumer)
+    }
+
+    /// How many letters are in the DLQ of `app`, one of the pair; a user that may only read messages counts no further
+    /// than 1,000.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`] when there is no stream, or this user may not ask.
+    pub async fn dead_letters(&self, app: &str) -> Result<u64, StreamError> {
+        let (stream, subject) = (self.find_stream().await, subject::dlq(app));
+        match self.transport.count(&stream, &subject).await {
+            Err(error) if !error.is_not_found() => self.count_by_reading(&stream, &subject).await,
+            counted => counted,
+        }
+    }
+
+    async fn count_by_reading(&self, stream: &str, subject: &str) -> Result<u64, StreamError> {
+        let (mut counted, mut next) = (0, 1);
+        while counted < MOST_READ {
+            let Some(letter) = self.transport.stored_from(stream, subject, next).await? else { break };
+            (counted, next) = (counted + 1, letter.sequence + 1);
+        }
+        Ok(counted)
+    }
+
+    async fn find_stream(&self) -> String {
+        let incoming = subject::sync(&self.config.destination_app, &self.config.app_name);
+        self.transport.find_stream(&incoming).await
+    }
+}

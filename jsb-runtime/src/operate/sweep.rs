@@ -1,0 +1,127 @@
+//! The sweep by hand: what the server has given up is put into the inbox, where the running consumer takes it up.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{DatabaseConnection, DbErr};
+use serde::Serialize;
+
+use super::{Connection, OperateError};
+use crate::inbox::replay;
+use crate::jetstream::{ConsumerState, StoredMessage, StreamError};
+use crate::message::Message;
+use crate::rescue::unswept;
+use crate::{clock, preflight, subject};
+
+/// How many messages are compared with the inbox at a time.
+const BATCH: usize = 100;
+
+/// What a sweep found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Swept {
+    /// How many messages were looked at.
+    pub looked_at: u64,
+    /// How many of them the inbox did not have, or had as failed: they are due there now.
+    pub found: u64,
+    /// How many deliveries the consumer had in hand; if any, not everything could be looked at.
+    pub in_hand: u64,
+}
+
+/// Why a sweep did not come to its end. What it had found by then is in the inbox.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SweepError {
+    /// The database is another app's, or cannot be asked.
+    #[error(transparent)]
+    Operate(#[from] OperateError),
+    /// The database failed.
+    #[error(transparent)]
+    Db(#[from] DbErr),
+    /// The stream or its consumer could not be read.
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    /// Without an inbox, what is being worked on cannot be told from what was given up.
+    #[error(
+        "{0} deliveries are being worked on, and with USE_INBOX=false they cannot be told from what was given up: stop the \
+         consumers, or wait until they are idle"
+    )]
+    InHand(u64),
+}
+
+/// The messages that a sweep looks at.
+struct Range {
+    first: u64,
+    last: u64,
+    /// Not those that were stored before this time.
+    since: DateTime<Utc>,
+}
+
+impl Connection {
+    /// Looks through what was delivered, and puts into the inbox what is not there or has only failed, due at once. `since`
+    /// bounds how far back; at most it is INBOX_RETENTION, beyond which the inbox forgets what it has processed.
+    /// `progress` hears how many sequences are behind and how many there are.
+    ///
+    /// What the consumer has in hand cannot be told from what was given up after it, so while it is at work, what came
+    /// after its oldest delivery is left to the next sweep. The place up to which bridges have looked stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`SweepError`].
+    pub async fn sweep(
+        &self,
+        db: &DatabaseConnection,
+        since: Option<DateTime<Utc>>,
+        mut progress: impl FnMut(u64, u64),
+    ) -> Result<Swept, SweepError> {
+        let app = &self.config.app_name;
+        preflight::check_owner(db, &self.config).await.map_err(OperateError::Database)?;
+        let incoming = subject::sync(&self.config.destination_app, app);
+        let stream = self.transport.find_stream(&incoming).await;
+        let consumer = self.transport.consumer(&stream, &subject::durable(app)).await?;
+        let Range { first, last, since } = self.range(db, &consumer, since).await?;
+        let mut swept = Swept { in_hand: consumer.ack_pending, ..Swept::default() };
+        let (mut next, mut batch) = (first, Vec::new());
+        while next <= last {
+            let stored = self.transport.stored_from(&stream, &consumer.filter_subject, next).await?;
+            let stored = stored.filter(|stored| stored.sequence <= last);
+            next = stored.as_ref().map_or(last, |stored| stored.sequence) + 1;
+            batch.extend(stored.filter(|stored| stored.stored_at >= since).map(StoredMessage::into_message));
+            if batch.len() == BATCH || next > last {
+                swept.looked_at += batch.len() as u64;
+                swept.found += self.adopt(db, std::mem::take(&mut batch)).await?;
+            }
+            progress(next - first, last + 1 - first);
+        }
+        Ok(swept)
+    }
+
+    async fn range(
+        &self,
+        db: &DatabaseConnection,
+        consumer: &ConsumerState,
+        since: Option<DateTime<Utc>>,
+    ) -> Result<Range, SweepError> {
+        let (acknowledged, delivered) = (consumer.acknowledged_sequence, consumer.delivered_sequence);
+        let remembered = clock::now() - self.config.inbox_retention;
+        let since = since.map_or(remembered, |since| since.max(remembered));
+        match (self.config.use_inbox, consumer.ack_pending) {
+            (true, 0) => Ok(Range { first: 1, last: delivered, since }),
+            (true, _) => Ok(Range { first: 1, last: acknowledged, since }),
+            (false, 0) => {
+                let (first, last) = unswept(db, acknowledged, delivered).await?;
+                Ok(Range { first, last, since })
+            }
+            (false, in_hand) => Err(SweepError::InHand(in_hand)),
+        }
+    }
+
+    /// Puts into the inbox what it has not settled or parked; how many.
+    async fn adopt(&self, db: &DatabaseConnection, messages: Vec<Message>) -> Result<u64, DbErr> {
+        let ids: Vec<&str> = messages.iter().map(|message| message.event_id.as_str()).collect();
+        let safe = replay::among(db, &self.config.destination_app, &ids, &["processed", "dead", "parked"]).await?;
+        let mut found = 0;
+        for message in messages.iter().filter(|message| !safe.contains(&message.event_id)) {
+            found += u64::from(replay::adopt(db, message).await?);
+        }
+        Ok(found)
+    }
+}

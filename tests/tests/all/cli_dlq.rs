@@ -1,0 +1,526 @@
+//! `jsb dlq`: dead events are listed, brought once more, looked for and deleted, while the pair runs.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jsb_runtime::Config;
+use jsb_tests::entities::organization;
+use jsb_tests::gate::gate;
+use jsb_tests::probe::{self, Orders, Probe};
+use jsb_tests::stream::StreamMessage;
+use jsb_tests::{App, Backend, Cli, Pair, Proxy, Stream, effects, eventually, inbox, servers};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
+/// In milliseconds; the first is the server's ack wait too.
+const BACKOFF: [u64; 5] = [1_000, 100, 100, 100, 100];
+
+async fn pair(backend: Backend, change: impl Fn(Config) -> Config) -> Pair {
+    let mut pair = Pair::configured(backend, |config| change(config.backoff(BACKOFF.map(Duration::from_millis)))).await;
+    pair.start_both().await;
+    eventually("both are attached", || async {
+        let (a, b) = (pair.a.status().await, pair.b.status().await);
+        Ok::<_, DbErr>((a.jetstream_connected && b.jetstream_connected).then_some(()))
+    })
+    .await;
+    pair
+}
+
+/// An event of A whose handler on B fails for good until what is broken is mended.
+async fn broken(pair: &Pair) -> (Probe, Orders) {
+    let orders = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
+    (probe::send(&pair.a.db, "broken", orders.clone()).await, orders)
+}
+
+fn mend(orders: &Orders) {
+    gate(&orders.gate).open();
+}
+
+async fn dlq(app: &App) -> Vec<StreamMessage> {
+    Stream::of(&app.config).await.messages(&format!("{}.sync.dlq", app.config.app_name)).await
+}
+
+/// Waits until B's DLQ has so many letters and their events are dead in the inbox.
+async fn letters(b: &App, count: usize) -> Vec<StreamMessage> {
+    let stream = Stream::of(&b.config).await;
+    eventually(&format!("{count} letters"), || async {
+        let letters = stream.messages(&format!("{}.sync.dlq", b.config.app_name)).await;
+        for letter in &letters {
+            let event_id = letter.context()["event_id"].as_str().unwrap_or_default().to_owned();
+            if inbox::find(&b.db, &event_id).await?.is_some_and(|row| row.status == "failed") {
+                return Ok(None);
+            }
+        }
+        Ok::<_, DbErr>((letters.len() == count).then_some(letters))
+    })
+    .await
+}
+
+async fn processed(b: &App, event_id: &str) {
+    eventually("the event is processed", || inbox::with_status(&b.db, event_id, "processed")).await;
+}
+
+fn incoming(pair: &Pair) -> String {
+    format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name)
+}
+
+async fn publish(pair: &Pair, headers: &[(&str, &str)], body: &Json) -> u64 {
+    Stream::of(&pair.b.config).await.publish(&incoming(pair), headers, body.to_string()).await
+}
+
+fn envelope(pair: &Pair, event_id: &str, resource: &str, event_type: &str, payload: Json) -> Json {
+    json!({"event_id": event_id, "event_type": event_type, "producer": pair.a.config.app_name, "resource_id": "1",
+           "resource_type": resource, "payload": payload})
+}
+
+/// What was skipped or failed, and why.
+fn why<'a>(summary: &'a Json, kind: &str) -> &'a str {
+    summary[kind][0]["why"].as_str().unwrap_or_else(|| panic!("nothing {kind}: {summary}"))
+}
+
+on_both! {
+    async fn letters_are_listed_and_shown(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let none = cli.run(&["dlq", "list"]).await;
+        assert_eq!((none.code, none.stdout.trim()), (0, "No letters."));
+
+        let (refused, _) = broken(&pair).await;
+        letters(&pair.b, 1).await;
+        let body = "no JSON at all";
+        let sequence = Stream::of(&pair.b.config).await.publish(&incoming(&pair), &[("X-Own", "kept")], body).await;
+        letters(&pair.b, 2).await;
+        publish(&pair, &[], &envelope(&pair, "unheard", "spaceship", "created", json!({}))).await;
+        letters(&pair.b, 3).await;
+
+        let listed = cli.json(&["dlq", "list"]).await;
+        let reasons: Vec<_> = listed.as_array().expect("a list").iter().map(|letter| &letter["reason"]).collect();
+        assert_eq!(reasons, ["handler_refused", "malformed", "unknown_event"]);
+        let first = &listed[0];
+        assert_eq!(first["event_id"], refused.event_id);
+        assert_eq!((&first["resource_type"], &first["resource_id"]), (&json!("probe"), &json!(refused.id)));
+        assert_eq!((&first["event_type"], &first["deliveries"]), (&json!("broken"), &json!(1)));
+        assert!(first["error"].as_str().is_some_and(|error| error.contains("it is broken")), "{first}");
+        assert!(first["dead_since"].as_str().is_some_and(|time| time.parse::<chrono::DateTime<chrono::Utc>>().is_ok()));
+
+        let malformed = cli.json(&["dlq", "list", "--reason", "malformed"]).await;
+        assert_eq!(malformed, json!([listed[1]]));
+        let two = cli.run(&["dlq", "list", "--limit", "2"]).await;
+        assert!(two.stdout.contains("handler_refused") && !two.stdout.contains("unknown_event"), "{two:?}");
+        let second = listed[1]["sequence"].to_string();
+        assert!(two.stderr.contains(&format!("--after {second}")), "{two:?}");
+        assert_eq!(cli.json(&["dlq", "list", "--after", &second]).await, json!([listed[2]]));
+
+        let shown = cli.json(&["dlq", "show", &refused.event_id]).await;
+        assert_eq!(shown["body"]["resource_id"], refused.id);
+        assert_eq!(shown["headers"]["Jsb-Hops"], "0");
+        assert_eq!(shown, cli.json(&["dlq", "show", &first["sequence"].to_string()]).await);
+        let shown = cli.json(&["dlq", "show", &second]).await;
+        assert_eq!((&shown["body"], &shown["headers"]["X-Own"]), (&json!(body), &json!("kept")));
+        assert_eq!((&shown["original_sequence"], &shown["event_id"]), (&json!(sequence), &json!(format!("seq-{sequence}"))));
+        let text = cli.run(&["dlq", "show", &second]).await.stdout;
+        assert!(text.contains(body) && text.contains("X-Own: kept"), "{text}");
+        // The original is a message of the stream as well, and no letter.
+        for name in ["nobody", &sequence.to_string()] {
+            let unknown = cli.run(&["dlq", "show", name]).await;
+            assert_eq!(unknown.code, 1);
+            assert!(unknown.stderr.contains(name), "{unknown:?}");
+        }
+        pair.stop().await;
+    }
+
+    async fn a_replayed_event_is_applied_once_its_cause_is_mended(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let (event, orders) = broken(&pair).await;
+        letters(&pair.b, 1).await;
+        mend(&orders);
+        // Well within the duplicate window of two minutes.
+        let summary = cli.json(&["dlq", "replay", &event.event_id]).await;
+        assert_eq!((&summary["replayed"], &summary["skipped"], &summary["failed"]), (&json!(1), &json!([]), &json!([])));
+        processed(&pair.b, &event.event_id).await;
+        assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
+        assert!(dlq(&pair.b).await.is_empty());
+
+        let messages = Stream::of(&pair.b.config).await.messages(&incoming(&pair)).await;
+        let [original, replayed] = messages.as_slice() else { panic!("{messages:?}") };
+        assert_eq!(original.body, replayed.body);
+        let without_id = |message: &StreamMessage| {
+            let mut headers = message.headers.clone();
+            (headers.remove("Nats-Msg-Id"), headers)
+        };
+        let ((old_id, old), (new_id, new)) = (without_id(original), without_id(replayed));
+        assert_eq!(old, new);
+        assert_ne!(old_id, new_id);
+
+        let again = cli.run(&["dlq", "replay", &event.event_id]).await;
+        assert_eq!(again.code, 1);
+        assert!(again.stdout.contains(&format!("no letter: {}", event.event_id)), "{again:?}");
+        pair.stop().await;
+    }
+
+    async fn an_event_that_dies_again_has_a_new_letter(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let (event, orders) = broken(&pair).await;
+        let mut last = letters(&pair.b, 1).await[0].sequence;
+        for _ in 0..2 {
+            let summary = cli.json(&["dlq", "replay", "--all"]).await;
+            assert_eq!(summary["replayed"], 1, "{summary}");
+            let letter = eventually("it has died again", || async {
+                Ok::<_, DbErr>(dlq(&pair.b).await.into_iter().find(|letter| letter.sequence > last))
+            })
+            .await;
+            assert_eq!(letter.context()["event_id"], event.event_id);
+            eventually("it is dead", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+            assert_eq!(dlq(&pair.b).await.len(), 1);
+            last = letter.sequence;
+        }
+        mend(&orders);
+        cli.json(&["dlq", "replay", &last.to_string()]).await;
+        processed(&pair.b, &event.event_id).await;
+        assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
+        assert_eq!(pair.b.status().await.inbox_events, 1);
+        pair.stop().await;
+    }
+
+    async fn an_event_that_is_parked_again_before_it_dies_has_a_new_letter_too(backend: Backend) {
+        let pair = pair(backend, |config| config.park_for(Duration::from_millis(1))).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let row = |id: i64| {
+            json!({"id": id, "name": "n", "domain": "taken.example", "active": true, "created_at": "2026-11-01T00:00:00Z",
+                   "updated_at": "2026-11-01T00:00:00Z"})
+        };
+        let mut holder = envelope(&pair, "holder", "organization", "created", row(3));
+        holder["resource_id"] = "3".into();
+        publish(&pair, &[], &holder).await;
+        processed(&pair.b, "holder").await;
+        publish(&pair, &[], &envelope(&pair, "blocked", "organization", "created", row(1))).await;
+        let former = letters(&pair.b, 1).await[0].sequence;
+        assert_eq!(cli.json(&["dlq", "replay", "blocked"]).await["replayed"], 1);
+        // It dies from the inbox, where it waits in between.
+        eventually("it has died again", || async {
+            Ok::<_, DbErr>(dlq(&pair.b).await.into_iter().find(|letter| letter.sequence > former))
+        })
+        .await;
+        pair.stop().await;
+    }
+
+    async fn replaying_what_a_newer_version_has_overtaken_is_pointless(backend: Backend) {
+        let pair = pair(backend, |config| config.park_for(Duration::from_millis(1))).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let row = |id: i64, domain: &str, second: u32| {
+            json!({"id": id, "name": "n", "domain": domain, "active": true, "created_at": "2026-11-01T00:00:00Z",
+                   "updated_at": format!("2026-11-01T00:00:{second:02}Z")})
+        };
+        let mut holder = envelope(&pair, "holder", "organization", "created", row(3, "taken.example", 1));
+        holder["resource_id"] = "3".into();
+        publish(&pair, &[], &holder).await;
+        processed(&pair.b, "holder").await;
+        publish(&pair, &[], &envelope(&pair, "old", "organization", "created", row(1, "taken.example", 2))).await;
+        assert_eq!(letters(&pair.b, 1).await[0].headers["x-dlq-reason"], "unique_conflict");
+        publish(&pair, &[], &envelope(&pair, "new", "organization", "updated", row(1, "free.example", 3))).await;
+        processed(&pair.b, "new").await;
+
+        let summary = cli.json(&["dlq", "replay", "--all"]).await;
+        let why_skipped = why(&summary, "skipped");
+        assert!(why_skipped.contains("2026-11-01T00:00:03") && why_skipped.contains("2026-11-01T00:00:02"), "{why_skipped}");
+        assert_eq!((&summary["replayed"], dlq(&pair.b).await.len()), (&json!(0), 1));
+
+        publish(&pair, &[], &envelope(&pair, "gone", "organization", "deleted", row(1, "free.example", 4))).await;
+        processed(&pair.b, "gone").await;
+        let summary = cli.json(&["dlq", "replay", "old"]).await;
+        assert!(why(&summary, "skipped").contains("2026-11-01T00:00:04"), "the tombstone counts: {summary}");
+
+        assert_eq!(cli.json(&["dlq", "replay", "old", "--force"]).await["replayed"], 1);
+        processed(&pair.b, "old").await;
+        assert!(dlq(&pair.b).await.is_empty());
+        assert_eq!(organization::Entity::find_by_id(1).one(&pair.b.db).await, Ok(None), "the older version was applied");
+        pair.stop().await;
+    }
+
+    async fn what_would_be_refused_again_or_cannot_be_checked_says_so(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        Stream::of(&pair.b.config).await.publish(&incoming(&pair), &[], "no JSON").await;
+        letters(&pair.b, 1).await;
+        let summary = cli.json(&["dlq", "replay", "--all", "--reason", "malformed"]).await;
+        assert!(why(&summary, "skipped").contains("malformed"), "{summary}");
+        let former = dlq(&pair.b).await[0].sequence;
+        assert_eq!(cli.json(&["dlq", "replay", "--all", "--force"]).await["replayed"], 1);
+        eventually("it is dead again", || async {
+            Ok::<_, DbErr>(dlq(&pair.b).await.into_iter().find(|letter| letter.sequence > former))
+        })
+        .await;
+        let purged = cli.json(&["dlq", "purge", "--all", "--yes"]).await;
+        assert_eq!(purged["purged"], 1);
+
+        publish(&pair, &[], &envelope(&pair, "unheard", "spaceship", "created", json!({}))).await;
+        let former = letters(&pair.b, 1).await[0].sequence;
+        let summary = cli.json(&["dlq", "replay", "unheard"]).await;
+        assert_eq!(summary["replayed"], 1);
+        assert!(why(&summary, "unchecked").contains("spaceship"), "{summary}");
+        eventually("it is dead again", || async {
+            Ok::<_, DbErr>(dlq(&pair.b).await.into_iter().find(|letter| letter.sequence > former))
+        })
+        .await;
+        pair.stop().await;
+    }
+
+    async fn a_letter_that_is_only_a_reference_is_replayed_with_its_body(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+        let send = |id: &'static str| {
+            let orders = Orders { gate: Uuid::new_v4().to_string(), ballast: "x".repeat(1024 * 1024 - 700), ..Orders::default() };
+            let mut event = envelope(&pair, id, "probe", "broken", serde_json::to_value(&orders).expect("JSON"));
+            event["resource_id"] = id.into();
+            (event, orders)
+        };
+        for (number, id) in ["from-inbox", "from-stream", "from-nowhere"].into_iter().enumerate() {
+            let (event, orders) = send(id);
+            publish(&pair, &[], &event).await;
+            letters(&pair.b, 1).await;
+            let shown = cli.json(&["dlq", "show", id]).await;
+            assert_eq!((&shown["is_reference"], &shown["body"]["event_id"]), (&json!(true), &json!(id)));
+            if number > 0 {
+                pair.b.sql("DELETE FROM inbox_events").await;
+            }
+            if number > 1 {
+                stream.delete(shown["original_sequence"].as_u64().expect("a sequence")).await;
+                let lost = cli.run(&["dlq", "replay", id, "--json"]).await;
+                assert_eq!(lost.code, 1);
+                assert!(why(&lost.json(), "failed").contains("neither in the inbox nor in the stream"), "{lost:?}");
+                assert_eq!(dlq(&pair.b).await.len(), 1);
+                continue;
+            }
+            mend(&orders);
+            assert_eq!(cli.json(&["dlq", "replay", id]).await["replayed"], 1);
+            processed(&pair.b, id).await;
+            assert_eq!(effects::count(&pair.b.db, id).await, Ok(1));
+        }
+        pair.stop().await;
+    }
+
+    async fn an_event_that_is_named_by_its_message_id_keeps_its_name(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let orders = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
+        let mut event = envelope(&pair, "", "probe", "broken", serde_json::to_value(&orders).expect("JSON"));
+        event.as_object_mut().expect("an object").remove("event_id");
+        event["resource_id"] = orders.gate.as_str().into();
+        publish(&pair, &[("nats-msg-id", "foreign-1")], &event).await;
+        let former = letters(&pair.b, 1).await[0].sequence;
+        // Twice, since a replayed letter is a letter too.
+        cli.json(&["dlq", "replay", "foreign-1"]).await;
+        let letter = eventually("it is dead again", || async {
+            Ok::<_, DbErr>(dlq(&pair.b).await.into_iter().find(|letter| letter.sequence > former))
+        })
+        .await;
+        assert_eq!(letter.context()["event_id"], "foreign-1");
+        eventually("it is dead", || inbox::with_status(&pair.b.db, "foreign-1", "dead")).await;
+        mend(&orders);
+        cli.json(&["dlq", "replay", "--all"]).await;
+        processed(&pair.b, "foreign-1").await;
+        assert_eq!(effects::count(&pair.b.db, &orders.gate).await, Ok(1));
+        assert_eq!(pair.b.status().await.inbox_events, 1, "the event has got another name");
+        pair.stop().await;
+    }
+
+    async fn a_replay_that_died_before_it_published_is_made_up_for(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let proxy = Proxy::start(servers::nats().await.port()).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let (replayed, first) = broken(&pair).await;
+        let (overdue, second) = broken(&pair).await;
+        letters(&pair.b, 2).await;
+        proxy.lose(|subject| subject.contains(".sync.b-"));
+        let lossy = Cli::of(PROGRAM, &pair.b).set("NATS_URL", proxy.url());
+        let failed = lossy.run(&["dlq", "replay", "--all", "--json"]).await;
+        assert_eq!((failed.code, &failed.json()["replayed"]), (1, &json!(0)));
+        assert_eq!(failed.json()["failed"].as_array().map(Vec::len), Some(2), "{failed:?}");
+        for event in [&replayed, &overdue] {
+            let row = inbox::find(&pair.b.db, &event.event_id).await.expect("the inbox").expect("its row");
+            assert_eq!((row.status.as_str(), row.attempts), ("failed", 0), "it is open again");
+        }
+        assert_eq!(dlq(&pair.b).await.len(), 2);
+        mend(&first);
+        mend(&second);
+        assert_eq!(cli.json(&["dlq", "replay", &replayed.event_id]).await["replayed"], 1);
+        processed(&pair.b, &replayed.event_id).await;
+        // What nobody replays again is overdue at some time, and tried from the inbox.
+        pair.b.sql("UPDATE inbox_events SET available_at = '2026-01-01T00:00:00+00:00' WHERE status = 'failed'").await;
+        processed(&pair.b, &overdue.event_id).await;
+        let summary = cli.json(&["dlq", "replay", "--all", "--force"]).await;
+        assert!(why(&summary, "skipped").contains("processed"), "{summary}");
+        assert_eq!(cli.json(&["dlq", "purge", "--settled", "--yes"]).await["purged"], 1);
+        for event in [replayed, overdue] {
+            assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
+        }
+        pair.stop().await;
+    }
+
+    async fn a_replay_that_died_before_it_deleted_the_letter_does_nothing_twice(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let proxy = Proxy::start(servers::nats().await.port()).await;
+        proxy.lose(|subject| subject.starts_with("$JS.API.STREAM.MSG.DELETE."));
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let lossy = Cli::of(PROGRAM, &pair.b).set("NATS_URL", proxy.url());
+        let (event, orders) = broken(&pair).await;
+        let former = letters(&pair.b, 1).await[0].sequence;
+        let failed = lossy.run(&["dlq", "replay", "--all", "--json"]).await;
+        assert_eq!(failed.code, 1);
+        assert!(why(&failed.json(), "failed").contains("its letter is still there"), "{failed:?}");
+        letters(&pair.b, 2).await;
+        // The server takes the former letter's message for a duplicate, and the event has its new letter.
+        assert_eq!(cli.json(&["dlq", "replay", &former.to_string()]).await["replayed"], 1);
+        let messages = Stream::of(&pair.b.config).await.messages(&incoming(&pair)).await;
+        assert_eq!(messages.len(), 2, "the original and one replay");
+        assert_eq!(dlq(&pair.b).await.len(), 1);
+        mend(&orders);
+        cli.json(&["dlq", "replay", "--all"]).await;
+        processed(&pair.b, &event.event_id).await;
+        assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
+        pair.stop().await;
+    }
+
+    async fn without_an_inbox_letters_are_replayed_all_the_same(backend: Backend) {
+        let pair = pair(backend, |config| config.use_inbox(false)).await;
+        let cli = Cli::of(PROGRAM, &pair.b).set("USE_INBOX", "false");
+        let (event, orders) = broken(&pair).await;
+        letters(&pair.b, 1).await;
+        mend(&orders);
+        assert_eq!(cli.json(&["dlq", "replay", &event.event_id]).await["replayed"], 1);
+        eventually("it is applied", || async {
+            Ok::<_, DbErr>((effects::count(&pair.b.db, &event.id).await? == 1).then_some(()))
+        })
+        .await;
+        pair.stop().await;
+    }
+
+    async fn a_purge_leaves_everything_else(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+        let mut sent = Vec::new();
+        for count in 1..=5 {
+            sent.push(broken(&pair).await);
+            letters(&pair.b, count).await;
+        }
+        let others = format!("{}.sync.dlq", pair.a.config.app_name);
+        stream.publish(&others, &[("x-dead-letter", "true")], "a letter of A").await;
+        let left = || async {
+            let letters = dlq(&pair.b).await;
+            let ids = letters.iter().map(|letter| letter.context()["event_id"].as_str().expect("a text").to_owned());
+            let elsewhere = (stream.messages(&incoming(&pair)).await.len(), stream.messages(&others).await.len());
+            assert!(elsewhere.0 >= 5 && elsewhere.1 == 1, "a message that is no letter of B is gone: {elsewhere:?}");
+            ids.collect::<Vec<_>>()
+        };
+        let ids: Vec<_> = sent.iter().map(|(event, _)| event.event_id.clone()).collect();
+
+        let asked = cli.run(&["dlq", "purge", "--all"]).await;
+        assert_eq!(asked.code, 5);
+        assert!(asked.stderr.contains("Delete 5 letters?"), "{asked:?}");
+        assert_eq!(left().await, ids);
+        assert_eq!(cli.run(&["dlq", "purge"]).await.code, 2);
+
+        let original = stream.messages(&incoming(&pair)).await[0].sequence;
+        let partly = cli.run(&["dlq", "purge", "--yes", &ids[0], &original.to_string()]).await;
+        assert_eq!(partly.code, 1);
+        assert!(partly.stderr.contains(&format!("`{original}`")), "{partly:?}");
+        assert_eq!(left().await, ids[1..]);
+
+        // Retried from the inbox, as `inbox retry` does, so that its letter stays.
+        mend(&sent[1].1);
+        let retried = format!("UPDATE inbox_events SET status = 'parked', attempts = 0, starts = 0, \
+                               available_at = '2026-01-01T00:00:00+00:00' WHERE event_id = '{}'", ids[1]);
+        pair.b.sql(&retried).await;
+        processed(&pair.b, &ids[1]).await;
+        assert_eq!(cli.json(&["dlq", "purge", "--settled", "--yes"]).await["purged"], 1);
+        assert_eq!(left().await, ids[2..]);
+
+        assert_eq!(cli.json(&["dlq", "purge", "--older-than", "1d", "--yes"]).await["purged"], 0);
+        assert_eq!(left().await, ids[2..]);
+        assert_eq!(cli.json(&["dlq", "purge", "--older-than", "0s", "--settled", "--yes"]).await["purged"], 0);
+        assert_eq!(cli.json(&["dlq", "purge", "--older-than", "0s", "--yes"]).await["purged"], 3);
+        assert_eq!(left().await, Vec::<String>::new());
+        pair.stop().await;
+    }
+
+    async fn a_sweep_finds_what_the_server_has_given_up_while_a_consumer_runs(backend: Backend) {
+        let mut pair = pair(backend, |config| config).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        pair.b.stop().await;
+        let event = probe::send(&pair.a.db, "record", Orders::default()).await;
+        let stream = Stream::of(&pair.b.config).await;
+        let durable = stream.durable(&pair.b.config.app_name).await;
+        eventually("all deliveries are spent", || async {
+            let messages = durable.batch().max_messages(10).expires(Duration::from_millis(200)).messages().await?;
+            messages.for_each(|_| async {}).await;
+            let progress = stream.progress(&pair.b.config.app_name).await;
+            let spent = progress.delivered.stream_sequence > 0 && progress.num_pending + progress.num_ack_pending as u64 == 0;
+            Ok::<_, async_nats::error::Error<_>>(spent.then_some(()))
+        })
+        .await;
+        // As a bridge leaves it that has looked, and whose database was restored from before that.
+        pair.b.db.execute_unprepared("UPDATE sync_settings SET swept_seq = 1").await.expect("the settings");
+        pair.b.start().await;
+        let other = probe::send(&pair.a.db, "record", Orders::default()).await;
+        processed(&pair.b, &other.event_id).await;
+        assert!(inbox::find(&pair.b.db, &event.event_id).await.expect("the inbox").is_none(), "it was found without a sweep");
+
+        let idle = || async { Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(())) };
+        eventually("the consumer is idle", idle).await;
+        assert_eq!(cli.json(&["dlq", "sweep", "--since", "2100-01-01T00:00:00Z"]).await["found"], 0);
+        let swept = cli.json(&["dlq", "sweep"]).await;
+        assert_eq!(swept["found"], 1, "{swept}");
+        processed(&pair.b, &event.event_id).await;
+        assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
+        assert_eq!(cli.json(&["dlq", "sweep"]).await["found"], 0);
+        assert_eq!(effects::count(&pair.b.db, &other.id).await, Ok(1));
+
+        let slow = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
+        let gate = gate(&slow.gate);
+        let slow = probe::send(&pair.a.db, "wait", slow).await;
+        eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+        let swept = cli.json(&["dlq", "sweep"]).await;
+        assert_eq!((&swept["in_hand"], &swept["found"]), (&json!(1), &json!(0)), "what is being handled was given up");
+        gate.open();
+        processed(&pair.b, &slow.event_id).await;
+        assert_eq!(gate.arrivals(), 1);
+        pair.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_letter_of_another_make_is_listed_and_not_sent_elsewhere() {
+    let pair = pair(Backend::Sqlite, |config| config).await;
+    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+    let subject = format!("{}.sync.dlq", pair.b.config.app_name);
+    let context = json!({"event_id": "trap", "original_subject": "$JS.API.STREAM.PURGE.x"}).to_string();
+    stream.publish(&subject, &[("x-dlq-context", &context)], "{}").await;
+    stream.publish(&subject, &[], "bare").await;
+    let listed = cli.json(&["dlq", "list"]).await;
+    assert_eq!((&listed[0]["event_id"], listed.as_array().map(Vec::len)), (&json!("trap"), Some(2)));
+    let refused = cli.run(&["dlq", "replay", "trap", "--force", "--json"]).await;
+    assert_eq!(refused.code, 1);
+    assert!(why(&refused.json(), "failed").contains("$JS.API.STREAM.PURGE.x"), "{refused:?}");
+    assert_eq!(dlq(&pair.b).await.len(), 2);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_database_of_another_app_is_not_touched() {
+    let pair = pair(Backend::Sqlite, |config| config).await;
+    broken(&pair).await;
+    letters(&pair.b, 1).await;
+    let cli = Cli::of(PROGRAM, &pair.b).set("DATABASE_URL", pair.a.database.url.as_str());
+    for command in ["replay", "sweep"] {
+        let args = if command == "replay" { vec!["dlq", command, "--all"] } else { vec!["dlq", command] };
+        let refused = cli.run(&args).await;
+        assert_eq!(refused.code, 1);
+        assert!(refused.stderr.contains(&pair.a.config.app_name), "{refused:?}");
+    }
+    assert_eq!(dlq(&pair.b).await.len(), 1);
+    pair.stop().await;
+}

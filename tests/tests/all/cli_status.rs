@@ -1,0 +1,242 @@
+//! `jsb status` and `jsb health`: what can be seen is shown, what cannot says why, and the exit code tells a program.
+
+use dev_servers::{NatsOptions, NatsServer};
+use jsb_runtime::Config;
+use jsb_tests::cli::Output;
+use jsb_tests::entities::organization;
+use jsb_tests::probe::{self, Orders};
+use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually, inbox};
+use sea_orm::ActiveValue::Set;
+use sea_orm::DbErr;
+use serde_json::{Value as Json, json};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
+
+async fn pair(backend: Backend) -> Pair {
+    let pair = Pair::start(backend).await;
+    attached(&pair).await;
+    pair
+}
+
+async fn attached(pair: &Pair) {
+    eventually("both are attached", || async {
+        let (a, b) = (pair.a.status().await, pair.b.status().await);
+        Ok::<_, DbErr>((a.jetstream_connected && b.jetstream_connected).then_some(()))
+    })
+    .await;
+}
+
+fn organization(domain: &str, name: String) -> organization::ActiveModel {
+    organization::ActiveModel {
+        name: Set(name),
+        domain: Set(domain.to_owned()),
+        active: Set(true),
+        created_at: Set(chrono::Utc::now()),
+        ..Default::default()
+    }
+}
+
+/// The names of the checks with this finding.
+fn findings<'a>(health: &'a Json, finding: &str) -> Vec<&'a str> {
+    let checks = health["checks"].as_array().expect("checks").iter();
+    checks.filter(|check| check["finding"] == finding).map(|check| check["name"].as_str().expect("a name")).collect()
+}
+
+async fn health(cli: &Cli, args: &[&str]) -> (i32, Json) {
+    let output: Output = cli.run(&[&["health", "--json"], args].concat()).await;
+    (output.code, output.json())
+}
+
+async fn dead(b: &App, event_id: &str) {
+    eventually("it is dead", || inbox::with_status(&b.db, event_id, "dead")).await;
+}
+
+on_both! {
+    async fn the_status_has_the_numbers_of_both_ends(backend: Backend) {
+        let mut pair = pair(backend).await;
+        let saved = probe::send(&pair.a.db, "record", Orders::default()).await;
+        eventually("it is applied", || inbox::with_status(&pair.b.db, &saved.event_id, "processed")).await;
+        let refused = probe::send(&pair.a.db, "refuse", Orders::default()).await;
+        dead(&pair.b, &refused.event_id).await;
+        pair.b.stop().await;
+        for _ in 0..3 {
+            probe::send(&pair.a.db, "record", Orders::default()).await;
+        }
+        organization("large.example", "x".repeat(2_000_000)).insert(&pair.a.db).await.expect("a save");
+        eventually("all are published", || async {
+            Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == 5).then_some(()))
+        })
+        .await;
+        eventually("the large one is refused", || async {
+            Ok::<_, DbErr>((pair.a.count("outbox_events", "failed").await == 1).then_some(()))
+        })
+        .await;
+        pair.a.stop().await;
+        probe::send(&pair.a.db, "record", Orders::default()).await;
+
+        let a = Cli::of(PROGRAM, &pair.a).json(&["status"]).await;
+        assert_eq!((&a["stream"]["name"], &a["stream"]["messages"]), (&json!(pair.a.config.stream_name), &json!(6)));
+        assert_eq!((&a["stream"]["replicas"], &a["dead_letters"]), (&json!(1), &json!(0)));
+        for time in [&a["stream"]["first_at"], &a["stream"]["last_at"], &a["tables"]["oldest_pending"]] {
+            let time: chrono::DateTime<chrono::Utc> = time.as_str().expect("a time").parse().expect("a time");
+            assert!((chrono::Utc::now() - time).num_minutes() < 10, "{a}");
+        }
+        let tables = &a["tables"];
+        let counts = ["pending_events", "unpublishable_events", "sent_events"].map(|name| tables[name].as_u64());
+        assert_eq!(counts, [Some(1), Some(1), Some(5)]);
+        assert_eq!((&a["consumer"]["lag"], &a["peer"]["lag"]), (&json!(0), &json!(3)));
+        assert!(a["peer"]["oldest_waiting"].is_string() && a["consumer"]["oldest_waiting"].is_null(), "{a}");
+        assert!(a["resources"].as_array().is_some_and(|known| known.contains(&json!("organization"))), "{a}");
+
+        let b = Cli::of(PROGRAM, &pair.b).json(&["status"]).await;
+        assert_eq!((&b["consumer"]["lag"], &b["dead_letters"]), (&json!(3), &json!(1)));
+        assert_eq!((&b["tables"]["dead_events"], &b["tables"]["processed_events"]), (&json!(1), &json!(1)));
+        assert!(b["tables"]["oldest_dead"].is_string() && b["tables"]["oldest_parked"].is_null(), "{b}");
+        assert!(b["problems"].as_array().is_some_and(|problems| problems.len() == 1), "the dead letter: {b}");
+        let text = Cli::of(PROGRAM, &pair.b).run(&["status"]).await.stdout;
+        assert!(text.contains(&format!("{}-workers", pair.b.config.app_name)) && text.contains("! dead_letters"), "{text}");
+    }
+
+    async fn health_holds_the_numbers_against_limits(backend: Backend) {
+        let mut pair = pair(backend).await;
+        let (a, b) = (Cli::of(PROGRAM, &pair.a), Cli::of(PROGRAM, &pair.b));
+        for cli in [&a, &b] {
+            let (code, health) = health(cli, &[]).await;
+            assert_eq!((code, &health["healthy"]), (0, &json!(true)), "{health}");
+            assert_eq!(findings(&health, "ok").len(), 8, "{health}");
+        }
+        let refused = probe::send(&pair.a.db, "refuse", Orders::default()).await;
+        dead(&pair.b, &refused.event_id).await;
+        let (code, found) = health(&b, &[]).await;
+        assert_eq!((code, findings(&found, "fault")), (4, vec!["dead_letters"]));
+        assert_eq!(health(&b, &["--max-dead", "1"]).await.0, 0);
+
+        pair.b.stop().await;
+        for _ in 0..3 {
+            probe::send(&pair.a.db, "record", Orders::default()).await;
+        }
+        eventually("all are published", || async {
+            Ok::<_, DbErr>((pair.a.count("outbox_events", "pending").await == 0).then_some(()))
+        })
+        .await;
+        pair.a.stop().await;
+        probe::send(&pair.a.db, "record", Orders::default()).await;
+        let (code, found) = health(&b, &["--max-dead", "1", "--max-lag", "2"]).await;
+        assert_eq!((code, findings(&found, "fault")), (4, vec!["consumer_lag"]));
+        let (code, found) = health(&b, &["--max-dead", "1", "--max-pending-age", "1ms"]).await;
+        assert_eq!((code, findings(&found, "fault")), (4, vec!["consumer_age"]));
+        let (code, found) = health(&a, &["--max-pending-age", "1ms"]).await;
+        assert_eq!((code, findings(&found, "fault")), (4, vec!["outbox_age"]));
+        assert_eq!(health(&a, &[]).await.0, 0);
+
+        pair.a.sql("UPDATE outbox_events SET status = 'failed' WHERE status = 'pending'").await;
+        let (code, found) = health(&a, &[]).await;
+        assert_eq!((code, findings(&found, "fault")), (4, vec!["outbox_failed"]));
+        assert_eq!(health(&a, &["--max-failed", "1"]).await.0, 0);
+
+        pair.b.sql("UPDATE inbox_events SET status = 'parked' WHERE status = 'dead'").await;
+        let limits = ["--max-dead", "1", "--max-waiting-age", "1h"];
+        assert_eq!(health(&b, &limits).await.0, 0, "a parked event alone is no fault");
+        pair.b.sql("UPDATE inbox_events SET received_at = '2026-01-01T00:00:00+00:00'").await;
+        let (code, found) = health(&b, &limits).await;
+        assert_eq!((code, findings(&found, "fault")), (4, vec!["inbox_age"]));
+    }
+
+    async fn what_cannot_be_seen_says_why_and_the_rest_is_shown(backend: Backend) {
+        let nats = NatsServer::start(NatsOptions::default()).await.expect("nats-server starts");
+        let url = nats.url();
+        let mut pair = Pair::configured(backend, |config| config.nats_url(url.as_str())).await;
+        pair.start_both().await;
+        attached(&pair).await;
+        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+
+        // An empty variable counts as one that is not set.
+        let no_database = cli.clone().set("DATABASE_URL", "");
+        let status = no_database.json(&["status"]).await;
+        assert_eq!((&status["stream"]["messages"], &status["tables"]["is_fault"]), (&json!(0), &json!(false)));
+        let (code, found) = health(&no_database, &[]).await;
+        assert_eq!((code, findings(&found, "unknown")), (0, vec!["outbox_age", "outbox_failed", "inbox_age"]));
+
+        let away = match backend {
+            Backend::Postgres => "postgres://nobody:hidden@127.0.0.1:9/none",
+            Backend::Sqlite => "sqlite:///nowhere/hidden/none.sqlite",
+        };
+        let away = cli.clone().set("DATABASE_URL", away);
+        let status = away.run(&["status"]).await;
+        assert_eq!(status.code, 0, "{status:?}");
+        assert!(status.stdout.contains("not seen") && status.stdout.contains("workers"), "{status:?}");
+        assert!(!format!("{status:?}").contains("hidden"), "{status:?}");
+        let (code, found) = health(&away, &[]).await;
+        assert_eq!((code, findings(&found, "fault")), (4, vec!["outbox_age", "outbox_failed", "inbox_age"]));
+        let other = cli.clone().set("DATABASE_URL", pair.a.database.url.as_str());
+        assert!(other.run(&["status"]).await.stdout.contains("belongs to app"));
+
+        pair.a.stop().await;
+        pair.b.stop().await;
+        stream.delete_durable(&pair.b.config.app_name).await;
+        let (code, found) = health(&cli, &[]).await;
+        assert_eq!((code, findings(&found, "fault")), (4, vec!["consumer", "consumer_lag", "consumer_age"]));
+        assert!(found["checks"][1]["detail"].as_str().is_some_and(|text| text.contains("consumer not found")), "{found}");
+
+        drop(nats);
+        let status = cli.run(&["status", "--json"]).await;
+        assert_eq!(status.code, 0, "{status:?}");
+        let status = status.json();
+        assert_eq!((&status["tables"]["pending_events"], &status["stream"]["is_fault"]), (&json!(0), &json!(true)));
+        assert!(status["stream"]["unseen"].as_str().is_some_and(|why| why.contains("did not answer")), "{status}");
+        let (code, found) = health(&cli, &[]).await;
+        assert_eq!((code, findings(&found, "fault")), (4, vec!["stream"]));
+        assert_eq!(no_database.run(&["status"]).await.code, 1, "nothing at all was seen");
+    }
+}
+
+/// A server on which `system_b` may only do what an app may, but for publishing.
+async fn restrictive_server() -> NatsServer {
+    let config = r#"
+        authorization { users = [
+            { user: root, password: secret }
+            { user: system_b, password: secret, permissions: {
+                publish: ["$JS.API.CONSUMER.INFO.s.system_b-workers", "$JS.API.STREAM.MSG.GET.s"]
+                subscribe: ["_INBOX.system_b.>"]
+            } }
+        ] }
+    "#;
+    let options = NatsOptions { config: config.to_owned(), ..NatsOptions::default() };
+    NatsServer::start(options).await.expect("nats-server starts")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_user_sees_what_it_may_and_is_told_of_the_rest() {
+    let nats = restrictive_server().await;
+    let url = |user: &str| format!("nats://{user}:secret@127.0.0.1:{}", nats.port());
+    let name = |name: &str| if name.starts_with("a-") { "system_a" } else { "system_b" }.to_owned();
+    let mut pair = Pair::configured(Backend::Sqlite, |mut config: Config| {
+        (config.app_name, config.destination_app) = (name(&config.app_name), name(&config.destination_app));
+        config.nats_url(url("root")).stream_name("s")
+    })
+    .await;
+    pair.start_both().await;
+    attached(&pair).await;
+    let refused = probe::send(&pair.a.db, "refuse", Orders::default()).await;
+    dead(&pair.b, &refused.event_id).await;
+
+    let cli = Cli::of(PROGRAM, &pair.b).set("NATS_URL", url("system_b")).set("AUTO_PROVISION", "false");
+    let listed = cli.json(&["dlq", "list"]).await;
+    assert_eq!(listed[0]["event_id"], refused.event_id);
+    assert_eq!(cli.json(&["dlq", "show", &refused.event_id]).await["reason"], "handler_refused");
+    let (code, found) = health(&cli, &[]).await;
+    assert_eq!((code, findings(&found, "fault")), (4, vec!["dead_letters"]), "{found}");
+    assert_eq!(findings(&found, "unknown"), ["stream"], "{found}");
+    assert_eq!(health(&cli, &["--max-dead", "1"]).await.0, 0);
+    let status = cli.json(&["status"]).await;
+    assert_eq!((&status["peer"]["is_fault"], &status["consumer"]["lag"]), (&json!(false), &json!(0)), "{status}");
+
+    let replayed = cli.run(&["dlq", "replay", "--all"]).await;
+    assert_eq!(replayed.code, 1);
+    assert!(replayed.stdout.contains("denies") && replayed.stdout.contains("system_a.sync.system_b"), "{replayed:?}");
+    let purged = cli.run(&["dlq", "purge", "--all", "--yes"]).await;
+    assert_eq!(purged.code, 1);
+    assert!(purged.stderr.contains("$JS.API.STREAM.MSG.DELETE.s"), "{purged:?}");
+    assert_eq!(cli.json(&["dlq", "list"]).await.as_array().map(Vec::len), Some(1));
+    pair.stop().await;
+}
