@@ -20,10 +20,19 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     humantime::parse_duration(text).map_err(|error| format!("`{text}` is no duration such as 30s, 5m or 7d: {error}"))
 }
 
+/// A duration in words, in whole days where it has them: humantime counts in months.
+pub(crate) fn span(duration: Duration) -> String {
+    const DAY: u64 = 24 * 60 * 60;
+    match duration.as_secs() {
+        seconds if seconds >= DAY && seconds.is_multiple_of(DAY) => format!("{}d", seconds / DAY),
+        _ => humantime::format_duration(duration).to_string(),
+    }
+}
+
 /// The time that was so long ago.
 pub(crate) fn before(ago: Duration) -> Result<DateTime<Utc>, String> {
     let time = chrono::TimeDelta::from_std(ago).ok().and_then(|ago| Utc::now().checked_sub_signed(ago));
-    time.ok_or_else(|| format!("{} ago is before all calendars", humantime::format_duration(ago)))
+    time.ok_or_else(|| format!("{} ago is before all calendars", span(ago)))
 }
 
 /// A time in a table.
@@ -41,9 +50,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn whole_days_are_days() {
+        assert_eq!(span(Duration::from_secs(45 * 24 * 60 * 60)), "45d");
+        assert_eq!(span(Duration::from_secs(90)), "1m 30s");
+    }
+
+    #[test]
     fn a_time_is_absolute_or_so_long_ago() {
         assert_eq!(instant("2026-11-21T21:00:00+01:00").map(full), Ok("2026-11-21T20:00:00Z".to_owned()));
-        let ago = Utc::now() - instant("2h").expect("a time");
+        let then = instant("2h").expect("a time");
+        let ago = Utc::now() - then;
         assert!((7_200..7_260).contains(&ago.num_seconds()), "{ago}");
         for text in ["", "yesterday", "2026-11-21", "-2h", "9999999999y"] {
             assert!(instant(text).is_err(), "{text:?}");

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use humantime::format_duration;
 use jsb_runtime::operate::inbox;
 use serde_json::json;
 
@@ -29,8 +28,8 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
         bail!(
             "{} is less than INBOX_RETENTION ({}): an event that is forgotten and comes again would be taken for new, and \
              its handlers would run twice. Give a longer time, or --force if nothing can come again",
-            format_duration(args.older_than),
-            format_duration(config.inbox_retention)
+            times::span(args.older_than),
+            times::span(config.inbox_retention)
         );
     }
     let db = settings.database().await?;
@@ -39,7 +38,7 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     let question = format!(
         "Delete {} settled before {}? What is dead can then not be tried again from here.",
         events(found),
-        times::full(before)
+        times::short(before)
     );
     if found > 0 && !terminal.confirms(&question)? {
         return Ok(Exit::Declined);

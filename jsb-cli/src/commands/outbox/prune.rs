@@ -24,7 +24,7 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     let before = times::before(args.older_than).map_err(|error| anyhow!(error))?;
     let found = outbox::sent_before(&db, before).await?;
     let question =
-        format!("Delete {} sent before {}? They can then not be published again.", events(found), times::full(before));
+        format!("Delete {} sent before {}? They can then not be published again.", events(found), times::short(before));
     if found > 0 && !terminal.confirms(&question)? {
         return Ok(Exit::Declined);
     }

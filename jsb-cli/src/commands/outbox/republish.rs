@@ -27,7 +27,7 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     let question = format!(
         "Publish {} sent since {} again? The relay stands still for some seconds, and the other side ignores what it has.",
         events(found),
-        times::full(args.since)
+        times::short(args.since)
     );
     if found > 0 && !terminal.confirms(&question)? {
         return Ok(Exit::Declined);

@@ -1,0 +1,169 @@
+//! What an operator sees of the outbox.
+
+use chrono::{DateTime, Utc};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, SelectStatement};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult};
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use super::{Filter, Status, TABLE, was_sent_since};
+
+/// An event of the outbox, but for what it carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, FromQueryResult)]
+#[non_exhaustive]
+pub struct Event {
+    /// Its place in the order of the events.
+    pub id: i64,
+    /// Its id on the wire.
+    pub event_id: String,
+    /// The resource that it speaks of.
+    pub resource_type: String,
+    /// The row's key.
+    pub resource_id: String,
+    /// What happened.
+    pub event_type: String,
+    /// `pending`, `failed` or `sent`.
+    pub status: String,
+    /// How often the server refused it.
+    pub attempts: i32,
+    /// Why, the last time.
+    pub last_error: Option<String>,
+    /// When it was recorded.
+    pub created_at: DateTime<Utc>,
+    /// When it is tried next, if the server refused it before.
+    pub available_at: DateTime<Utc>,
+    /// When JetStream acknowledged it.
+    pub sent_at: Option<DateTime<Utc>>,
+}
+
+pub(super) const COLUMNS: [&str; 11] = [
+    "id",
+    "event_id",
+    "resource_type",
+    "resource_id",
+    "event_type",
+    "status",
+    "attempts",
+    "last_error",
+    "created_at",
+    "available_at",
+    "sent_at",
+];
+
+/// An event of the outbox with all that is known of it.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct Details {
+    /// The event.
+    #[serde(flatten)]
+    pub event: Event,
+    /// The headers that travel with it.
+    pub headers: Json,
+    /// The row, or whatever it carries.
+    pub payload: Json,
+}
+
+/// Up to `limit` events in their order: the oldest, or else the newest.
+///
+/// # Errors
+///
+/// When the database fails.
+///
+/// # Example
+///
+/// ```
+/// use jsb_runtime::operate::outbox::{self, Filter, Status};
+///
+/// # async fn example(db: &sea_orm::DatabaseConnection) -> Result<(), sea_orm::DbErr> {
+/// let failed = Filter { status: Some(Status::Failed), ..Filter::default() };
+/// for event in outbox::list(db, &failed, true, 50).await? {
+///     println!("{}: {:?}", event.event_id, event.last_error);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub async fn list(db: &DatabaseConnection, filter: &Filter, oldest: bool, limit: u64) -> Result<Vec<Event>, DbErr> {
+    let order = if oldest { Order::Asc } else { Order::Desc };
+    let select = Query::select()
+        .columns(COLUMNS)
+        .from(TABLE)
+        .cond_where(filter.condition())
+        .order_by("id", order)
+        .limit(limit)
+        .to_owned();
+    let mut events = read(db, &select).await?;
+    if !oldest {
+        events.reverse();
+    }
+    Ok(events)
+}
+
+pub(super) async fn read(db: &DatabaseConnection, select: &SelectStatement) -> Result<Vec<Event>, DbErr> {
+    db.query_all(select).await?.iter().map(|row| Event::from_query_result(row, "")).collect()
+}
+
+/// All that is known of an event, if there is one of this id.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn show(db: &DatabaseConnection, event_id: &str) -> Result<Option<Details>, DbErr> {
+    let select = Query::select()
+        .columns(COLUMNS)
+        .columns(["headers", "payload"])
+        .from(TABLE)
+        .and_where(Expr::col("event_id").eq(event_id))
+        .to_owned();
+    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
+    let json = |column: &str| -> Result<Json, DbErr> {
+        let text: String = row.try_get("", column)?;
+        Ok(serde_json::from_str(&text).unwrap_or(Json::String(text)))
+    };
+    Ok(Some(Details {
+        event: Event::from_query_result(&row, "")?,
+        headers: json("headers")?,
+        payload: json("payload")?,
+    }))
+}
+
+/// How many events were sent at this time or later, of one resource or of all.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn sent_since(db: &DatabaseConnection, since: DateTime<Utc>, resource: Option<&str>) -> Result<u64, DbErr> {
+    count(db, was_sent_since(since, resource)).await
+}
+
+/// How many events were sent before this time.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn sent_before(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u64, DbErr> {
+    count(db, Condition::all().add(Status::Sent.condition()).add(Expr::col("sent_at").lt(before))).await
+}
+
+/// The first and the last of the events that wait, `None` if none does.
+pub(crate) async fn span_of_pending(db: &DatabaseConnection) -> Result<Option<(i64, i64)>, DbErr> {
+    let select = Query::select()
+        .expr_as(Expr::col("id").min(), "first")
+        .expr_as(Expr::col("id").max(), "last")
+        .from(TABLE)
+        .and_where(Status::Pending.condition())
+        .to_owned();
+    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
+    let (first, last): (Option<i64>, Option<i64>) = (row.try_get("", "first")?, row.try_get("", "last")?);
+    Ok(first.zip(last))
+}
+
+/// How many events of a span stand there.
+pub(crate) async fn count_of(db: &DatabaseConnection, status: Status, span: (i64, i64)) -> Result<u64, DbErr> {
+    count(db, Condition::all().add(status.condition()).add(Expr::col("id").between(span.0, span.1))).await
+}
+
+async fn count(db: &DatabaseConnection, which: Condition) -> Result<u64, DbErr> {
+    let select = Query::select().expr_as(Expr::col("id").count(), "events").from(TABLE).cond_where(which).to_owned();
+    let row = db.query_one(&select).await?;
+    Ok(row.map(|row| row.try_get::<i64>("", "events")).transpose()?.unwrap_or(0).unsigned_abs())
+}
