@@ -253,13 +253,16 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The servers of a URL list, without user, password or token.
+/// The servers of a URL list, without user, password or token. What stands before the last of them and names no server
+/// for certain may be part of a password with a comma in it.
 pub(crate) fn without_credentials(urls: &str) -> String {
-    let hide = |url: &str| match url.trim().rsplit_once('@') {
+    let entries: Vec<&str> = urls.split(',').map(str::trim).collect();
+    let hide = |(index, entry): (usize, &&str)| match entry.rsplit_once('@') {
         Some((before, host)) => format!("{}***@{host}", before.find("://").map_or("", |end| &before[..end + 3])),
-        None => url.trim().to_owned(),
+        None if entries[index..].iter().any(|later| later.contains('@')) => "***".to_owned(),
+        None => (*entry).to_owned(),
     };
-    urls.split(',').map(hide).collect::<Vec<_>>().join(",")
+    entries.iter().enumerate().map(hide).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! An application in a process of its own, which a test can kill.
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 use jsb_runtime::Config;
@@ -19,6 +21,7 @@ pub const READY: &str = "ready";
 pub struct ChildCommand {
     program: &'static str,
     environment: Vec<(&'static str, String)>,
+    log: Option<PathBuf>,
 }
 
 /// A child that runs. Dropped, it is killed.
@@ -34,7 +37,14 @@ impl ChildCommand {
         let mut environment = environment(&app.config);
         environment.push(("DATABASE_URL", app.database.url.clone()));
         environment.push((CHILD, String::new()));
-        Self { program, environment }
+        Self { program, environment, log: None }
+    }
+
+    /// Logs everything there is to be said, and the error that it may end with, to a file.
+    #[must_use]
+    pub fn logging_to(mut self, file: impl Into<PathBuf>) -> Self {
+        self.log = Some(file.into());
+        self.set("RUST_LOG", "trace")
     }
 
     /// Sets one more variable, or another value.
@@ -61,11 +71,19 @@ impl ChildCommand {
         })
     }
 
+    /// Lets the child run to an end that it comes to by itself.
+    pub async fn run(&self) -> ExitStatus {
+        let ended = tokio::time::timeout(DEADLINE, self.spawn().process.wait()).await;
+        ended.unwrap_or_else(|_| panic!("the child did not end within {DEADLINE:?}")).expect("a child that ends")
+    }
+
     fn spawn(&self) -> Child {
+        let log = |path: &PathBuf| Stdio::from(File::create(path).expect("a file for the log"));
         let mut process = Command::new(self.program)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(self.log.as_ref().map_or_else(Stdio::inherit, log))
             .kill_on_drop(true)
             .spawn()
             .expect("the child starts");
@@ -126,6 +144,15 @@ pub(crate) fn environment(config: &Config) -> Vec<(&'static str, String)> {
         ("BACKOFF", backoff.join(",")),
         ("BATCH_SIZE", config.batch_size.to_string()),
     ];
+    let files = [
+        ("NATS_CREDS", &config.nats_creds),
+        ("NATS_NKEY", &config.nats_nkey),
+        ("NATS_CA", &config.nats_ca),
+        ("NATS_CERT", &config.nats_cert),
+        ("NATS_KEY", &config.nats_key),
+    ];
+    let set = files.into_iter().filter_map(|(name, path)| Some((name, path.as_ref()?.display().to_string())));
+    environment.extend(set);
     if let Some(node) = config.node {
         environment.push(("NODE_INDEX", node.index.to_string()));
         environment.push(("NODE_COUNT", node.count.to_string()));

@@ -9,6 +9,7 @@ pub mod effects;
 pub mod entities;
 pub mod gate;
 pub mod handlers;
+pub mod identity;
 pub mod inbox;
 pub mod least_privilege;
 pub mod migration;

@@ -65,6 +65,7 @@ pub(crate) async fn health(State((_, bridge)): SystemState) -> (StatusCode, Json
                 "database": true,
                 "jetstream_connected": status.jetstream_connected,
                 "parked_events": status.parked_events,
+                "problems": status.problems,
             });
             (StatusCode::OK, Json(body))
         }

@@ -128,4 +128,6 @@ fn credentials_are_not_shown() {
     let shown = format!("{config:?}");
     assert!(!shown.contains("secret") && !shown.contains("token"), "{shown}");
     assert!(shown.contains("nats://***@host:4222,tls://***@other"), "{shown}");
+    let config = Config::new("a", "b").nats_url("nats://user:sec,ret@host,other");
+    assert!(format!("{config:?}").contains("\"***,***@host,other\""), "{config:?}");
 }

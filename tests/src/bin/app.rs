@@ -10,9 +10,13 @@ use jsb_tests::entities::organization;
 use sea_orm::ActiveValue::Set;
 use sea_orm::TransactionTrait;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
+use tracing_subscriber::EnvFilter;
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> anyhow::Result<()> {
+    if std::env::var_os(EnvFilter::DEFAULT_ENV).is_some() {
+        tracing_subscriber::fmt().with_env_filter(EnvFilter::from_default_env()).with_writer(std::io::stderr).init();
+    }
     let db = connect(&std::env::var("DATABASE_URL")?).await;
     let bridge = jsb_runtime::start(Config::from_env()?, db.clone()).await?;
     say(READY)?;

@@ -24,6 +24,7 @@ mod cli_status;
 mod cli_tables;
 mod convergence;
 mod crash;
+mod credentials;
 mod deletes;
 mod deliveries;
 mod denials;
