@@ -126,8 +126,24 @@ async fn a_pair_needs_nothing_that_its_users_may_not_do() {
     for app in [&least.pair.a, &least.pair.b] {
         assert_eq!(app.status().await.problems, Vec::<String>::new());
     }
+    operators_see(&least).await;
     assert_eq!(least.violations(), Vec::<String>::new());
     least.pair.stop().await;
+}
+
+/// What an operator looks at, and what only the admin does.
+async fn operators_see(least: &LeastPrivilege) {
+    for user in ["admin", "observer"] {
+        let cli = least.cli(user).set("AUTO_PROVISION", "false");
+        let status = cli.json(&["status"]).await;
+        assert_eq!(status["stream"]["name"], least.pair.a.config.stream_name.as_str(), "{status}");
+        let letters = cli.json(&["dlq", "list"]).await;
+        assert_eq!(letters.as_array().map(Vec::len), Some(1), "{letters}");
+    }
+    let admin = least.cli("admin").set("AUTO_PROVISION", "false");
+    admin.json(&["outbox", "process-pending"]).await;
+    admin.json(&["dlq", "purge", "--all", "--yes"]).await;
+    assert_eq!(admin.json(&["dlq", "list"]).await, serde_json::json!([]));
 }
 
 async fn syncs(auth: Auth, form: &[&str]) {
