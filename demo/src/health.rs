@@ -42,7 +42,8 @@ async fn get(url: &Uri) -> anyhow::Result<String> {
     };
     let host = host.trim_matches(['[', ']']);
     let mut connection = TcpStream::connect((host, url.port_u16().unwrap_or(80))).await?;
-    connection.write_all(format!("GET {} HTTP/1.0\r\nHost: {host}\r\n\r\n", url.path()).as_bytes()).await?;
+    let path = url.path_and_query().map_or("/", |path| path.as_str());
+    connection.write_all(format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n\r\n").as_bytes()).await?;
     let mut answer = String::new();
     connection.read_to_string(&mut answer).await?;
     Ok(answer)

@@ -9,7 +9,7 @@ use crate::provision;
 use crate::side::{A, B, ProcessRole};
 
 /// The port of a server that is locked down, so that it can run beside one that is not.
-const RESTRICTIVE_PORT: u16 = 5222;
+pub(crate) const RESTRICTIVE_PORT: u16 = 5222;
 /// The server's users are named before it has a port.
 const NOWHERE_YET: &str = "nats://127.0.0.1";
 

@@ -4,7 +4,7 @@ use std::io::{Write as _, stdout};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
-use anyhow::{anyhow, ensure};
+use anyhow::{anyhow, bail, ensure};
 use clap::Args;
 use jsb_runtime::{Config, ConfigError};
 use tokio::net::TcpListener;
@@ -23,7 +23,7 @@ const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 #[derive(Args)]
 pub(crate) struct PairArgs {
     /// Lock the nats-server down: a provisioner makes the stream, and each system may do only what it needs
-    #[arg(long, conflicts_with = "nats_url")]
+    #[arg(long)]
     restrictive: bool,
     /// The port of system A's API [default: 3000, or 3100 with --restrictive]
     #[arg(long, env)]
@@ -88,6 +88,9 @@ impl Pair {
         ensure!(database_a != database_b, "system A and system B need a database each");
 
         let nats = match args.nats_url {
+            Some(_) if args.restrictive => {
+                bail!("--restrictive runs a nats-server of its own: leave out --nats-url, and unset NATS_URL")
+            }
             Some(url) => Nats::given(url),
             None if args.restrictive => Nats::restrictive(&data, args.nats_port).await?,
             None => Nats::open(&data, args.nats_port).await?,
@@ -121,4 +124,26 @@ async fn listen([port_a, port_b]: [u16; 2]) -> anyhow::Result<[TcpListener; 2]> 
     };
     let way_out = "choose other ports: cargo run -p demo -- --port-a 3010 --port-b 3011 (or PORT_A and PORT_B)";
     Err(anyhow!("{faults}\n{way_out}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Program {
+        #[command(flatten)]
+        pair: PairArgs,
+    }
+
+    #[test]
+    fn both_pairs_have_ports_of_their_own() {
+        let ports = |args: &[&str]| Program::parse_from([&["demo"], args].concat()).pair.ports();
+        assert_eq!(ports(&[]), [3000, 3001]);
+        assert_eq!(ports(&["--restrictive"]), [3100, 3101]);
+        assert_eq!(ports(&["--restrictive", "--port-a", "4000"]), [4000, 3101]);
+        assert_eq!(crate::nats::RESTRICTIVE_PORT, 5222);
+    }
 }

@@ -87,9 +87,11 @@ impl System {
         let db = database::connect(database_url).await.context(side.name)?;
         database::migrate(&db, &side).await.context(side.name)?;
 
-        let bridge = Arc::new(start_when_provisioned(&config, &db).await?);
+        let listener = listener.map(TcpListener::into_std).transpose()?;
+        let bridge = Arc::new(start_when_provisioned(&config, &db, listener.as_ref()).await?);
 
         let router = if role.has_api() { api::router } else { api::health_router };
+        let listener = listener.map(TcpListener::from_std).transpose()?;
         let http = listener.map(|listener| Http::serve(listener, router(db.clone(), bridge.clone())));
         Ok(Self { http, bridge, db })
     }
@@ -105,17 +107,30 @@ impl System {
     }
 }
 
-/// Starts the bridge, as soon as what is left to a provisioner is there.
-async fn start_when_provisioned(config: &Config, db: &DatabaseConnection) -> Result<Bridge, StartError> {
-    loop {
+/// Starts the bridge, as soon as what is left to a provisioner is there; whoever asks meanwhile is told so.
+async fn start_when_provisioned(
+    config: &Config,
+    db: &DatabaseConnection,
+    listener: Option<&std::net::TcpListener>,
+) -> anyhow::Result<Bridge> {
+    let mut waiting: Option<Http> = None;
+    let started = loop {
         match jsb_runtime::start(config.clone(), db.clone()).await {
             Err(StartError::Provision(error @ ProvisionError::Missing { .. })) => {
                 tracing::warn!(app = config.app_name, %error, "waiting for the provisioner");
+                if let (None, Some(listener)) = (&waiting, listener) {
+                    let listener = TcpListener::from_std(listener.try_clone()?)?;
+                    waiting = Some(Http::serve(listener, api::waiting_router(error.to_string())));
+                }
                 tokio::time::sleep(ASK_AGAIN).await;
             }
-            started => return started,
+            started => break started,
         }
+    };
+    if let Some(waiting) = waiting {
+        waiting.stop().await;
     }
+    Ok(started?)
 }
 
 struct Http {

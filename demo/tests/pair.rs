@@ -1,6 +1,7 @@
 //! The pair as a newcomer starts it: one command, and the script that tries everything, twice.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -80,6 +81,15 @@ fn the_pair_starts_syncs_twice_and_stops() {
     assert!(pair.interrupt().success(), "it stops in order");
 }
 
+/// Whether the nats-server of the banner lets nobody in who has no password.
+fn refuses_strangers(said: &[String]) -> bool {
+    let port = said.iter().find_map(|line| line.split_once("nats://127.0.0.1:")?.1.split(',').next()?.parse().ok());
+    let mut stranger = TcpStream::connect(("127.0.0.1", port.expect("the banner names the server"))).expect("a server");
+    stranger.write_all(b"CONNECT {}\r\nPING\r\n").expect("it listens");
+    let answers = BufReader::new(stranger).lines().map_while(Result::ok);
+    answers.take_while(|line| line != "PONG").any(|line| line.contains("Authorization Violation"))
+}
+
 #[test]
 fn the_restrictive_pair_is_provisioned_first_and_syncs() {
     let (data, mut said) = (tempfile::tempdir().expect("a folder"), Vec::new());
@@ -93,6 +103,7 @@ fn the_restrictive_pair_is_provisioned_first_and_syncs() {
     let place = |step: &str| said.iter().position(|line| line == step).unwrap_or_else(|| panic!("{step}: {said:#?}"));
     assert!(steps.map(place).is_sorted(), "{said:#?}");
     assert!(pair.test_sync().success(), "test_sync.sh");
+    assert!(refuses_strangers(&said), "everybody may connect");
     assert!(pair.interrupt().success(), "it stops in order");
 }
 

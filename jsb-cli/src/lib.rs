@@ -53,11 +53,12 @@ use std::process::ExitCode;
 use clap::{Args, Parser};
 use tracing_subscriber::EnvFilter;
 
-pub use commands::{Command, users_with_passwords};
+pub use commands::users_with_passwords;
 pub use exit::Exit;
 pub use secrets::Secrets;
-pub use settings::Settings;
 
+use commands::Command;
+use settings::Settings;
 use terminal::Terminal;
 
 /// What the command line was given.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use jsb_runtime::Config;
+use jsb_runtime::{Config, operate};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 
 /// How long a command waits for SQLite's write lock.
@@ -12,7 +12,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The connections of a command. What is not given here comes from the variables that the bridge itself reads.
 #[derive(Args, Clone)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The application whose events are looked after
     #[arg(long, env = "APP_NAME", global = true)]
     app: Option<String>,
@@ -53,7 +53,7 @@ impl Settings {
         self.database_url.as_ref().is_some_and(|url| !url.is_empty())
     }
 
-    /// The application's database.
+    /// The application's database; one of another application is refused.
     pub(crate) async fn database(&self) -> anyhow::Result<DatabaseConnection> {
         let url = self.database_url.as_deref().context("DATABASE_URL or --database-url must name the database")?;
         let mut options = ConnectOptions::new(url);
@@ -62,6 +62,10 @@ impl Settings {
         options.map_sqlx_sqlite_opts(|sqlite| sqlite.busy_timeout(BUSY_TIMEOUT));
         // SeaORM shows a URL that it cannot read, password and all.
         let without_url = |error: DbErr| anyhow!("the database: {}", error.to_string().replace(url, ".."));
-        Database::connect(options).await.map_err(without_url)
+        let db = Database::connect(options).await.map_err(without_url)?;
+        if let Some(app) = &self.app {
+            operate::check_owner(&db, app).await?;
+        }
+        Ok(db)
     }
 }

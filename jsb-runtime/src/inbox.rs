@@ -9,7 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr};
-pub(crate) use waiting::{Stored, any_waiting, due, in_conflict, wake};
+pub(crate) use waiting::{Stored, any_waiting, due, in_conflict, parked, wake};
 
 use crate::causes::storable;
 use crate::message::Message;

@@ -79,7 +79,7 @@ pub use preflight::StartError;
 pub use registry::RegistryError;
 pub use save::SaveConnection;
 pub use skip::skip_publish;
-pub use status::Status;
+pub use status::{Health, Status};
 pub use syncable::{ActiveModelOf, ColumnOf, Field, Keys, OnDelete, Syncable, VersionType};
 pub use upsert::{ApplyError, Effect};
 

@@ -75,7 +75,9 @@ impl Permissions {
             return Err(PermissionsError::Reserved(reserved.to_owned()));
         }
         let mut users = vec![admin(stream, &apps)];
-        users.extend(apps.iter().map(App::user));
+        // Whoever may read a stream reads all of it.
+        let may_read = apps.len() == 2;
+        users.extend(apps.iter().map(|app| app.user(may_read)));
         users.push(observer(stream, &apps));
         Ok(Self { users })
     }
@@ -103,20 +105,22 @@ impl<'a> App<'a> {
     }
 
     /// What a bridge calls that provisions nothing.
-    fn user(&self) -> User {
+    fn user(&self, may_read: bool) -> User {
         let (stream, durable) = (self.stream, self.durable());
         let calls = [
             format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"),
             format!("$JS.API.CONSUMER.INFO.{stream}.{durable}"),
-            // Messages that the server has given up are read by their sequence.
-            format!("$JS.API.STREAM.MSG.GET.{stream}"),
-            format!("$JS.ACK.{stream}.{durable}.>"),
+            // As many tokens as they have: after a wildcard of any length, the acknowledgement of another consumer would fit.
+            format!("$JS.ACK.{stream}.{durable}.*.*.*.*.*"),
             // Newer servers put the domain and the account before the stream.
-            format!("$JS.ACK.*.*.{stream}.{durable}.>"),
+            format!("$JS.ACK.*.*.{stream}.{durable}.*.*.*.*.*"),
+            format!("$JS.ACK.*.*.{stream}.{durable}.*.*.*.*.*.>"),
         ];
+        // Messages that the server has given up are read by their sequence.
+        let reading = may_read.then(|| format!("$JS.API.STREAM.MSG.GET.{stream}"));
         User {
             name: self.name.to_owned(),
-            publish: self.published().into_iter().chain(calls).collect(),
+            publish: self.published().into_iter().chain(calls).chain(reading).collect(),
             subscribe: vec![inbox(self.name), format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{durable}")],
         }
     }
@@ -157,9 +161,12 @@ mod tests {
         Permissions::of(&wanted.expect("good names")).expect("good names")
     }
 
+    fn user_of(pairs: &[(&str, &str)], name: &str) -> User {
+        of(pairs).users.into_iter().find(|user| user.name == name).expect("a user")
+    }
+
     fn user(name: &str) -> User {
-        let users = of(&[("a", "b"), ("c", "d")]).users;
-        users.into_iter().find(|user| user.name == name).expect("a user")
+        user_of(&[("a", "b"), ("c", "d")], name)
     }
 
     #[test]
@@ -171,9 +178,10 @@ mod tests {
                 "a.sync.dlq",
                 "$JS.API.CONSUMER.MSG.NEXT.s.a-workers",
                 "$JS.API.CONSUMER.INFO.s.a-workers",
+                "$JS.ACK.s.a-workers.*.*.*.*.*",
+                "$JS.ACK.*.*.s.a-workers.*.*.*.*.*",
+                "$JS.ACK.*.*.s.a-workers.*.*.*.*.*.>",
                 "$JS.API.STREAM.MSG.GET.s",
-                "$JS.ACK.s.a-workers.>",
-                "$JS.ACK.*.*.s.a-workers.>",
             ]
             .map(str::to_owned)
             .into(),
@@ -181,7 +189,14 @@ mod tests {
                 .map(str::to_owned)
                 .into(),
         };
-        assert_eq!(user("a"), expected);
+        assert_eq!(user_of(&[("a", "b")], "a"), expected);
+    }
+
+    #[test]
+    fn nobody_reads_a_stream_that_holds_the_events_of_other_pairs() {
+        let mut alone = user_of(&[("a", "b")], "a");
+        alone.publish.retain(|subject| subject != "$JS.API.STREAM.MSG.GET.s");
+        assert_eq!(user("a"), alone);
     }
 
     #[test]

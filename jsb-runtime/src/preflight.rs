@@ -71,7 +71,7 @@ pub enum StartError {
 pub(crate) async fn check(db: &DatabaseConnection, config: &Config, registry: &Registry) -> Result<String, StartError> {
     let stored = settings::store(db, &config.app_name, config.use_outbox).await;
     let (database_id, app_name) = stored.map_err(unless_migrated)?;
-    is_owner(app_name, config)?;
+    is_owner(app_name, &config.app_name)?;
     if let Some(level) = dialect::unfit_isolation(db).await? {
         return Err(StartError::Isolation(level));
     }
@@ -82,18 +82,22 @@ pub(crate) async fn check(db: &DatabaseConnection, config: &Config, registry: &R
 }
 
 /// Refuses a database that is another app's. One on which no bridge was ever started is nobody's yet.
-pub(crate) async fn check_owner(db: &DatabaseConnection, config: &Config) -> Result<(), StartError> {
+///
+/// # Errors
+///
+/// [`StartError::ForeignDatabase`], [`StartError::NotMigrated`], or the database's own.
+pub async fn check_owner(db: &DatabaseConnection, app_name: &str) -> Result<(), StartError> {
     match settings::app_name(db).await.map_err(unless_migrated)? {
-        Some(found) => is_owner(found, config),
+        Some(found) => is_owner(found, app_name),
         None => Ok(()),
     }
 }
 
-fn is_owner(found: String, config: &Config) -> Result<(), StartError> {
-    if found == config.app_name {
+fn is_owner(found: String, app_name: &str) -> Result<(), StartError> {
+    if found == app_name {
         return Ok(());
     }
-    Err(StartError::ForeignDatabase { found, configured: config.app_name.clone() })
+    Err(StartError::ForeignDatabase { found, configured: app_name.to_owned() })
 }
 
 fn unless_migrated(error: DbErr) -> StartError {

@@ -7,6 +7,18 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 use serde::Serialize;
 
+/// Whether a bridge is well.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Health {
+    /// Whether NATS answers and the stream and the consumer are there.
+    pub jetstream_connected: bool,
+    /// Events that wait for what they lack; rows that claim one unique value on both sides show here.
+    pub parked_events: u64,
+    /// What a person should look at, such as a permission that is missing.
+    pub problems: Vec<String>,
+}
+
 /// The state of a bridge and of its tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

@@ -37,6 +37,11 @@ pub(crate) fn router(db: DatabaseConnection, bridge: Arc<Bridge>) -> Router {
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
 
+/// What a system answers that waits for its provisioner: that it lives, and what it waits for.
+pub(crate) fn waiting_router(problem: String) -> Router {
+    Router::new().route("/live", get(status::live)).fallback(async move || status::waiting(&problem))
+}
+
 /// What a process without the API answers to whoever watches over it.
 pub(crate) fn health_router(db: DatabaseConnection, bridge: Arc<Bridge>) -> Router {
     Router::new().route("/health", get(status::health)).route("/live", get(status::live)).with_state((db, bridge))

@@ -58,14 +58,14 @@ pub(crate) async fn sync_status(State((db, bridge)): SystemState) -> Result<Json
 
 /// Saves need only the database, so an outage of NATS is reported but is no failure.
 pub(crate) async fn health(State((_, bridge)): SystemState) -> (StatusCode, Json<Value>) {
-    match bridge.status().await {
-        Ok(status) => {
+    match bridge.health().await {
+        Ok(health) => {
             let body = json!({
                 "status": "ok",
                 "database": true,
-                "jetstream_connected": status.jetstream_connected,
-                "parked_events": status.parked_events,
-                "problems": status.problems,
+                "jetstream_connected": health.jetstream_connected,
+                "parked_events": health.parked_events,
+                "problems": health.problems,
             });
             (StatusCode::OK, Json(body))
         }
@@ -74,6 +74,12 @@ pub(crate) async fn health(State((_, bridge)): SystemState) -> (StatusCode, Json
             (StatusCode::SERVICE_UNAVAILABLE, Json(json!({ "status": "unavailable", "database": false })))
         }
     }
+}
+
+/// Nothing is saved before the bridge runs.
+pub(crate) fn waiting(problem: &str) -> (StatusCode, Json<Value>) {
+    let body = json!({ "status": "waiting", "problems": [problem], "error": "waiting for the provisioner" });
+    (StatusCode::SERVICE_UNAVAILABLE, Json(body))
 }
 
 /// That this process answers is all it says: restarting it would not bring back a database.

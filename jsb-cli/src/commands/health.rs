@@ -13,7 +13,7 @@ use crate::times;
 
 /// What is still healthy.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// How long an event may wait to be published, and to be delivered
     #[arg(long, value_parser = times::duration, default_value = "5m")]
     max_pending_age: Duration,
@@ -38,8 +38,16 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     limits.max_waiting_age = args.max_waiting_age;
     limits.max_unpublishable = args.max_failed;
     limits.max_dead = args.max_dead;
-    let checks = report(settings).await?.checks(&limits);
-    let is_healthy = !checks.iter().any(Check::is_fault);
+    let report = report(settings).await?;
+    let checks = report.checks(&limits);
+    // A wrong name is denied too, and must not look healthy for ever.
+    let is_blind = report.stream.seen().is_none() && report.consumer.seen().is_none();
+    let is_healthy = !is_blind && !checks.iter().any(Check::is_fault);
+    if is_blind {
+        eprintln!(
+            "neither the stream nor the consumer could be seen: compare STREAM_NAME, APP_NAME and the user of NATS_URL"
+        );
+    }
     terminal.show(&json!({"healthy": is_healthy, "checks": checks}), |_| human(&checks))?;
     Ok(if is_healthy { Exit::Done } else { Exit::Unhealthy })
 }

@@ -19,7 +19,7 @@ use crate::terminal::Terminal;
 /// What an operator can do.
 #[derive(Subcommand)]
 #[non_exhaustive]
-pub enum Command {
+pub(crate) enum Command {
     /// Print the users of a nats-server, each with what it needs and nothing else
     Permissions(permissions::Args),
     /// Make the stream and the consumers, or bring them to what is wanted; nothing is ever deleted

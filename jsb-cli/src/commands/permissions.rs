@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
-use jsb_runtime::permissions::{ADMIN, OBSERVER, Permissions, User};
+use jsb_runtime::permissions::{Permissions, User};
 use jsb_runtime::topology::Wanted;
 
 use crate::exit::Exit;
@@ -17,7 +17,7 @@ use crate::terminal::Terminal;
 
 /// What `permissions` was given.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     pairs: Pairs,
     /// How the users prove who they are
@@ -102,12 +102,9 @@ fn with_password(name: &str, secrets: &Secrets) -> anyhow::Result<String> {
 }
 
 fn with_nkey(name: &str, secrets: &Secrets) -> String {
-    let seed = format!("NATS_URL=nats://HOST:4222 NATS_NKEY='{}'", secrets.seed_file(name).display());
-    match name {
-        // Nothing but a key does not say whose inbox the answers belong in.
-        ADMIN | OBSERVER => format!("{seed} NATS_INBOX_PREFIX=_INBOX.{name}"),
-        _ => seed,
-    }
+    // A key does not say whose inbox the answers belong in.
+    let seed = secrets.seed_file(name);
+    format!("NATS_URL=nats://HOST:4222 NATS_NKEY='{}' NATS_INBOX_PREFIX=_INBOX.{name}", seed.display())
 }
 
 fn from_variables(users: &[User]) -> anyhow::Result<Vec<Proof>> {

@@ -14,7 +14,7 @@ use crate::terminal::Terminal;
 
 /// What `provision` was given.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     #[command(flatten)]
     pairs: Pairs,
     /// Change nothing; exit with 3 if the server does not have what is wanted

@@ -14,7 +14,7 @@ use crate::times;
 
 /// Nothing is to be said.
 #[derive(clap::Args)]
-pub struct Args {}
+pub(crate) struct Args {}
 
 #[derive(Serialize)]
 struct Shown {

@@ -72,6 +72,7 @@ impl Config {
         rule(!self.backoff.is_empty(), "BACKOFF must hold at least one delay");
         rule(self.backoff.iter().all(|delay| !delay.is_zero()), "BACKOFF must hold delays above zero");
         rule(self.ack_wait >= Duration::from_secs(1), "ACK_WAIT must be at least 1s");
+        rule(!self.stream_max_age.is_zero(), "STREAM_MAX_AGE must be above zero, which the server takes for ever");
         rule((1..=5).contains(&self.stream_replicas), "STREAM_REPLICAS must be between 1 and 5");
         rule((1..=10_000).contains(&self.batch_size), "BATCH_SIZE must be between 1 and 10000");
         rule(

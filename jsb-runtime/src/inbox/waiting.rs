@@ -30,6 +30,18 @@ pub(crate) async fn any_waiting<C: ConnectionTrait>(db: &C) -> Result<bool, DbEr
     Ok(db.query_one(&select).await?.is_some())
 }
 
+/// How many events are parked.
+pub(crate) async fn parked<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
+    let select = Query::select()
+        .expr_as(Expr::val(1).count(), "events")
+        .from(TABLE)
+        .and_where(is_waiting())
+        .and_where(is_parked())
+        .to_owned();
+    let row = db.query_one(&select).await?;
+    Ok(row.map_or(Ok(0), |row| row.try_get::<i64>("", "events"))?.unsigned_abs())
+}
+
 /// The parked event that speaks of this row and waits for a unique value.
 pub(crate) async fn in_conflict<C: ConnectionTrait>(db: &C, row: &str) -> Result<Option<Stored>, DbErr> {
     let (resource, id) = row.split_once('/').unwrap_or_default();

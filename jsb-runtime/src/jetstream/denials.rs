@@ -93,8 +93,9 @@ fn below(prefix: &str) -> String {
 fn acknowledgements(subject: &str) -> Option<String> {
     let tokens: Vec<&str> = subject.strip_prefix("$JS.ACK.")?.split('.').collect();
     match tokens.as_slice() {
-        [stream, consumer, _, _, _, _, _] => Some(format!("$JS.ACK.{stream}.{consumer}.>")),
-        [_, _, stream, consumer, _, _, _, _, _, ..] => Some(format!("$JS.ACK.*.*.{stream}.{consumer}.>")),
+        [stream, consumer, _, _, _, _, _] => Some(format!("$JS.ACK.{stream}.{consumer}.*.*.*.*.*")),
+        [_, _, stream, consumer, _, _, _, _, _] => Some(format!("$JS.ACK.*.*.{stream}.{consumer}.*.*.*.*.*")),
+        [_, _, stream, consumer, _, _, _, _, _, ..] => Some(format!("$JS.ACK.*.*.{stream}.{consumer}.*.*.*.*.*.>")),
         _ => None,
     }
 }
@@ -284,8 +285,15 @@ mod tests {
             (r#"Permissions Violation for Subscription to "x" using queue "q""#, subscribe("x")),
             (r#"Permissions Violation for Subscription to "_INBOX.a.x.*" (sid "3")"#, subscribe("_INBOX.a.>")),
             (r#"Permissions Violation for Subscription to "_INBOX.ab.x""#, subscribe("_INBOX.ab.x")),
-            (r#"Permissions Violation for Publish to "$JS.ACK.s.d.1.2.3.4.5""#, publish("$JS.ACK.s.d.>")),
-            (r#"Permissions Violation for Publish to "$JS.ACK._.x.s.d.1.2.3.4.5""#, publish("$JS.ACK.*.*.s.d.>")),
+            (r#"Permissions Violation for Publish to "$JS.ACK.s.d.1.2.3.4.5""#, publish("$JS.ACK.s.d.*.*.*.*.*")),
+            (
+                r#"Permissions Violation for Publish to "$JS.ACK._.x.s.d.1.2.3.4.5""#,
+                publish("$JS.ACK.*.*.s.d.*.*.*.*.*"),
+            ),
+            (
+                r#"Permissions Violation for Publish to "$JS.ACK._.x.s.d.1.2.3.4.5.t""#,
+                publish("$JS.ACK.*.*.s.d.*.*.*.*.*.>"),
+            ),
             ("Permissions Violation for Publish to", None),
             ("Permissions Violation for Publish to \"", None),
             ("Authorization Violation", None),

@@ -14,6 +14,7 @@ use super::connection::{Attached, Transport};
 use super::denials::{Denied, Permission};
 use super::provision::consumer_info_subject;
 use crate::message::Message;
+use crate::subject;
 
 /// How long a request waits at the server for the next message.
 const LONG_POLL: Duration = Duration::from_secs(20);
@@ -208,7 +209,7 @@ impl Transport {
         let attached = self.attached().await;
         let stream = self.context.get_stream_no_info(&attached.stream).await;
         let stream = stream.map_err(|error| PullError::Client(error.into()))?;
-        let filter = attached.consumer.cached_info().config.filter_subject.clone();
+        let filter = subject::sync(&self.config.destination_app, &self.config.app_name);
         let subject = message_subject(&attached.stream);
         let found = stream.get_first_raw_message_by_subject(filter, sequence);
         // That there is none is an answer too.

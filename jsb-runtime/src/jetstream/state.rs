@@ -85,7 +85,7 @@ impl Transport {
             last_delivered: time(&delivered["last_active"]),
             acknowledged_sequence: number(&acknowledged["stream_seq"]),
             delivered_sequence: number(&delivered["stream_seq"]),
-            filter_subject: info["config"]["filter_subject"].as_str().unwrap_or_default().to_owned(),
+            filter_subject: filter(&info["config"]).to_owned(),
         })
     }
 
@@ -103,4 +103,9 @@ fn number(json: &Json) -> u64 {
 
 fn time(json: &Json) -> Option<DateTime<Utc>> {
     json.as_str()?.parse().ok()
+}
+
+/// The one subject that a consumer delivers, in either of the places where the server keeps it.
+fn filter(config: &Json) -> &str {
+    config["filter_subject"].as_str().or_else(|| config["filter_subjects"][0].as_str()).unwrap_or_default()
 }

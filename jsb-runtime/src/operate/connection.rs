@@ -83,7 +83,7 @@ impl Connection {
     pub async fn open_within(patience: Duration, config: Config) -> Result<Self, OperateError> {
         let servers = without_credentials(&config.nats_url);
         let deadline = Instant::now() + patience;
-        let config = Arc::new(as_operator(config));
+        let config = Arc::new(as_user(config, ADMIN));
         let transport = Transport::connect(Arc::clone(&config), deadline).await?;
         let connected = timeout_at(deadline, transport.until_connected()).await;
         connected.map_err(|_| OperateError::Away { servers, patience })?;
@@ -96,11 +96,11 @@ impl Connection {
     }
 }
 
-/// An operator is another user than the app, who may not hear the app's answers.
-pub(crate) fn as_operator(mut config: Config) -> Config {
+/// An operator is another user than the app, who may not hear the app's answers: the one in the URL, or else this one.
+pub(crate) fn as_user(mut config: Config, otherwise: &str) -> Config {
     config.nats_inbox_prefix.get_or_insert_with(|| {
         let user = user(&config.nats_url).filter(|user| subject::is_token(user));
-        format!("_INBOX.{}", user.unwrap_or(ADMIN))
+        format!("_INBOX.{}", user.unwrap_or(otherwise))
     });
     config
 }

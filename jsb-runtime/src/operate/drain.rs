@@ -7,7 +7,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::{PATIENCE, as_operator};
+use super::{PATIENCE, as_user};
 use crate::backoff;
 use crate::causes::chain;
 use crate::config::Config;
@@ -64,9 +64,10 @@ pub async fn process_pending(
     progress: impl FnMut(&Drained),
 ) -> Result<Drained, StartError> {
     config.validate()?;
-    preflight::check_owner(db, &config).await?;
+    preflight::check_owner(db, &config.app_name).await?;
     let Some(span) = span_of_pending(db).await? else { return Ok(Drained::default()) };
-    let config = Arc::new(as_operator(config));
+    let app = config.app_name.clone();
+    let config = Arc::new(as_user(config, &app));
     let until = Instant::now() + timeout;
     let transport = Transport::connect(Arc::clone(&config), until.min(Instant::now() + PATIENCE)).await?;
     let relay = Relay { db: db.clone(), transport: transport.clone(), config };

@@ -16,8 +16,9 @@ mod sweep;
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
+pub use crate::preflight::check_owner;
 pub use connection::{Connection, OperateError};
-pub(crate) use connection::{PATIENCE, as_operator};
+pub(crate) use connection::{PATIENCE, as_user};
 pub use dlq::{Dlq, FoundLetters};
 pub use drain::{Drained, process_pending};
 pub use health::{Check, Finding, Limits};

@@ -70,7 +70,7 @@ impl<'a> Dlq<'a> {
     ///
     /// [`OperateError`] when the database is another app's.
     pub async fn replayer(&'a self, db: &'a DatabaseConnection, force: bool) -> Result<Replayer<'a>, OperateError> {
-        preflight::check_owner(db, &self.connection.config).await?;
+        preflight::check_owner(db, &self.connection.config.app_name).await?;
         Ok(Replayer { dlq: self, db, force })
     }
 }

@@ -110,7 +110,7 @@ pub async fn report(config: Config, db: Option<&DatabaseConnection>) -> Report {
 }
 
 async fn read(db: &DatabaseConnection, config: &Config) -> Result<Status, StartError> {
-    preflight::check_owner(db, config).await?;
+    preflight::check_owner(db, &config.app_name).await?;
     Ok(super::tables(db).await?)
 }
 

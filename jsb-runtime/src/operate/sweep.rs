@@ -73,7 +73,7 @@ impl Connection {
         mut progress: impl FnMut(u64, u64),
     ) -> Result<Swept, SweepError> {
         let app = &self.config.app_name;
-        preflight::check_owner(db, &self.config).await.map_err(OperateError::Database)?;
+        preflight::check_owner(db, &self.config.app_name).await.map_err(OperateError::Database)?;
         let incoming = subject::sync(&self.config.destination_app, app);
         let stream = self.transport.find_stream(&incoming).await;
         let consumer = self.transport.consumer(&stream, &subject::durable(app)).await?;

@@ -147,8 +147,9 @@ fn user(config: &Config, password: &str, denied: &[&str]) -> String {
         format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{app}-workers"),
         format!("$JS.API.CONSUMER.INFO.{stream}.{app}-workers"),
         format!("$JS.API.STREAM.MSG.GET.{stream}"),
-        format!("$JS.ACK.{stream}.{app}-workers.>"),
-        format!("$JS.ACK.*.*.{stream}.{app}-workers.>"),
+        format!("$JS.ACK.{stream}.{app}-workers.*.*.*.*.*"),
+        format!("$JS.ACK.*.*.{stream}.{app}-workers.*.*.*.*.*"),
+        format!("$JS.ACK.*.*.{stream}.{app}-workers.*.*.*.*.*.>"),
     ]);
     let subscribe = allowed(vec![
         format!("_INBOX.{app}.>"),

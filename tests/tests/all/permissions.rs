@@ -239,6 +239,9 @@ async fn an_app_may_do_what_its_bridge_does_and_nothing_else() {
     forbidden.extend(names.of_others());
     forbidden.extend(acks(&to_b));
     forbidden.extend([FOREIGN_STREAM, "new"].map(|stream| format!("$JS.ACK.{stream}.{durable}.1.1.1.1.1")));
+    // The name of the own consumer stands where the numbers of the other's acknowledgement do.
+    let (stream, other) = (&names.stream, Names::durable(&names.b));
+    forbidden.insert(format!("$JS.ACK.{stream}.{other}.{stream}.{durable}.1.1.1"));
     is_denied(&mut a, &forbidden, &names.overheard(&names.a)).await;
     assert_eq!(state(&least).await, before);
 

@@ -11,7 +11,7 @@ use crate::times;
 
 /// Which letters are listed.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only those with this reason, such as max_attempts
     #[arg(long)]
     reason: Option<String>,

@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 
 /// What can be done with dead letters.
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// List letters, oldest first
     List(list::Args),
     /// Show a letter with its body and headers

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
+use jsb_runtime::StreamError;
 use jsb_runtime::operate::{Connection, Dlq, Letter};
 use sea_orm::DatabaseConnection;
 use serde_json::json;
@@ -21,7 +22,7 @@ const BATCH: usize = 100;
 /// Which letters are deleted.
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
-pub struct Args {
+pub(crate) struct Args {
     /// Sequences of letters, or ids of their events
     #[arg(value_name = "SEQUENCE|EVENT_ID", conflicts_with_all = ["settled", "older_than", "all"])]
     letters: Vec<String>,
@@ -53,17 +54,31 @@ pub(super) async fn run(
         return Ok(Exit::Declined);
     }
     let bar = terminal.progress("deleted", Some(count));
-    let mut purged = 0;
+    let (mut purged, mut failed) = (0, None);
     for sequence in chosen {
-        // Read again, so that nothing but a letter of this DLQ can go.
-        if let Some(letter) = dlq.letter(sequence).await? {
-            purged += u64::from(dlq.delete(&letter).await?);
+        match delete(&dlq, sequence).await {
+            Ok(deleted) => purged += u64::from(deleted),
+            Err(error) => {
+                failed = Some(error);
+                break;
+            }
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
     terminal.show(&json!({"purged": purged, "missing": missing}), |_| format!("{} deleted.", letters(purged)))?;
+    if let Some(error) = failed {
+        return Err(error.into());
+    }
     Ok(if missing.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+/// Reads the letter again, so that nothing but a letter of this DLQ can go.
+async fn delete(dlq: &Dlq<'_>, sequence: u64) -> Result<bool, StreamError> {
+    match dlq.letter(sequence).await? {
+        Some(letter) => dlq.delete(&letter).await,
+        None => Ok(false),
+    }
 }
 
 /// The sequences of the letters that are meant, and the names that mean none.

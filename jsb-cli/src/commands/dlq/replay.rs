@@ -13,7 +13,7 @@ use crate::terminal::{Terminal, events};
 
 /// Which events are brought once more.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Sequences of letters, or ids of their events
     #[arg(value_name = "SEQUENCE|EVENT_ID", required_unless_present = "all", conflicts_with_all = ["all", "reason"])]
     letters: Vec<String>,

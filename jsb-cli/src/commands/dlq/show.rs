@@ -14,7 +14,7 @@ use crate::times;
 
 /// Which letter is shown.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Its sequence, or the id of its event
     #[arg(value_name = "SEQUENCE|EVENT_ID")]
     letter: String,

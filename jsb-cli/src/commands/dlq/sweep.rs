@@ -10,7 +10,7 @@ use crate::times;
 
 /// How far back it looks.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only what came since then: 2h, or 2026-11-21T20:00:00Z
     #[arg(long, value_parser = times::instant)]
     since: Option<DateTime<Utc>>,

@@ -10,7 +10,7 @@ use crate::times;
 
 /// Which events are listed.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only these: processed, failed, parked or dead
     #[arg(long)]
     status: Option<Status>,

@@ -13,7 +13,7 @@ use crate::terminal::Terminal;
 
 /// What can be done with the inbox.
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// List events, the newest last
     List(list::Args),
     /// Show an event with its body

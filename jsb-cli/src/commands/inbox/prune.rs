@@ -13,7 +13,7 @@ use crate::times;
 
 /// Which events are deleted.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Those settled so long ago: 45d
     #[arg(long, value_parser = times::duration)]
     older_than: Duration,

@@ -10,7 +10,7 @@ use crate::times;
 
 /// Which event is shown.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Its id
     event_id: String,
     /// The app that published it; the other one of the pair, if not given

@@ -10,7 +10,7 @@ use crate::times;
 
 /// Which events are listed.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Only these: pending, failed or sent
     #[arg(long)]
     status: Option<Status>,

@@ -15,7 +15,7 @@ use crate::terminal::Terminal;
 
 /// What can be done with the outbox.
 #[derive(Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// List events, the newest last
     List(list::Args),
     /// Show an event with its payload

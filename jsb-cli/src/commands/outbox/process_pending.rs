@@ -15,7 +15,7 @@ const NAMED: u64 = 10;
 
 /// How long it may take.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Give up after this time
     #[arg(long, value_parser = times::duration, default_value = "60s")]
     timeout: Duration,

@@ -13,7 +13,7 @@ use crate::times;
 
 /// Which events are deleted.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Those sent so long ago: 7d
     #[arg(long, value_parser = times::duration)]
     older_than: Duration,

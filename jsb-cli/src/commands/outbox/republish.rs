@@ -11,7 +11,7 @@ use crate::times;
 
 /// Which events are published again.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Those sent since then: 2h, or 2026-11-21T20:00:00Z
     #[arg(long, value_parser = times::instant)]
     since: DateTime<Utc>,

@@ -9,7 +9,7 @@ use crate::terminal::{Terminal, events};
 
 /// Which events are tried again.
 #[derive(clap::Args)]
-pub struct Args {
+pub(crate) struct Args {
     /// Their ids
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     event_ids: Vec<String>,
