@@ -188,11 +188,14 @@ pub(super) fn consumer_info_subject(stream: &str, consumer: &str) -> String {
 /// What the server would say of a new consumer that is as wanted.
 fn unchecked_info(stream: &str, wanted: &WantedConsumer) -> Json {
     let nothing = json!({"consumer_seq": 0, "stream_seq": 0});
+    let mut settings = wanted.settings();
+    // Any text, even an empty one, is a push consumer to the client.
+    settings["deliver_subject"] = Json::Null;
     json!({
         "stream_name": stream,
         "name": wanted.name,
         "created": "1970-01-01T00:00:00Z",
-        "config": wanted.settings(),
+        "config": settings,
         "delivered": nothing,
         "ack_floor": nothing,
         "num_ack_pending": 0,

@@ -72,6 +72,7 @@ impl Restricted {
                 ack_wait: app.ack_wait,
                 max_deliver: app.max_deliver.into(),
                 backoff: app.backoff.clone(),
+                max_ack_pending: 20_000,
                 filter_subject: format!("{}.sync.{}", other.app_name, app.app_name),
                 ..Default::default()
             };
