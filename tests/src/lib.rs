@@ -6,6 +6,7 @@ pub mod child;
 pub mod database;
 pub mod effects;
 pub mod entities;
+pub mod faults;
 pub mod gate;
 pub mod handlers;
 pub mod inbox;
