@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::child::{ANSWER_READY, ANSWER_RESTING};
+use super::child::{ANSWER_READY, ANSWER_RESTING, LIFE};
 
 /// How soon a child that ended is started again.
 const RESTART: Duration = Duration::from_millis(300);
@@ -23,7 +23,7 @@ const STOP: Duration = Duration::from_secs(45);
 #[derive(Clone)]
 pub struct Costume {
     /// The program.
-    pub program: &'static str,
+    pub program: PathBuf,
     /// Its environment.
     pub environment: BTreeMap<&'static str, String>,
 }
@@ -49,6 +49,7 @@ pub struct Actor {
 struct State {
     costume: Costume,
     log: PathBuf,
+    lives: u64,
     is_ready: bool,
     is_resting: bool,
     refusals: BTreeMap<String, u64>,
@@ -59,8 +60,15 @@ impl Actor {
     /// Starts a child, whose log goes to a file of this name in `logs`.
     pub fn start(name: String, costume: Costume, logs: &std::path::Path) -> Self {
         let log = logs.join(format!("{name}.log"));
-        let state =
-            State { costume, log, is_ready: false, is_resting: false, refusals: BTreeMap::new(), ends: Vec::new() };
+        let state = State {
+            costume,
+            log,
+            lives: 0,
+            is_ready: false,
+            is_resting: false,
+            refusals: BTreeMap::new(),
+            ends: Vec::new(),
+        };
         let state = Arc::new(Mutex::new(state));
         let (orders, received) = mpsc::unbounded_channel();
         let supervising = tokio::spawn(supervise(Arc::clone(&state), received));
@@ -200,13 +208,15 @@ fn send(child: &Child, signal: Signal) {
 }
 
 fn spawn(state: &Arc<Mutex<State>>) -> std::io::Result<Child> {
-    let (Costume { program, environment }, log) = {
-        let state = locked(state);
-        (state.costume.clone(), state.log.clone())
+    let (Costume { program, environment }, life, log) = {
+        let mut state = locked(state);
+        state.lives += 1;
+        (state.costume.clone(), state.lives, state.log.clone())
     };
     let log = std::fs::File::options().create(true).append(true).open(log)?;
     let mut child = Command::new(program)
         .envs(environment)
+        .env(LIFE, life.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(log)

@@ -51,11 +51,7 @@ pub struct Balance {
 ///
 /// When a database fails.
 pub(super) async fn balance(scenario: &dyn Scenario, sides: [&DatabaseConnection; 2]) -> Result<Balance, DbErr> {
-    let [a, b] = [Ledger::read(Which::A, sides[0]).await?, Ledger::read(Which::B, sides[1]).await?];
-    let mut balance = Balance { events: [a.outbox.len(), b.outbox.len()], ..Default::default() };
-    for (from, to) in [(&a, &b), (&b, &a)] {
-        balance.problems.extend(from.transfer_to(to));
-    }
+    let mut balance = Balance::default();
     let entities = scenario.entities();
     for (which, db) in Which::BOTH.into_iter().zip(sides) {
         let side = which.letter();
@@ -64,6 +60,11 @@ pub(super) async fn balance(scenario: &dyn Scenario, sides: [&DatabaseConnection
             found.extend(audit::discrepancies(db, &entities).await?);
         }
         balance.problems.extend(shown(&found).map(|fault| format!("{side}: {fault}")));
+    }
+    let [a, b] = [Ledger::read(Which::A, sides[0]).await?, Ledger::read(Which::B, sides[1]).await?];
+    balance.events = [a.outbox.len(), b.outbox.len()];
+    for (from, to) in [(&a, &b), (&b, &a)] {
+        balance.problems.extend(from.transfer_to(to));
     }
     let mut differing = BTreeSet::new();
     for entity in &entities {

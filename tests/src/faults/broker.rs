@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use async_nats::jetstream;
+use async_nats::{ServerAddr, jetstream};
 use dev_servers::{NatsOptions, NatsServer, free_port};
 use futures_util::future::try_join_all;
 use tempfile::TempDir;
@@ -108,8 +108,9 @@ impl Broker {
     }
 
     async fn context(&self) -> anyhow::Result<jetstream::Context> {
-        let urls: Vec<String> = self.nodes.iter().map(|node| format!("nats://127.0.0.1:{}", node.port)).collect();
-        let client = tokio::time::timeout(ANSWER, async_nats::connect(urls.join(","))).await??;
+        let address = |node: &Node| format!("nats://127.0.0.1:{}", node.port).parse::<ServerAddr>();
+        let addresses = self.nodes.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+        let client = tokio::time::timeout(ANSWER, async_nats::connect(addresses)).await??;
         Ok(jetstream::new(client))
     }
 }

@@ -23,6 +23,6 @@ mod stage;
 mod world;
 
 pub use ground::{Ground, Terrain};
-pub use run::{Plan, Report, run};
+pub use run::{Plan, Report, run, schedule};
 pub use scenario::{Rows, Scenario, Watched};
 pub use stage::OurStage;

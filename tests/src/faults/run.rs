@@ -100,6 +100,13 @@ pub async fn run(scenario: &dyn Scenario, plan: Plan) -> anyhow::Result<Report> 
     Ok(Report { plan, faults, balance, quiet_after, refusals: refusals(&world), ends })
 }
 
+/// What a seed breaks when, as text: one line a fault.
+pub fn schedule(scenario: &dyn Scenario, terrain: Terrain, seed: u64, length: Duration) -> Vec<String> {
+    let ground = Ground::draw(terrain, false, seed);
+    let planned = schedule::draw(scenario, &ground, seed, length);
+    planned.iter().map(|planned| format!("{planned:?}")).collect()
+}
+
 /// Carries out a schedule; returns when every fault is mended.
 async fn break_by(schedule: Vec<Planned>, world: &World) -> anyhow::Result<()> {
     let began = Instant::now();

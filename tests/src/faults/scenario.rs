@@ -1,6 +1,7 @@
 //! What a user writes for the harness's half: programs, tables, and what must hold of them at the end.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
@@ -11,10 +12,10 @@ use sea_orm::{DatabaseConnection, DbErr, EntityName, EntityTrait, IdenStatic, It
 #[async_trait]
 pub trait Scenario: Send + Sync {
     /// The program that [`play`](super::child::play)s a part of an application.
-    fn program(&self) -> &'static str;
+    fn program(&self) -> &Path;
 
     /// The same with older entities, as before a deploy.
-    fn older_program(&self) -> Option<&'static str> {
+    fn older_program(&self) -> Option<&Path> {
         None
     }
 

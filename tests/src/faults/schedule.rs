@@ -90,7 +90,9 @@ impl Palette<'_> {
 
     fn rare_process_fault(&self, random: &mut StdRng, which: Which, victim: Victim, lasts: Duration) -> Box<dyn Fault> {
         match (random.random_range(0..4), self.scenario.older_program()) {
-            (0, Some(older)) => Box::new(OlderEntities { which, older, newer: self.scenario.program() }),
+            (0, Some(older)) => {
+                Box::new(OlderEntities { which, older: older.to_owned(), newer: self.scenario.program().to_owned() })
+            }
             (1, _) => {
                 let by = TimeDelta::minutes(random.random_range(-300..300));
                 Box::new(ClockJumped { victim, by })

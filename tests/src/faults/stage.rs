@@ -1,5 +1,7 @@
 //! The scenario of our own test entities.
 
+use std::path::{Path, PathBuf};
+
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
@@ -12,19 +14,19 @@ use crate::migration::Migrator;
 /// Our entities, played by these programs.
 pub struct OurStage {
     /// The program with the entities as they are.
-    pub program: &'static str,
+    pub program: PathBuf,
     /// The one with an older entity.
-    pub older: &'static str,
+    pub older: PathBuf,
 }
 
 #[async_trait]
 impl Scenario for OurStage {
-    fn program(&self) -> &'static str {
-        self.program
+    fn program(&self) -> &Path {
+        &self.program
     }
 
-    fn older_program(&self) -> Option<&'static str> {
-        Some(self.older)
+    fn older_program(&self) -> Option<&Path> {
+        Some(&self.older)
     }
 
     async fn prepare(&self, db: &DatabaseConnection, index: u32, count: u32) -> Result<(), DbErr> {

@@ -122,7 +122,7 @@ impl Side {
         let mut side = Self { which, actors: Vec::new(), to_broker, to_database, database };
         for (place, part) in CAST.into_iter().enumerate() {
             let environment = side.environment(ground, seed, part)?;
-            let costume = Costume { program: scenario.program(), environment };
+            let costume = Costume { program: scenario.program().to_owned(), environment };
             side.actors.push(Actor::start(format!("{}-{}-{place}", which.letter(), part.name()), costume, logs));
         }
         Ok(side)

@@ -5,6 +5,6 @@ mod part;
 mod slowness;
 mod workload;
 
-pub use part::{ANSWER_READY, ANSWER_RESTING, CLOCK, PART, Part, RESTING, SEED, SIDE, play};
+pub use part::{ANSWER_READY, ANSWER_RESTING, CLOCK, LIFE, PART, Part, RESTING, SEED, SIDE, play};
 pub use slowness::{set_slowness, slowness};
 pub use workload::{Turn, Workload};

@@ -23,6 +23,8 @@ pub const PART: &str = "FAULTS_PART";
 pub const SIDE: &str = "FAULTS_SIDE";
 /// The seed of an API's chance.
 pub const SEED: &str = "FAULTS_SEED";
+/// How often the child was started before: an API that comes back must not make the same rows again.
+pub const LIFE: &str = "FAULTS_LIFE";
 /// How wrong the child's clock is, in seconds.
 pub const CLOCK: &str = "FAULTS_CLOCK";
 /// Set for an API that writes nothing.
@@ -33,6 +35,8 @@ pub const ANSWER_READY: &str = "ready";
 /// What an API says once it writes no more.
 pub const ANSWER_RESTING: &str = "resting";
 
+/// More than an API has.
+const LIVES: u64 = 1_000_003;
 /// How many saves an API makes at a time.
 const WRITERS: u64 = 3;
 /// The connections of a child's pool, and how long one is waited for.
@@ -148,7 +152,9 @@ async fn write(
     db: &DatabaseConnection,
     writing: watch::Receiver<bool>,
 ) -> anyhow::Result<()> {
-    let (seed, side) = (variable(SEED)?.parse::<u64>()?, variable(SIDE)?);
+    let (seed, life) = (variable(SEED)?.parse::<u64>()?, variable(LIFE)?.parse::<u64>()?);
+    let side = variable(SIDE)?;
+    let seed = seed.wrapping_mul(LIVES).wrapping_add(life);
     let writers = (0..WRITERS).map(|writer| {
         let (side, writing) = (&side, &writing);
         async move {

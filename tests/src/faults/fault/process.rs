@@ -1,5 +1,6 @@
 //! Faults of processes.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -161,16 +162,16 @@ impl Fault for PoolExhausted {
 pub struct OlderEntities {
     /// Whose.
     pub which: Which,
-    /// Both programs.
-    pub older: &'static str,
+    /// The program with older entities.
+    pub older: PathBuf,
     /// The one to come back to.
-    pub newer: &'static str,
+    pub newer: PathBuf,
 }
 
 impl OlderEntities {
-    fn deploy(&self, world: &World, program: &'static str) {
+    fn deploy(&self, world: &World, program: &Path) {
         for actor in &world.side(self.which).actors {
-            actor.dress(|costume| costume.program = program);
+            actor.dress(|costume| costume.program = program.to_owned());
             actor.stop();
             actor.raise();
         }
@@ -184,12 +185,12 @@ impl Fault for OlderEntities {
     }
 
     async fn begin(&mut self, world: &World) -> anyhow::Result<()> {
-        self.deploy(world, self.older);
+        self.deploy(world, &self.older);
         Ok(())
     }
 
     async fn end(&mut self, world: &World) -> anyhow::Result<()> {
-        self.deploy(world, self.newer);
+        self.deploy(world, &self.newer);
         Ok(())
     }
 }
