@@ -79,7 +79,8 @@ impl Database {
     /// Stops the server, in order or not.
     pub async fn stop(&self, in_order: bool) -> anyhow::Result<()> {
         let mut server = self.server.as_ref().context("SQLite has no server")?.lock().await;
-        Ok(if in_order { server.stop().await? } else { server.kill().await? })
+        let stopped = if in_order { server.stop().await } else { server.kill().await };
+        Ok(stopped?)
     }
 
     /// Starts the server again.

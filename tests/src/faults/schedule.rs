@@ -79,9 +79,9 @@ impl Palette<'_> {
         let victim = Victim(which, random.random_range(0..CAST.len()));
         let lasts = Duration::from_millis(random.random_range(LASTS));
         match random.random_range(0..16) {
-            0..4 => (lasts / 2, Box::new(Killed(victim))),
-            4 | 5 => (Duration::from_millis(random.random_range(FROZEN)), Box::new(Frozen(victim))),
-            6 => (lasts, self.rare_process_fault(random, which, victim, lasts)),
+            0..3 => (lasts / 2, Box::new(Killed(victim))),
+            3 | 4 => (Duration::from_millis(random.random_range(FROZEN)), Box::new(Frozen(victim))),
+            5 | 6 => (lasts, self.rare_process_fault(random, which, victim, lasts)),
             7..10 => (lasts, self.broker_fault(random)),
             10..13 => (lasts, self.database_fault(random, which)),
             _ => (lasts, self.weather(random, which, lasts)),
