@@ -140,6 +140,11 @@ impl Processor {
         self.attempt(message, event, origin, failures + 1).await
     }
 
+    /// The longest that an event waits by the configuration.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.config.backoff.iter().copied().fold(self.config.ack_wait, Duration::max)
+    }
+
     /// Whether the inbox keeps an event: all of them, or with USE_INBOX off those that nobody else does any more.
     pub(crate) fn is_kept(&self, origin: Origin) -> bool {
         self.config.use_inbox || !origin.is_delivery()
@@ -158,7 +163,7 @@ impl Processor {
                 Some(counters) => counters,
                 None => return Ok(Begun::Settled),
             },
-            _ => match inbox::take(&self.db, message, self.config.ack_wait).await? {
+            _ => match inbox::take(&self.db, message, self.config.ack_wait, self.longest_wait()).await? {
                 Some(counters) => counters,
                 None => return Ok(Begun::Elsewhere),
             },
