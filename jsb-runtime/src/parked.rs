@@ -95,9 +95,17 @@ impl Processor {
         let Some(circle) = self.circle(stored).await? else { return Ok(()) };
         let (txn, own) = (self.db.begin_with_options(dialect::writing()).await?, OwnTransaction::default());
         let rows: BTreeSet<String> = circle.iter().filter_map(|stored| row_of(&stored.message)).collect();
+        let mut aside = BTreeSet::new();
         for stored in &circle {
-            let apply = self.apply_among(&txn, &stored.message, &rows);
-            direct::own_transaction(own.clone(), apply).await?;
+            let apply = self.apply_among(&txn, &stored.message, &rows, &mut aside);
+            let settled = direct::own_transaction(own.clone(), apply).await?;
+            if let (Settled::Applied, Some(row)) = (settled, row_of(&stored.message)) {
+                aside.remove(&row);
+            }
+        }
+        if !aside.is_empty() {
+            // Its event was stale, or settled by somebody else meanwhile: the row must not keep its stand-in value.
+            return Ok(txn.rollback().await?);
         }
         txn.commit().await?;
         direct::committed(own);
@@ -122,12 +130,13 @@ impl Processor {
         Ok(None)
     }
 
-    /// Applies one event of a circle; a row of the circle that is in its way steps aside for the moment.
+    /// Applies one event of a circle; a row of the circle that is in its way steps `aside` until its own event is applied.
     async fn apply_among(
         &self,
         txn: &DatabaseTransaction,
         message: &Message,
         rows: &BTreeSet<String>,
+        aside: &mut BTreeSet<String>,
     ) -> Result<Settled, ApplyError> {
         let Ok(event) = &message.envelope else { return Ok(Settled::Stale) };
         let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(Settled::Stale) };
@@ -146,9 +155,12 @@ impl Processor {
             let ApplyError::Db(refused) = &error else { return Err(error) };
             let columns = dialect::unique_columns(txn, refused).await?;
             let holder = (entity.blocked_by)(txn, event, &Obstacle::Unique(columns.clone())).await?;
-            let in_circle = |holder: &RowId| self.registry.name_of(holder).is_some_and(|name| rows.contains(&name));
-            let Some(holder) = holder.filter(in_circle) else { return Err(error) };
+            let named = |holder: RowId| Some((self.registry.name_of(&holder)?, holder));
+            let Some((name, holder)) = holder.and_then(named).filter(|(name, _)| rows.contains(name)) else {
+                return Err(error);
+            };
             (entity.move_aside)(txn, &holder.id, &columns).await?;
+            aside.insert(name);
         }
         attempt.run_in(txn).await
     }
