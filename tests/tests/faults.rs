@@ -53,7 +53,7 @@ struct Sabotaged(OurStage);
 /// What the hands do on A, and what the harness must say of it.
 const SABOTAGE: [(&str, &str); 6] = [
     ("UPDATE tallies SET value = value + 1 WHERE id = (SELECT min(id::text)::uuid FROM tallies)", "differs"),
-    ("DELETE FROM inbox_events WHERE event_id = (SELECT max(event_id) FROM inbox_events)", "never received"),
+    ("DELETE FROM inbox_events WHERE event_id = (SELECT min(event_id) FROM inbox_events)", "never received"),
     ("DELETE FROM outbox_events WHERE id = (SELECT max(id) FROM outbox_events)", "never sent"),
     ("UPDATE outbox_events SET status = 'failed' WHERE id = (SELECT min(id) FROM outbox_events)", "not sent"),
     (
