@@ -51,6 +51,8 @@ pub struct Ground {
     pub clocks: [TimeDelta; 2],
     /// `BATCH_SIZE`.
     pub batch_size: usize,
+    /// `MAX_DELIVER`: few, so that crashes spend the server's deliveries.
+    pub max_deliver: u32,
     /// Whether PostgreSQL's disks can be filled, which takes root.
     pub small_disks: bool,
 }
@@ -66,7 +68,8 @@ impl Ground {
         };
         let clocks = [0, 1].map(|_| TimeDelta::minutes(random.random_range(-300..300)));
         let batch_size = [3, 50, 500][random.random_range(0..3)];
+        let max_deliver = [2, 5][random.random_range(0..2)];
         let nats_nodes = if terrain == Terrain::Cluster { 3 } else { 1 };
-        Self { databases, nats_nodes, clocks, batch_size, small_disks }
+        Self { databases, nats_nodes, clocks, batch_size, max_deliver, small_disks }
     }
 }

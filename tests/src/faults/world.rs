@@ -146,6 +146,7 @@ impl Side {
             ("NODE_INDEX", node(which).to_string()),
             ("NODE_COUNT", "2".to_owned()),
             ("BATCH_SIZE", ground.batch_size.to_string()),
+            ("MAX_DELIVER", ground.max_deliver.to_string()),
             // As the defaults, but shorter, so that a run need not wait for minutes to become quiet.
             ("BACKOFF", "1s,1s,2s,3s,5s".to_owned()),
             ("ACK_WAIT", "10s".to_owned()),
