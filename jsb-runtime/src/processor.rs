@@ -199,14 +199,15 @@ impl Processor {
 
     async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Recorded {
         let attempt = self.attempt_on(message, event, origin, number);
-        let (begun, mut conflicts) = (Instant::now(), 0);
+        let (mut troubled, mut conflicts) = (None, 0);
         let error = loop {
             let error = match attempt.run(&self.db).await {
                 Ok(settled) => return Ok(Outcome::Settled(settled)),
                 Err(error) => error,
             };
-            // The database that a handler waits for may be another one, which must not hold up everybody.
-            let patient = !error.is_handlers() || begun.elapsed() < PATIENCE;
+            // The database that a handler waits for may be another one, which must not hold up everybody. However long the
+            // handler took until it failed, it is tried once more: if the database is ours, that will tell.
+            let patient = !error.is_handlers() || troubled.get_or_insert_with(Instant::now).elapsed() < PATIENCE;
             if verdict(&error, event) != Verdict::AtOnce || conflicts == MAX_CONFLICTS || !patient {
                 break error;
             }

@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 /// One run at a time: each is the work of a dozen processes.
 static ALONE: Mutex<()> = Mutex::const_new(());
 
-const SHORT: Duration = Duration::from_secs(10);
+const SHORT: Duration = Duration::from_secs(8);
 
 fn ours() -> OurStage {
     OurStage { program: env!("CARGO_BIN_EXE_faults-actor").into(), older: env!("CARGO_BIN_EXE_faults-older").into() }
