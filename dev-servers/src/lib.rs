@@ -36,4 +36,5 @@ mod error;
 
 pub use error::Error;
 pub use nats::{NatsOptions, NatsServer};
+pub use port::free as free_port;
 pub use postgres::Postgres;

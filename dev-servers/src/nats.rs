@@ -105,6 +105,11 @@ impl NatsServer {
         self.port
     }
 
+    /// The server's name, by which the servers of a cluster know one another.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The program that runs.
     pub fn binary(&self) -> &Path {
         &self.binary

@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, TcpListener};
 /// reconnecting can even end up connected to itself.
 const DRAWN_FROM: std::ops::Range<u16> = 20_000..32_000;
 
-/// Draws a port that nobody listens on.
-pub(crate) fn free() -> u16 {
+/// Draws a port of 127.0.0.1 that nobody listens on.
+pub fn free() -> u16 {
     loop {
         let port = rand::random_range(DRAWN_FROM);
         if is_free(port) {

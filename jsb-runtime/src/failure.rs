@@ -65,7 +65,7 @@ impl Processor {
         }
         let waits_for = self.blocked_by(event, reason, &error).await?;
         // The longer it has waited, the longer it can: between a second and a minute.
-        let delay = (age / 4).clamp(Duration::from_secs(1), Duration::from_secs(60));
+        let delay = (age / 4).clamp(Duration::from_secs(1), inbox::LONGEST_PARKING);
         tracing::info!(event_id = message.event_id, %reason, waits_for, error = text, "an event is parked");
         self.keep_in_inbox(message, reason, waits_for, delay, &text).await
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr};
+use waiting::is_due;
 pub(crate) use waiting::{Stored, any_waiting, due, in_conflict, parked, wake};
 
 use crate::causes::storable;
@@ -23,6 +24,9 @@ pub(crate) const MAX_STARTS: u32 = 5;
 /// How long after its time an event is taken up from the inbox that the server has not brought again: it may have lost
 /// its store.
 const OVERDUE: TimeDelta = TimeDelta::minutes(10);
+
+/// The longest that an event is parked before it is tried again, but for a back-off list that is longer.
+pub(crate) const LONGEST_PARKING: Duration = Duration::from_secs(60);
 
 /// Whether an event is still to be tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,14 +85,16 @@ pub(crate) async fn start<C: ConnectionTrait>(db: &C, message: &Message) -> Resu
 }
 
 /// As [`start`], for an event that no server keeps from being tried twice at once: it is this process's for `hold`, and
-/// then, if the process has died, the timer's again. `None` if it is settled or somebody else's for now.
+/// then, if the process has died, the timer's again. `None` if it is settled or somebody else's for now. No event waits
+/// for longer than `longest`.
 pub(crate) async fn take<C: ConnectionTrait>(
     db: &C,
     message: &Message,
     hold: Duration,
+    longest: Duration,
 ) -> Result<Option<Counters>, DbErr> {
     let now = crate::clock::now();
-    let nobody_has_it = Condition::any().add(Expr::col("status").ne("parked")).add(Expr::col("available_at").lte(now));
+    let nobody_has_it = Condition::any().add(Expr::col("status").ne("parked")).add(is_due(longest));
     let changes = [
         ("starts", Expr::col("starts").add(1)),
         ("status", "parked".into()),

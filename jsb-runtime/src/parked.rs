@@ -52,7 +52,7 @@ impl Processor {
         if !self.parked.load(Ordering::Relaxed) {
             return Ok(());
         }
-        for stored in inbox::due(&self.db, BATCH).await? {
+        for stored in inbox::due(&self.db, self.longest_wait(), BATCH).await? {
             if self.stop.is_cancelled() {
                 break;
             }

@@ -141,6 +141,11 @@ impl Processor {
         self.attempt(message, event, origin, failures + 1).await
     }
 
+    /// The longest that an event waits by the configuration.
+    pub(crate) fn longest_wait(&self) -> Duration {
+        self.config.backoff.iter().copied().fold(self.config.ack_wait, Duration::max)
+    }
+
     /// Whether the inbox keeps an event: all of them, or with USE_INBOX off those that nobody else does any more.
     pub(crate) fn is_kept(&self, origin: Origin) -> bool {
         self.config.use_inbox || !origin.is_delivery()
@@ -159,7 +164,7 @@ impl Processor {
                 Some(counters) => counters,
                 None => return Ok(Begun::Settled),
             },
-            _ => match inbox::take(&self.db, message, self.config.ack_wait).await? {
+            _ => match inbox::take(&self.db, message, self.config.ack_wait, self.longest_wait()).await? {
                 Some(counters) => counters,
                 None => return Ok(Begun::Elsewhere),
             },
@@ -176,14 +181,15 @@ impl Processor {
 
     async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Recorded {
         let attempt = self.attempt_on(message, event, origin, number);
-        let (begun, mut conflicts) = (Instant::now(), 0);
+        let (mut troubled, mut conflicts) = (None, 0);
         let error = loop {
             let error = match attempt.run(&self.db).await {
                 Ok(settled) => return Ok(Outcome::Settled(settled)),
                 Err(error) => error,
             };
-            // The database that a handler waits for may be another one, which must not hold up everybody.
-            let patient = !error.is_handlers() || begun.elapsed() < PATIENCE;
+            // The database that a handler waits for may be another one, which must not hold up everybody. However long the
+            // handler took until it failed, it is tried once more: if the database is ours, that will tell.
+            let patient = !error.is_handlers() || troubled.get_or_insert_with(Instant::now).elapsed() < PATIENCE;
             if verdict(&error, event) != Verdict::AtOnce || conflicts == MAX_CONFLICTS || !patient {
                 break error;
             }

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod database;
 pub mod effects;
 pub mod entities;
+pub mod faults;
 pub mod gate;
 pub mod handlers;
 pub mod identity;

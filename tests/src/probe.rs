@@ -132,6 +132,13 @@ pub async fn hang(event: &Event<AsJson<Orders>>, ctx: &HandlerContext<'_>) -> Ha
     Ok(())
 }
 
+/// Stands before its gate first, and then leaves its effect.
+#[handler(resource = "probe", event = "hesitate")]
+pub async fn hesitate(event: &Event<AsJson<Orders>>, ctx: &HandlerContext<'_>) -> HandlerResult {
+    gate(&event.payload.0.gate).pass().await;
+    begin(event, ctx).await
+}
+
 /// Leaves its effect once its gate is open.
 #[handler(resource = "probe", event = "wait")]
 pub async fn wait(event: &Event<AsJson<Orders>>, ctx: &HandlerContext<'_>) -> HandlerResult {

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use crate::entities::{sighting, ticket};
+use crate::faults::child::slowness;
 
 /// A typed handler.
 #[handler(resource = "ticket", event = "created")]
@@ -64,5 +65,6 @@ async fn write_down<P>(name: &str, event: &Event<P>, number: i64, ctx: &HandlerC
         ..Default::default()
     };
     sighting.insert(ctx.db()).await?;
+    slowness().await;
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! The events that wait in the inbox, read back.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Order, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-use super::TABLE;
+use super::{LONGEST_PARKING, OVERDUE, TABLE};
 use crate::message::Message;
 use crate::outcome::Reason;
 
@@ -19,9 +20,18 @@ pub(crate) struct Stored {
 
 /// Events whose time has come, those that began least often first: one that kills its process must not keep the
 /// others from being tried.
-pub(crate) async fn due<C: ConnectionTrait>(db: &C, limit: u64) -> Result<Vec<Stored>, DbErr> {
-    let now = crate::clock::now();
-    stored(db, Condition::all().add(is_waiting()).add(Expr::col("available_at").lte(now)), limit).await
+pub(crate) async fn due<C: ConnectionTrait>(db: &C, longest: Duration, limit: u64) -> Result<Vec<Stored>, DbErr> {
+    stored(db, Condition::all().add(is_waiting()).add(is_due(longest)), limit).await
+}
+
+/// Whether the time of an event has come. One that lies further ahead than any event waits was set by a clock that was
+/// ahead, and must not be waited for.
+pub(super) fn is_due(longest: Duration) -> Condition {
+    let (now, time) = (crate::clock::now(), || Expr::col("available_at"));
+    Condition::any()
+        .add(time().lte(now))
+        .add(time().gt(now + OVERDUE + longest))
+        .add(is_parked().and(time().gt(now + longest.max(LONGEST_PARKING))))
 }
 
 /// Whether any event waits.

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use jsb_runtime::StartError;
 use jsb_runtime::testing::skewed;
+use jsb_runtime::{Envelope, StartError};
 use jsb_tests::entities::{organization, user};
 use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::{DbErr, EntityTrait, IntoActiveModel, TransactionTrait};
 
 async fn organization(app: &App) -> organization::Model {
     let row = organization::ActiveModel {
@@ -125,6 +125,28 @@ on_both! {
         pair.b.has_settled(6).await;
         let (a, b) = pair.rows::<user::Entity>().await;
         assert_eq!((a.len(), a), (5, b));
+        pair.stop().await;
+    }
+
+    async fn a_child_that_was_parked_under_a_clock_hours_ahead_is_tried_again_under_the_right_one(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let acme = organization(&pair.a).await;
+        user(&pair.a, acme.id, "Ada").await;
+        skewed(TimeDelta::hours(5), pair.b.start()).await;
+        let recorded = pair.a.recorded().await;
+        Remote::of(&pair.b).await.publish(&recorded[1]).await;
+        parks(&pair.b, "parent_missing").await;
+        pair.b.stop().await;
+        // Nothing that arrives wakes the child: the parent is there before.
+        let txn = pair.b.db.begin().await.expect("a transaction");
+        let parent = serde_json::to_vec(&recorded[0]).expect("JSON");
+        let parent = Envelope::read(&parent, None, &pair.a.config.app_name).expect("an event");
+        jsb_runtime::sync_from_event(&txn, &parent).await.expect("the parent is applied");
+        txn.commit().await.expect("the parent is there");
+        pair.b.start().await;
+        pair.b.has_settled(1).await;
+        let (a, b) = pair.rows::<user::Entity>().await;
+        assert_eq!((a.len(), a), (1, b));
         pair.stop().await;
     }
 

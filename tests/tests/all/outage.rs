@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use dev_servers::{NatsOptions, NatsServer, Postgres};
 use jsb_tests::entities::organization;
+use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, TestDatabase, effects, eventually, servers};
+use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, TestDatabase, effects, eventually, inbox, servers};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait};
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
@@ -259,6 +260,26 @@ on_both! {
         nothing_was_held_against_anyone(&pair).await;
         pair.stop().await;
     }
+}
+
+/// The connections of a SQLite database are files, which nobody ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_ends_under_a_slow_handler_is_not_held_against_the_event() {
+    let mut pair = Pair::start(Backend::Postgres).await;
+    let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
+    let before_the_gate = gate(&orders.gate);
+    let probe = probe::send(&pair.a.db, "hesitate", orders).await;
+    eventually("the handler runs", || async { Ok::<_, DbErr>((before_the_gate.arrivals() == 1).then_some(())) }).await;
+    lasts(Duration::from_secs(3)).await;
+    let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                  WHERE datname = current_database() AND pid <> pg_backend_pid()";
+    pair.b.database.connect().await.execute_unprepared(others).await.expect("everybody is cut off");
+    before_the_gate.open();
+    eventually("it is processed", || inbox::with_status(&pair.b.db, &probe.event_id, "processed")).await;
+    assert_eq!(effects::count(&pair.b.db, &probe.id).await, Ok(1));
+    nothing_was_held_against_anyone(&pair).await;
+    pair.b.stop().await;
+    pair.a.stop().await;
 }
 
 /// A SQLite database is a file, which does not restart.

@@ -1,0 +1,140 @@
+//! The NATS side of a world: one server, or a cluster of three whose routes can be cut.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use async_nats::{ServerAddr, jetstream};
+use dev_servers::{NatsOptions, NatsServer, free_port};
+use futures_util::future::try_join_all;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use super::link::{Link, Weather};
+
+/// How long a server may take to answer the harness.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// One server, or several that form a cluster.
+pub struct Broker {
+    nodes: Vec<Node>,
+    routes: Vec<Route>,
+}
+
+struct Node {
+    server: Mutex<NatsServer>,
+    port: u16,
+    store: TempDir,
+}
+
+/// The link over which one node reaches another.
+struct Route {
+    from: usize,
+    to: usize,
+    link: Link,
+}
+
+impl Broker {
+    /// Starts `nodes` servers, which are a cluster if they are several.
+    pub async fn start(nodes: usize) -> anyhow::Result<Self> {
+        let cluster_ports: Vec<u16> = (0..nodes).map(|_| free_port()).collect();
+        let mut routes = Vec::new();
+        for (from, to) in (0..nodes).flat_map(|from| (0..nodes).map(move |to| (from, to))) {
+            if from != to {
+                routes.push(Route { from, to, link: Link::to(cluster_ports[to]).await? });
+            }
+        }
+        let start = |node: usize| {
+            let config = if nodes == 1 { String::new() } else { cluster_config(node, cluster_ports[node], &routes) };
+            Node::start(config)
+        };
+        let nodes = try_join_all((0..nodes).map(start)).await?;
+        Ok(Self { nodes, routes })
+    }
+
+    /// How many servers there are.
+    pub fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// The ports for clients.
+    pub fn ports(&self) -> Vec<u16> {
+        self.nodes.iter().map(|node| node.port).collect()
+    }
+
+    /// Kills a server.
+    pub async fn kill(&self, node: usize) {
+        self.nodes[node].server.lock().await.kill().await;
+    }
+
+    /// Stops a server in order.
+    pub async fn stop(&self, node: usize) {
+        self.nodes[node].server.lock().await.stop().await;
+    }
+
+    /// Loses the store of a server that is down.
+    pub fn lose_store(&self, node: usize) -> std::io::Result<()> {
+        std::fs::remove_dir_all(self.nodes[node].store())
+    }
+
+    /// Starts a server again.
+    pub async fn restart(&self, node: usize) -> anyhow::Result<()> {
+        Ok(self.nodes[node].server.lock().await.restart().await?)
+    }
+
+    /// Cuts a server off from the others; its clients still reach it.
+    pub fn set_routes_of(&self, node: usize, weather: Weather) {
+        for route in self.routes.iter().filter(|route| route.from == node || route.to == node) {
+            route.link.set(weather);
+        }
+    }
+
+    /// The server that leads a stream.
+    pub async fn leader(&self, stream: &str) -> anyhow::Result<usize> {
+        let info = self.context().await?.get_stream(stream).await?.get_info().await?;
+        let leader = info.cluster.and_then(|cluster| cluster.leader).context("the stream has no leader now")?;
+        for (index, node) in self.nodes.iter().enumerate() {
+            if node.server.lock().await.name() == leader {
+                return Ok(index);
+            }
+        }
+        anyhow::bail!("the stream's leader {leader} is none of ours")
+    }
+
+    /// Messages that a durable has still to deliver, and deliveries that wait for their acknowledgement.
+    pub async fn left_for(&self, stream: &str, durable: &str) -> anyhow::Result<(u64, usize)> {
+        let stream = self.context().await?.get_stream_no_info(stream).await?;
+        let info = stream.consumer_info(durable).await?;
+        Ok((info.num_pending, info.num_ack_pending))
+    }
+
+    async fn context(&self) -> anyhow::Result<jetstream::Context> {
+        let address = |node: &Node| format!("nats://127.0.0.1:{}", node.port).parse::<ServerAddr>();
+        let addresses = self.nodes.iter().map(address).collect::<Result<Vec<_>, _>>()?;
+        let client = tokio::time::timeout(ANSWER, async_nats::connect(addresses)).await??;
+        Ok(jetstream::new(client))
+    }
+}
+
+impl Node {
+    async fn start(config: String) -> anyhow::Result<Self> {
+        let store = tempfile::tempdir()?;
+        let store_dir = Some(store.path().join("js"));
+        let server = NatsServer::start(NatsOptions { store_dir, config, ..Default::default() }).await?;
+        Ok(Self { port: server.port(), server: Mutex::new(server), store })
+    }
+
+    fn store(&self) -> std::path::PathBuf {
+        self.store.path().join("js")
+    }
+}
+
+/// Nodes find one another by their links alone: the address that one advertises to the others' gossip leads nowhere.
+fn cluster_config(node: usize, port: u16, routes: &[Route]) -> String {
+    let own = routes.iter().filter(|route| route.from == node);
+    let urls: Vec<String> = own.map(|route| format!("\"nats://127.0.0.1:{}\"", route.link.port())).collect();
+    format!(
+        "cluster {{ name: faults, listen: \"127.0.0.1:{port}\", advertise: \"127.0.0.1:1\", no_advertise: true, \
+         routes: [{}] }}",
+        urls.join(", ")
+    )
+}

@@ -1,0 +1,28 @@
+//! The fault harness: both systems as real processes on real servers, under a random workload, broken in every way that
+//! its seed says, mended, and compared row by row and event by event.
+//!
+//! For entities of your own write a [`Workload`](child::Workload), which the processes run, a program that
+//! [`play`](child::play)s it, and a [`Scenario`], which names that program and your tables; then [`run`] it. `ours.rs`
+//! and `stage.rs` are an example.
+
+mod actor;
+mod audit;
+mod books;
+mod broker;
+pub mod child;
+mod database;
+pub mod fault;
+mod ground;
+mod link;
+pub mod ours;
+mod quiet;
+mod run;
+mod scenario;
+mod schedule;
+mod stage;
+mod world;
+
+pub use ground::{Ground, Terrain};
+pub use run::{Plan, Report, run, schedule};
+pub use scenario::{Rows, Scenario, Watched};
+pub use stage::OurStage;

@@ -1,0 +1,107 @@
+//! Waiting until nothing moves any more.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::sea_query::{Expr, ExprTrait, Query};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+
+use super::world::{STREAM, Which, World};
+
+/// How often the tables are looked at.
+const EVERY: Duration = Duration::from_millis(300);
+/// How often in a row nothing may move.
+const LOOKS: u32 = 4;
+
+/// What still moves; empty, if nothing does.
+type Moving = Vec<String>;
+
+/// Waits until nothing moves; what still does at the deadline.
+///
+/// # Errors
+///
+/// What still moves at the deadline.
+pub(super) async fn until_quiet(
+    world: &World,
+    sides: [&DatabaseConnection; 2],
+    deadline: Duration,
+) -> Result<Duration, Moving> {
+    let began = Instant::now();
+    let mut still = 0;
+    loop {
+        let moving = moving(world, sides).await;
+        still = if moving.is_empty() { still + 1 } else { 0 };
+        if still == LOOKS {
+            return Ok(began.elapsed());
+        }
+        if began.elapsed() > deadline {
+            return Err(moving);
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// Waits until both outboxes are sent; whether they are by the deadline.
+pub(super) async fn until_sent(sides: [&DatabaseConnection; 2], deadline: Duration) -> bool {
+    let began = Instant::now();
+    while began.elapsed() < deadline {
+        let counts = [pending(sides[0]).await, pending(sides[1]).await];
+        if counts.iter().all(|count| matches!(count, Ok(0))) {
+            return true;
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+    false
+}
+
+async fn moving(world: &World, sides: [&DatabaseConnection; 2]) -> Moving {
+    let mut moving: Moving = world
+        .actors()
+        .filter(|actor| !actor.is_ready())
+        .map(|actor| format!("{} does not run; it ended so far by {:?}", actor.name, actor.ends()))
+        .collect();
+    for which in Which::BOTH {
+        let (here, there) = (sides[which as usize], sides[which.other() as usize]);
+        match in_tables(which, here, there).await {
+            Ok(found) => moving.extend(found),
+            Err(error) => moving.push(format!("{}'s tables cannot be read: {error}", which.letter())),
+        }
+        match world.broker.left_for(STREAM, &format!("{}-workers", which.app())).await {
+            Ok((0, 0)) => {}
+            Ok(left) => moving.push(format!("{} has {left:?} (to come, in hand) at JetStream", which.letter())),
+            Err(error) => moving.push(format!("JetStream does not answer: {error}")),
+        }
+    }
+    moving
+}
+
+async fn in_tables(which: Which, here: &DatabaseConnection, there: &DatabaseConnection) -> Result<Moving, DbErr> {
+    let side = which.letter();
+    let mut moving = Vec::new();
+    match pending(here).await? {
+        0 => {}
+        rows => moving.push(format!("{side} has {rows} row(s) to send")),
+    }
+    for status in ["failed", "parked"] {
+        let rows = count(here, "inbox_events", Some(status)).await?;
+        if rows > 0 {
+            moving.push(format!("{side} has {rows} {status} event(s) in its inbox"));
+        }
+    }
+    let (sent, received) = (count(there, "outbox_events", None).await?, count(here, "inbox_events", None).await?);
+    if received < sent {
+        moving.push(format!("{side} has received {received} of {sent} event(s)"));
+    }
+    Ok(moving)
+}
+
+async fn pending(db: &DatabaseConnection) -> Result<i64, DbErr> {
+    count(db, "outbox_events", Some("pending")).await
+}
+
+async fn count(db: &DatabaseConnection, table: &'static str, status: Option<&str>) -> Result<i64, DbErr> {
+    let mut select = Query::select().expr_as(Expr::col("event_id").count(), "n").from(table).to_owned();
+    if let Some(status) = status {
+        select.and_where(Expr::col("status").eq(status));
+    }
+    db.query_one(&select).await?.map_or(Ok(0), |row| row.try_get("", "n"))
+}

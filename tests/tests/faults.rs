@@ -1,0 +1,108 @@
+//! Short runs of the fault harness; `tests/README.md` says how to run it for longer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jsb_tests::faults::{OurStage, Plan, Report, Scenario, Terrain, Watched, run};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use tokio::sync::Mutex;
+
+/// One run at a time: each is the work of a dozen processes.
+static ALONE: Mutex<()> = Mutex::const_new(());
+
+const SHORT: Duration = Duration::from_secs(8);
+
+fn ours() -> OurStage {
+    OurStage { program: env!("CARGO_BIN_EXE_faults-actor").into(), older: env!("CARGO_BIN_EXE_faults-older").into() }
+}
+
+async fn report(scenario: &dyn Scenario, terrain: Terrain, seed: u64, length: Duration) -> Report {
+    let _alone = ALONE.lock().await;
+    let plan = Plan { seed, terrain, length, small_disks: false };
+    let report = run(scenario, plan).await.expect("servers that can be broken and mended");
+    eprintln!("{report}");
+    report
+}
+
+async fn both_sides_agree(terrain: Terrain, seed: u64) {
+    let report = report(&ours(), terrain, seed, SHORT).await;
+    assert!(report.balance.events.iter().all(|events| *events > 20), "too little happened to show anything");
+    assert!(report.is_clean(), "seed {seed} found something");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_sides_agree_after_faults() {
+    both_sides_agree(Terrain::Plain, 1).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_sides_agree_after_faults_of_a_cluster() {
+    both_sides_agree(Terrain::Cluster, 2).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn both_sides_agree_after_faults_that_nobody_has_seen_before() {
+    let seed = u64::from(rand::random::<u32>());
+    both_sides_agree(Terrain::of(seed), seed).await;
+}
+
+/// Our entities, with hands in the tables that no hook sees once everything is quiet.
+struct Sabotaged(OurStage);
+
+/// What the hands do on A, and what the harness must say of it.
+const SABOTAGE: [(&str, &str); 6] = [
+    ("UPDATE tallies SET value = value + 1 WHERE id = (SELECT min(id::text)::uuid FROM tallies)", "differs"),
+    ("DELETE FROM inbox_events WHERE event_id = (SELECT min(event_id) FROM inbox_events)", "never received"),
+    ("DELETE FROM outbox_events WHERE id = (SELECT max(id) FROM outbox_events)", "never sent"),
+    ("UPDATE outbox_events SET status = 'failed' WHERE id = (SELECT min(id) FROM outbox_events)", "not sent"),
+    (
+        "INSERT INTO sightings SELECT id + 1000000, handler, event_id, event_type, resource_id, number, stale FROM sightings \
+      WHERE id = (SELECT min(id) FROM sightings)",
+        "has not run once",
+    ),
+    (
+        "SET application_name = 'api'; UPDATE tickets SET updated_at = now() WHERE id = (SELECT min(id::text)::uuid FROM tickets)",
+        "committed without an event",
+    ),
+];
+
+#[async_trait]
+impl Scenario for Sabotaged {
+    fn program(&self) -> &Path {
+        self.0.program()
+    }
+
+    async fn prepare(&self, db: &DatabaseConnection, index: u32, count: u32) -> Result<(), DbErr> {
+        self.0.prepare(db, index, count).await
+    }
+
+    fn entities(&self) -> Vec<Watched> {
+        self.0.entities()
+    }
+
+    async fn faults_of(&self, db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+        for (hand, _) in SABOTAGE {
+            db.execute_unprepared(hand).await?;
+        }
+        self.0.faults_of(db).await
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_is_wrong_with_the_tables_is_found() {
+    let report = report(&Sabotaged(ours()), Terrain::Plain, 3, Duration::from_secs(3)).await;
+    let problems = report.balance.problems.join("\n");
+    for (hand, found) in SABOTAGE {
+        assert!(problems.contains(found), "nobody noticed: {hand}");
+    }
+    assert!(!report.balance.history.is_empty(), "rows that differ have a history");
+}
+
+#[test]
+fn a_seed_repeats_its_schedule() {
+    let schedule = |seed| jsb_tests::faults::schedule(&ours(), Terrain::Cluster, seed, Duration::from_secs(600));
+    assert!(schedule(7).len() > 100, "too short to show anything");
+    assert_eq!(schedule(7), schedule(7));
+    assert_ne!(schedule(7), schedule(8));
+}
