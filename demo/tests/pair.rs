@@ -34,8 +34,8 @@ impl Pair {
             });
         });
         let mut urls = Vec::new();
-        while urls.len() < 2 {
-            let line = lines.recv_timeout(Duration::from_secs(120)).expect("the banner names both systems");
+        while urls.len() < 2 || !said.iter().any(|line| line.trim_start().starts_with("NATS")) {
+            let line = lines.recv_timeout(Duration::from_secs(120)).expect("the banner names both systems and NATS");
             match line.trim_start().strip_prefix("system ") {
                 Some(system) => urls.extend(system.split_whitespace().last().map(str::to_owned)),
                 None => said.push(line),

@@ -180,7 +180,7 @@ fn everything_that_keeps_running_is_probed_on_a_port_it_has() {
             }
             assert!(ports.contains(&text(&request["port"])), "{name}: {probe}");
             if is_demo(&container) {
-                let wanted = if probe == "livenessProbe" { "/live" } else { "/health" };
+                let wanted = if probe == "readinessProbe" { "/health" } else { "/live" };
                 assert_eq!(request["path"], wanted, "{name}: {probe}");
             }
         }
