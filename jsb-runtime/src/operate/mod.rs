@@ -46,6 +46,22 @@ pub async fn tables(db: &DatabaseConnection) -> Result<Status, DbErr> {
     Status::read(db, false, Vec::new()).await
 }
 
+/// Does what changes up to so many events at a time until fewer are left; returns how many it were. `progress` hears it.
+pub(crate) async fn in_batches<F: Future<Output = Result<u64, DbErr>>>(
+    change: impl Fn(u64) -> F,
+    mut progress: impl FnMut(u64),
+) -> Result<u64, DbErr> {
+    let mut changed = 0;
+    loop {
+        let batch = change(BATCH as u64).await?;
+        changed += batch;
+        progress(changed);
+        if batch < BATCH as u64 {
+            return Ok(changed);
+        }
+    }
+}
+
 /// What became of events that were to be tried again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::{Filter, Status, TABLE, these};
 use crate::inbox;
-use crate::operate::{BATCH, Refused, Retried};
+use crate::operate::{BATCH, Refused, Retried, in_batches};
 use crate::outcome::Reason;
 
 /// Has events of the app `source` tried again, dead ones too, whose letter in the DLQ stays. They are due at once, a
@@ -121,18 +121,6 @@ fn due_now() -> UpdateStatement {
 /// # Errors
 ///
 /// When the database fails. What was deleted until then stays deleted.
-pub async fn prune(
-    db: &DatabaseConnection,
-    before: DateTime<Utc>,
-    mut progress: impl FnMut(u64),
-) -> Result<u64, DbErr> {
-    let mut pruned = 0;
-    loop {
-        let batch = inbox::prune(db, before, BATCH as u64).await?;
-        pruned += batch;
-        progress(pruned);
-        if batch < BATCH as u64 {
-            return Ok(pruned);
-        }
-    }
+pub async fn prune(db: &DatabaseConnection, before: DateTime<Utc>, progress: impl FnMut(u64)) -> Result<u64, DbErr> {
+    in_batches(|limit| inbox::prune(db, before, limit), progress).await
 }

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::look::{COLUMNS, Event, read};
 use super::{Filter, Status, TABLE, was_sent_since};
-use crate::operate::{BATCH, Refused, Retried};
+use crate::operate::{BATCH, Refused, Retried, in_batches};
 use crate::outbox;
 
 /// Has failed events published again, and those that the server refused for now at once. Their attempts count anew.
@@ -124,18 +124,6 @@ pub(crate) async fn unsend(
 /// # Errors
 ///
 /// When the database fails. What was deleted until then stays deleted.
-pub async fn prune(
-    db: &DatabaseConnection,
-    before: DateTime<Utc>,
-    mut progress: impl FnMut(u64),
-) -> Result<u64, DbErr> {
-    let mut pruned = 0;
-    loop {
-        let batch = outbox::prune(db, before, BATCH as u64).await?;
-        pruned += batch;
-        progress(pruned);
-        if batch < BATCH as u64 {
-            return Ok(pruned);
-        }
-    }
+pub async fn prune(db: &DatabaseConnection, before: DateTime<Utc>, progress: impl FnMut(u64)) -> Result<u64, DbErr> {
+    in_batches(|limit| outbox::prune(db, before, limit), progress).await
 }
