@@ -68,10 +68,10 @@ pub enum ShutdownError {
 /// ```
 pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, StartError> {
     config.validate()?;
-    let registry = Arc::new(Registry::collect()?);
-    let database_id = preflight::check(&db, &config, &registry).await?;
+    let mut registry = Registry::collect()?;
+    let database_id = preflight::check(&db, &config, &mut registry).await?;
     tracing::info!(app = config.app_name, roles = ?config.roles, registered = registry.names(), "starting");
-    let config = Arc::new(config);
+    let (config, registry) = (Arc::new(config), Arc::new(registry));
     let deadline = Instant::now() + FIRST_CONNECTION;
     let transport = Transport::connect(Arc::clone(&config), deadline).await?;
     first_attachment(&transport, deadline).await?;

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
-use tokio_util::sync::CancellationToken;
 
 use crate::backoff;
 use crate::causes::chain;
 use crate::hold::Hold;
 use crate::jetstream::{Attached, Delivery, Disposition};
+use crate::message::Message;
 use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
 use crate::processor::Processor;
 use crate::rescue::SweepError;
+use crate::upsert::ApplyError;
 
 /// This task, to the status.
 const CONSUMER: &str = "consumer";
@@ -33,7 +34,7 @@ pub(crate) async fn run(processor: Arc<Processor>) {
             Ok(Some((attached, batch))) => {
                 failures = 0;
                 processor.transport.report(CONSUMER, None);
-                process(&processor, &attached, batch, stop).await;
+                process(&processor, &attached, batch).await;
             }
             Ok(None) => failures = 0,
             Err(error) => {
@@ -73,26 +74,99 @@ async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<(Atta
     })
 }
 
+/// A pulled batch on its way to its outcomes.
+struct InHand<'a> {
+    processor: &'a Processor,
+    attached: &'a Attached,
+    hold: Hold,
+    stopped: Option<Instant>,
+}
+
 /// Processes a batch in order; what was delivered before comes last, what began least often first, so that a message
 /// that kills its process takes no other with it.
-async fn process(processor: &Processor, attached: &Attached, batch: Vec<Delivery>, stop: &CancellationToken) {
+async fn process(processor: &Processor, attached: &Attached, batch: Vec<Delivery>) {
     let hold = Hold::start(attached.ack_wait, &batch);
     let (fresh, repeated): (Vec<_>, Vec<_>) = batch.into_iter().partition(|delivery| delivery.deliveries == 1);
-    let mut stopped = None;
-    let repeated = processor.least_begun_first(repeated, |delivery: &Delivery| &delivery.message).await;
-    for delivery in fresh.into_iter().chain(repeated) {
-        if stop.is_cancelled() && stopped.get_or_insert_with(Instant::now).elapsed() > DRAIN {
-            delivery.tell(Disposition::Nak(Duration::from_secs(1))).await;
-            continue;
+    let mut in_hand = InHand { processor, attached, hold, stopped: None };
+    for run in fresh.chunk_by(|one, next| processor.may_join(&one.message) && processor.may_join(&next.message)) {
+        in_hand.process_run(run).await;
+    }
+    for delivery in processor.least_begun_first(repeated, |delivery: &Delivery| &delivery.message).await {
+        in_hand.process_alone(&delivery).await;
+    }
+}
+
+impl InHand<'_> {
+    /// Applies events together, as many at a time as that succeeds for: where it does not, each half is tried by itself.
+    async fn process_run(&mut self, run: &[Delivery]) {
+        let mut runs = vec![run];
+        while let Some(run) = runs.pop() {
+            let (first, rest) = match run {
+                [] => continue,
+                [alone] => (alone, &[][..]),
+                _ => match self.apply_together(run).await {
+                    Ok(()) => continue,
+                    // The first one waits for the database, and then the others go on together.
+                    Err(error) if error.is_outage() => (&run[0], &run[1..]),
+                    Err(error) => {
+                        tracing::debug!(events = run.len(), error = error.described(), "events are applied in halves");
+                        let (one, other) = run.split_at(run.len() / 2);
+                        runs.extend([other, one]);
+                        continue;
+                    }
+                },
+            };
+            self.process_alone(first).await;
+            runs.push(rest);
         }
-        let origin = Origin::Delivery { number: delivery.deliveries, of: attached.max_deliver };
-        let outcome = processor.process(&delivery.message, origin).await;
-        hold.settle(&delivery);
-        delivery.tell(disposition(&outcome)).await;
+    }
+
+    async fn apply_together(&mut self, run: &[Delivery]) -> Result<(), ApplyError> {
+        if self.is_out_of_time() {
+            self.give_back(run).await;
+            return Ok(());
+        }
+        let messages: Vec<&Message> = run.iter().map(|delivery| &delivery.message).collect();
+        let settled = self.processor.apply_together(&messages).await?;
+        let (together, alone): (Vec<_>, Vec<_>) = run.iter().zip(settled).partition(|(_, settled)| settled.is_some());
+        for (delivery, _) in &together {
+            self.tell(delivery, Disposition::Ack).await;
+        }
+        tracing::debug!(events = together.len(), "events were applied together");
+        log_if_failed(self.processor.release(together.iter().map(|(delivery, _)| &delivery.message)).await);
+        for (delivery, _) in alone {
+            self.process_alone(delivery).await;
+        }
+        Ok(())
+    }
+
+    async fn process_alone(&mut self, delivery: &Delivery) {
+        if self.is_out_of_time() {
+            return self.give_back(std::slice::from_ref(delivery)).await;
+        }
+        let origin = Origin::Delivery { number: delivery.deliveries, of: self.attached.max_deliver };
+        let outcome = self.processor.process(&delivery.message, origin).await;
+        self.tell(delivery, disposition(&outcome)).await;
         tracing::debug!(event_id = delivery.message.event_id, ?outcome, "an event was processed");
         if let Outcome::Settled(Settled::Applied | Settled::Stale) = outcome {
-            log_if_failed(processor.release(&delivery.message).await);
+            log_if_failed(self.processor.release([&delivery.message]).await);
         }
+    }
+
+    /// Whether the bridge stops and what was in hand has had its time.
+    fn is_out_of_time(&mut self) -> bool {
+        self.processor.stop.is_cancelled() && self.stopped.get_or_insert_with(Instant::now).elapsed() > DRAIN
+    }
+
+    async fn give_back(&self, deliveries: &[Delivery]) {
+        for delivery in deliveries {
+            self.tell(delivery, Disposition::Nak(Duration::from_secs(1))).await;
+        }
+    }
+
+    async fn tell(&self, delivery: &Delivery, disposition: Disposition) {
+        self.hold.settle(delivery);
+        delivery.tell(disposition).await;
     }
 }
 

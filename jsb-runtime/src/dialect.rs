@@ -22,6 +22,26 @@ pub(crate) async fn lock_key<C: ConnectionTrait>(db: &C, resource: &str, id: &st
     Ok(())
 }
 
+/// Takes the locks of many keys, always in the same order.
+pub(crate) async fn lock_keys<C: ConnectionTrait>(db: &C, resource: &str, ids: &[String]) -> Result<(), DbErr> {
+    if db.get_database_backend() == DbBackend::Postgres {
+        let sql = "SELECT pg_advisory_xact_lock($1, hash) FROM \
+                   (SELECT DISTINCT hashtext($2 || id) & 65535 AS hash FROM unnest($3) AS id ORDER BY hash) AS hashes";
+        let values = [LOCK_CLASS.into(), format!("{resource}/").into(), ids.to_vec().into()];
+        db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    }
+    Ok(())
+}
+
+/// Keeps a transaction that holds many locks from waiting long for another one: it gives up well before PostgreSQL looks
+/// for a deadlock (`deadlock_timeout`, 1 s by default), so that no transaction of the application's is ended for it.
+pub(crate) async fn give_way<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
+    if txn.get_database_backend() == DbBackend::Postgres {
+        txn.execute_unprepared("SET LOCAL lock_timeout = '100ms'").await?;
+    }
+    Ok(())
+}
+
 /// The advisory locks of JSB, "JSB" in ASCII. A transaction that touches very many keys must not fill the server's lock
 /// table, so keys share 65,536 locks; two that share one only wait for each other.
 const LOCK_CLASS: i32 = 0x004a_5342;
@@ -222,36 +242,33 @@ pub(crate) async fn reuses_keys<C: ConnectionTrait>(db: &C, table: &str) -> Resu
     Ok(found.is_some())
 }
 
-/// A foreign key by which the database changes rows of the child when the parent goes or changes.
-pub(crate) struct ActingForeignKey {
+/// A foreign key, and what the database does to rows of the child by itself when the parent goes.
+pub(crate) struct ForeignKey {
     pub(crate) child: String,
     pub(crate) parent: String,
-    pub(crate) action: String,
+    pub(crate) action: Option<String>,
 }
 
-/// The foreign keys of these tables that act by themselves.
-pub(crate) async fn acting_foreign_keys<C: ConnectionTrait>(
-    db: &C,
-    tables: &[&str],
-) -> Result<Vec<ActingForeignKey>, DbErr> {
+/// The foreign keys of these tables.
+pub(crate) async fn foreign_keys<C: ConnectionTrait>(db: &C, tables: &[&str]) -> Result<Vec<ForeignKey>, DbErr> {
     let backend = db.get_database_backend();
     let mut found = Vec::new();
     for table in tables {
         let sql = match backend {
             DbBackend::Postgres => {
                 "SELECT f.relname::text AS parent, CASE c.confdeltype WHEN 'c' THEN 'DELETE CASCADE' \
-                 WHEN 'n' THEN 'DELETE SET NULL' ELSE 'DELETE SET DEFAULT' END AS action \
+                 WHEN 'n' THEN 'DELETE SET NULL' WHEN 'd' THEN 'DELETE SET DEFAULT' END AS action \
                  FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class f ON f.oid = c.confrelid \
-                 WHERE c.contype = 'f' AND c.confdeltype IN ('c', 'n', 'd') AND t.relname = $1"
+                 WHERE c.contype = 'f' AND t.relname = $1"
             }
             _ => {
-                "SELECT \"table\" AS parent, 'DELETE ' || on_delete AS action FROM pragma_foreign_key_list($1) \
-                 WHERE on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT')"
+                "SELECT \"table\" AS parent, CASE WHEN on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT') \
+                 THEN 'DELETE ' || on_delete END AS action FROM pragma_foreign_key_list($1)"
             }
         };
         for row in db.query_all_raw(Statement::from_sql_and_values(backend, sql, [(*table).into()])).await? {
             let (parent, action) = (row.try_get("", "parent")?, row.try_get("", "action")?);
-            found.push(ActingForeignKey { child: (*table).to_owned(), parent, action });
+            found.push(ForeignKey { child: (*table).to_owned(), parent, action });
         }
     }
     Ok(found)

@@ -4,19 +4,23 @@ pub mod operate;
 pub(crate) mod replay;
 mod waiting;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr};
 use waiting::is_due;
-pub(crate) use waiting::{Stored, any_waiting, due, in_conflict, parked, wake};
+pub(crate) use waiting::{Stored, any_waiting, awaited, due, in_conflict, parked, wake};
 
 use crate::causes::storable;
 use crate::message::Message;
 use crate::outcome::Reason;
 
 const TABLE: &str = "inbox_events";
+
+/// How many rows are made by one statement: SQLite binds 32,766 values to one.
+const INSERTED: usize = 2_000;
 
 /// How often a message may begin without an outcome before it is taken for one that kills its process.
 pub(crate) const MAX_STARTS: u32 = 5;
@@ -42,7 +46,7 @@ pub(crate) enum Claim {
 /// Takes an event for this transaction. A concurrent duplicate waits here until the transaction ends, and then finds
 /// the event settled.
 pub(crate) async fn claim<C: ConnectionTrait>(txn: &C, message: &Message) -> Result<Claim, DbErr> {
-    if txn.execute(&insert(message, "processed")).await?.rows_affected() == 1 {
+    if txn.execute(&insert(&[message], "processed")).await?.rows_affected() == 1 {
         return Ok(Claim::New);
     }
     let select = Query::select().column("status").from(TABLE).cond_where(is(message)).lock_exclusive().to_owned();
@@ -51,6 +55,23 @@ pub(crate) async fn claim<C: ConnectionTrait>(txn: &C, message: &Message) -> Res
         Some("processed" | "dead") => Claim::Settled,
         _ => Claim::Open,
     })
+}
+
+/// Takes events for this transaction as [`claim`] does; whether each is new. Of one that comes twice the first is.
+pub(crate) async fn claim_all<C: ConnectionTrait>(txn: &C, messages: &[&Message]) -> Result<Vec<bool>, DbErr> {
+    let mut inserted = HashSet::new();
+    // In the same order in every process, so that two that meet do not wait for each other.
+    let mut sorted = messages.to_vec();
+    sorted.sort_unstable_by_key(|message| key_of(message));
+    for messages in sorted.chunks(INSERTED) {
+        let mut insert = insert(messages, "processed");
+        let rows = txn.query_all(insert.returning(Query::returning().columns(["source_app", "event_id"]))).await?;
+        for row in rows {
+            inserted.insert((row.try_get::<String>("", "source_app")?, row.try_get::<String>("", "event_id")?));
+        }
+    }
+    let mut is_new = |message: &&Message| inserted.remove(&(message.source_app.clone(), message.event_id.clone()));
+    Ok(messages.iter().map(&mut is_new).collect())
 }
 
 /// Marks an event that this transaction has claimed as processed; its payload is no longer needed.
@@ -193,7 +214,7 @@ async fn transition_where<C: ConnectionTrait>(
     changes: impl IntoIterator<Item = (&'static str, Expr)>,
     which: Condition,
 ) -> Result<Option<Counters>, DbErr> {
-    db.execute(&insert(message, "failed")).await?;
+    db.execute(&insert(&[message], "failed")).await?;
     let update = Query::update()
         .table(TABLE)
         .values(changes)
@@ -230,6 +251,10 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
     Ok(db.execute(&delete).await?.rows_affected())
 }
 
+fn key_of(message: &Message) -> (&str, &str) {
+    (&message.source_app, &message.event_id)
+}
+
 fn is(message: &Message) -> Condition {
     has_key(&message.source_app, &message.event_id)
 }
@@ -238,31 +263,31 @@ fn has_key(source_app: &str, event_id: &str) -> Condition {
     Condition::all().add(Expr::col("source_app").eq(source_app)).add(Expr::col("event_id").eq(event_id))
 }
 
-/// Makes the row of a message unless there is one. A processed event needs no payload.
-fn insert(message: &Message, status: &str) -> InsertStatement {
-    let (resource_type, resource_id, event_type) = message.labels();
+/// Makes the rows of messages unless they are there. A processed event needs no payload.
+fn insert(messages: &[&Message], status: &str) -> InsertStatement {
     let now = crate::clock::now();
     let processed = status == "processed";
-    let payload = (!processed).then(|| message.body.clone());
-    let headers = (!processed).then(|| serde_json::to_string(&message.headers).unwrap_or_default());
-    Query::insert()
-        .into_table(TABLE)
-        .columns([
-            "source_app",
-            "event_id",
-            "resource_type",
-            "resource_id",
-            "event_type",
-            "subject",
-            "status",
-            "payload",
-            "headers",
-            "stream_seq",
-            "received_at",
-            "processed_at",
-            "available_at",
-        ])
-        .values_panic([
+    let mut insert = Query::insert();
+    insert.into_table(TABLE).columns([
+        "source_app",
+        "event_id",
+        "resource_type",
+        "resource_id",
+        "event_type",
+        "subject",
+        "status",
+        "payload",
+        "headers",
+        "stream_seq",
+        "received_at",
+        "processed_at",
+        "available_at",
+    ]);
+    for message in messages {
+        let (resource_type, resource_id, event_type) = message.labels();
+        let payload = (!processed).then(|| message.body.clone());
+        let headers = (!processed).then(|| serde_json::to_string(&message.headers).unwrap_or_default());
+        insert.values_panic([
             message.source_app.as_str().into(),
             message.event_id.as_str().into(),
             resource_type.into(),
@@ -276,7 +301,7 @@ fn insert(message: &Message, status: &str) -> InsertStatement {
             now.into(),
             processed.then_some(now).into(),
             (!processed).then_some(now + OVERDUE).into(),
-        ])
-        .on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned())
-        .to_owned()
+        ]);
+    }
+    insert.on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned()).to_owned()
 }

@@ -47,12 +47,14 @@ pub mod topology;
 pub mod operate;
 
 mod apply;
+mod batch;
 mod circle;
 mod consumer;
 mod dlq;
 mod failure;
 mod hold;
 mod inbox;
+mod merge;
 mod obstacle;
 mod origin;
 mod parked;

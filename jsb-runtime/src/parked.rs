@@ -61,10 +61,14 @@ impl Processor {
         Ok(())
     }
 
-    /// Tries the events that wait for a row that was just settled, and then those that wait for theirs.
-    pub(crate) async fn release(&self, settled: &Message) -> Result<(), DbErr> {
-        let mut rows = VecDeque::from_iter(row_of(settled));
-        while let Some(row) = rows.pop_front().filter(|_| self.parked.load(Ordering::Relaxed)) {
+    /// Tries the events that wait for rows that were just settled, and then those that wait for theirs.
+    pub(crate) async fn release(&self, settled: impl IntoIterator<Item = &Message>) -> Result<(), DbErr> {
+        if !self.parked.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let settled: Vec<String> = settled.into_iter().filter_map(row_of).collect();
+        let mut rows = VecDeque::from(inbox::awaited(&self.db, &settled).await?);
+        while let Some(row) = rows.pop_front() {
             for stored in inbox::wake(&self.db, &row, BATCH).await? {
                 let released = row_of(&stored.message);
                 if let Outcome::Settled(_) = self.process(&stored.message, stored.origin()).await {
@@ -78,7 +82,7 @@ impl Processor {
     async fn retry(&self, stored: Stored) -> Result<(), DbErr> {
         let outcome = self.process(&stored.message, stored.origin()).await;
         match (outcome, &stored.waits_for) {
-            (Outcome::Settled(_), _) => self.release(&stored.message).await?,
+            (Outcome::Settled(_), _) => self.release([&stored.message]).await?,
             (Outcome::Parked, Some(_)) => {
                 if let Err(error) = self.untangle(stored).await {
                     // They stay parked, and each says for what.

@@ -68,7 +68,11 @@ pub enum StartError {
 }
 
 /// Checks the database, writes the settings that hooks read, and returns the database's id.
-pub(crate) async fn check(db: &DatabaseConnection, config: &Config, registry: &Registry) -> Result<String, StartError> {
+pub(crate) async fn check(
+    db: &DatabaseConnection,
+    config: &Config,
+    registry: &mut Registry,
+) -> Result<String, StartError> {
     let stored = settings::store(db, &config.app_name, config.use_outbox).await;
     let (database_id, app_name) = stored.map_err(unless_migrated)?;
     is_owner(app_name, &config.app_name)?;
@@ -134,12 +138,14 @@ async fn check_key_reuse(db: &DatabaseConnection, registry: &Registry) -> Result
     Ok(())
 }
 
-async fn check_foreign_keys(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
+/// Refuses foreign keys that act by themselves, and learns from all of them which tables are the parents of which.
+async fn check_foreign_keys(db: &DatabaseConnection, registry: &mut Registry) -> Result<(), StartError> {
     let tables: Vec<&str> = registry.entities().map(|entity| (entity.table)()).collect();
-    for key in dialect::acting_foreign_keys(db, &tables).await? {
-        if tables.contains(&key.child.as_str()) && tables.contains(&key.parent.as_str()) {
-            return Err(StartError::Cascade { child: key.child, parent: key.parent, action: key.action });
-        }
+    let mut keys = dialect::foreign_keys(db, &tables).await?;
+    keys.retain(|key| tables.contains(&key.parent.as_str()));
+    registry.parents_first(&keys);
+    match keys.into_iter().find_map(|key| Some((key.child, key.parent, key.action?))) {
+        Some((child, parent, action)) => Err(StartError::Cascade { child, parent, action }),
+        None => Ok(()),
     }
-    Ok(())
 }

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::Attempt;
 use crate::backoff;
+use crate::batch::{self, Batch};
 use crate::causes::chain;
 use crate::config::Config;
 use crate::dialect::{self, Fault};
@@ -98,6 +99,16 @@ impl Processor {
                 }
             }
         }
+    }
+
+    /// Whether an event may be applied together with others.
+    pub(crate) fn may_join(&self, message: &Message) -> bool {
+        self.config.use_inbox && batch::may_join(&self.registry, message)
+    }
+
+    /// Applies events together, or none of them. `None` for those that are to be processed alone.
+    pub(crate) async fn apply_together(&self, messages: &[&Message]) -> Result<Vec<Option<Settled>>, ApplyError> {
+        Batch { registry: &self.registry, own_app: &self.config.app_name, messages }.run(&self.db).await
     }
 
     /// Waits for the database; `false` if the bridge stops first.

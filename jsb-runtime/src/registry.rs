@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 use futures_util::future::BoxFuture;
 use sea_orm::{DatabaseTransaction, EntityName};
 
+use crate::dialect::ForeignKey;
 use crate::event::Envelope;
 use crate::handler::{HandlerContext, HandlerResult, Incoming};
+use crate::merge::{self, Doomed, Merged};
 use crate::obstacle::{self, Obstacle, RowId};
 use crate::syncable::{Keys, Syncable};
 use crate::upsert::{self, ApplyError, Effect, Overtaken};
@@ -19,6 +21,8 @@ pub struct EntityRegistration {
     pub(crate) model: fn() -> &'static str,
     pub(crate) table: fn() -> &'static str,
     pub(crate) apply: for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a str) -> ApplyFuture<'a, Effect>,
+    pub(crate) upsert_all: for<'a> fn(&'a DatabaseTransaction, &'a [&'a Envelope], &'a str) -> ApplyFuture<'a, Merged>,
+    pub(crate) delete_all: fn(&DatabaseTransaction, Vec<Doomed>) -> ApplyFuture<'_, ()>,
     pub(crate) overtaken:
         for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a str) -> ApplyFuture<'a, Option<Overtaken>>,
     pub(crate) keep: for<'a> fn(&'a DatabaseTransaction, &'a Envelope) -> ApplyFuture<'a, bool>,
@@ -38,6 +42,8 @@ impl EntityRegistration {
             model: type_name::<M>,
             table: table_of::<M>,
             apply: |txn, event, own_app| Box::pin(upsert::apply::<M>(txn, event, own_app)),
+            upsert_all: |txn, events, own_app| Box::pin(merge::upsert_all::<M>(txn, events, own_app)),
+            delete_all: |txn, doomed| Box::pin(merge::delete_all::<M>(txn, doomed)),
             overtaken: |txn, event, own_app| Box::pin(upsert::overtaken::<M>(txn, event, own_app)),
             keep: |txn, event| Box::pin(upsert::keep::<M>(txn, event)),
             blocked_by: |txn, event, obstacle| Box::pin(obstacle::blocked_by::<M>(txn, event, obstacle)),
@@ -109,6 +115,8 @@ pub(crate) fn is_handled(resource: &str, event: &str) -> bool {
 /// Every registration of this binary.
 pub(crate) struct Registry {
     entities: BTreeMap<&'static str, &'static EntityRegistration>,
+    /// The resources, parents before their children.
+    order: Vec<&'static str>,
     handlers: BTreeMap<&'static str, BTreeMap<&'static str, Vec<&'static HandlerRegistration>>>,
 }
 
@@ -131,7 +139,31 @@ impl Registry {
         // The linker's order is not the source's; by name it is at least always the same.
         let by_event = handlers.values_mut().flat_map(BTreeMap::values_mut);
         by_event.for_each(|handlers| handlers.sort_by_key(|handler| handler.name));
-        Ok(Self { entities, handlers })
+        let order = entities.keys().copied().collect();
+        Ok(Self { entities, order, handlers })
+    }
+
+    /// Learns which tables refer to which, so that parents are written before their children. Tables that refer to one
+    /// another in a circle have no such order; then their events are applied one by one where that matters.
+    pub(crate) fn parents_first(&mut self, foreign_keys: &[ForeignKey]) {
+        let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
+        // No chain of parents is longer than there are tables.
+        for _ in 0..self.order.len() {
+            for key in foreign_keys.iter().filter(|key| key.child != key.parent) {
+                let depth = depths.get(key.parent.as_str()).copied().unwrap_or(0) + 1;
+                let child = depths.entry(key.child.as_str()).or_default();
+                *child = depth.max(*child);
+            }
+        }
+        let depth = |resource: &&str| self.entity(resource).and_then(|entity| depths.get((entity.table)())).copied();
+        let mut order = self.order.clone();
+        order.sort_by_key(|resource| depth(resource).unwrap_or(0));
+        self.order = order;
+    }
+
+    /// Where an entity stands among its parents and children.
+    pub(crate) fn rank(&self, entity: &EntityRegistration) -> usize {
+        self.order.iter().position(|resource| *resource == entity.resource).unwrap_or(self.order.len())
     }
 
     pub(crate) fn entity(&self, resource: &str) -> Option<&'static EntityRegistration> {

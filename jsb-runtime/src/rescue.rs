@@ -120,7 +120,7 @@ impl Processor {
         let mut all = true;
         for message in self.least_begun_first(messages, |message| message).await {
             match self.process(&message, Origin::GivenUp).await {
-                Outcome::Settled(_) => self.release(&message).await?,
+                Outcome::Settled(_) => self.release([&message]).await?,
                 Outcome::Parked | Outcome::Dead => {}
                 Outcome::Retry(_) | Outcome::Held => all = false,
             }

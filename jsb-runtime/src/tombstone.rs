@@ -1,34 +1,60 @@
 //! Tombstones: the version at which a row was deleted, so that an older event does not bring it back.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Order, Query};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use crate::version::Version;
 
 const TABLE: &str = "sync_tombstones";
 
+/// How many are written by one statement.
+const INSERTED: usize = 5_000;
+
 /// The version at which this key was last deleted.
 pub(crate) async fn find<C: ConnectionTrait>(db: &C, resource: &str, id: &str) -> Result<Option<Version>, DbErr> {
+    Ok(find_all(db, resource, [id]).await?.remove(id))
+}
+
+/// The versions at which these keys were last deleted, by their ids; those that never were are missing.
+pub(crate) async fn find_all<C: ConnectionTrait>(
+    db: &C,
+    resource: &str,
+    ids: impl IntoIterator<Item = &str>,
+) -> Result<HashMap<String, Version>, DbErr> {
     let select = Query::select()
-        .column("version")
+        .columns(["resource_id", "version"])
         .from(TABLE)
         .and_where(Expr::col("resource_type").eq(resource))
-        .and_where(Expr::col("resource_id").eq(id))
+        .and_where(Expr::col("resource_id").is_in(ids))
         .to_owned();
-    let row = db.query_one(&select).await?;
-    Ok(row.map(|row| row.try_get::<DateTime<Utc>>("", "version")).transpose()?.map(Version::at))
+    let version = |row: &QueryResult| row.try_get::<DateTime<Utc>>("", "version").map(Version::at);
+    db.query_all(&select).await?.iter().map(|row| Ok((row.try_get("", "resource_id")?, version(row)?))).collect()
 }
 
 /// Remembers a delete; the caller holds the key's lock and has found no newer tombstone.
 pub(crate) async fn put<C: ConnectionTrait>(db: &C, resource: &str, id: &str, version: Version) -> Result<(), DbErr> {
-    let insert = Query::insert()
-        .into_table(TABLE)
-        .columns(["resource_type", "resource_id", "version"])
-        .values_panic([resource.into(), id.into(), version.time().into()])
-        .on_conflict(OnConflict::columns(["resource_type", "resource_id"]).update_column("version").to_owned())
-        .to_owned();
-    db.execute(&insert).await.map(drop)
+    put_all(db, resource, &[(id.to_owned(), version)]).await
+}
+
+/// As [`put`], for many keys, each of which comes once.
+pub(crate) async fn put_all<C: ConnectionTrait>(
+    db: &C,
+    resource: &str,
+    deleted: &[(String, Version)],
+) -> Result<(), DbErr> {
+    for deleted in deleted.chunks(INSERTED) {
+        let mut insert = Query::insert();
+        insert.into_table(TABLE).columns(["resource_type", "resource_id", "version"]);
+        for (id, version) in deleted {
+            insert.values_panic([resource.into(), id.as_str().into(), version.time().into()]);
+        }
+        insert.on_conflict(OnConflict::columns(["resource_type", "resource_id"]).update_column("version").to_owned());
+        db.execute(&insert).await?;
+    }
+    Ok(())
 }
 
 /// The newest tombstone that was pruned: below it, nobody knows whether an absent row was deleted.

@@ -5,12 +5,13 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, Ent
 use sea_orm::{QueryFilter, QuerySelect, QueryTrait};
 
 use crate::causes::chain;
+use crate::dialect::{self, Fault};
 use crate::event::{Envelope, event_type};
 use crate::handler::HandlerError;
 use crate::payload::PayloadError;
 use crate::syncable::{ActiveModelOf, OnDelete, Syncable, VersionType};
 use crate::version::{self, Version};
-use crate::{clock, dialect, row, tombstone};
+use crate::{clock, row, tombstone};
 
 /// What became of an event that was not in the way of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,6 +115,11 @@ impl ApplyError {
         matches!(self, Self::Handler { .. })
     }
 
+    /// Whether the database is away.
+    pub(crate) fn is_outage(&self) -> bool {
+        matches!(self, Self::Db(error) if dialect::fault(error) == Fault::Outage)
+    }
+
     /// What the DLQ calls the error.
     pub(crate) fn class(&self) -> &'static str {
         match self {
@@ -185,7 +191,11 @@ async fn found<M: Syncable>(txn: &DatabaseTransaction, key: &[Value], id: &str) 
 }
 
 /// Not through the active model's own `update`, which runs the hooks.
-async fn update<M: Syncable>(txn: &DatabaseTransaction, mut row: ActiveModelOf<M>, key: &[Value]) -> Result<(), DbErr> {
+pub(crate) async fn update<M: Syncable>(
+    txn: &DatabaseTransaction,
+    mut row: ActiveModelOf<M>,
+    key: &[Value],
+) -> Result<(), DbErr> {
     row::key_columns::<M>().for_each(|column| row.not_set(column));
     M::Entity::update_many().set(row).filter(row::has_key::<M>(key)).exec(txn).await.map(drop)
 }

@@ -63,6 +63,18 @@ pub(crate) async fn in_conflict<C: ConnectionTrait>(db: &C, row: &str) -> Result
     Ok(stored(db, about, 1).await?.pop())
 }
 
+/// Those of these rows that a parked event waits for.
+pub(crate) async fn awaited<C: ConnectionTrait>(db: &C, rows: &[String]) -> Result<Vec<String>, DbErr> {
+    let select = Query::select()
+        .distinct()
+        .column("waits_for")
+        .from(TABLE)
+        .and_where(Expr::col("waits_for").is_in(rows))
+        .and_where(is_parked())
+        .to_owned();
+    db.query_all(&select).await?.iter().map(|row| row.try_get("", "waits_for")).collect()
+}
+
 /// Makes the parked events that wait for this row due now, and gives them back.
 pub(crate) async fn wake<C: ConnectionTrait>(db: &C, row: &str, limit: u64) -> Result<Vec<Stored>, DbErr> {
     let waiting = || Condition::all().add(Expr::col("waits_for").eq(row)).add(is_parked());

@@ -1,0 +1,91 @@
+//! One attempt on many events at once: their inbox rows and their rows, in one transaction.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+
+use crate::apply::is_entity_event;
+use crate::dialect;
+use crate::event::Envelope;
+use crate::inbox;
+use crate::merge::Doomed;
+use crate::message::Message;
+use crate::outcome::Settled;
+use crate::registry::{EntityRegistration, Registry};
+use crate::upsert::ApplyError;
+
+/// Events that are applied together, in their order.
+pub(crate) struct Batch<'a> {
+    pub(crate) registry: &'a Registry,
+    pub(crate) own_app: &'a str,
+    pub(crate) messages: &'a [&'a Message],
+}
+
+/// The events of one entity, and where they stand in the batch.
+type Share<'a> = (&'static EntityRegistration, Vec<usize>, Vec<&'a Envelope>);
+
+/// Whether an event may be applied together with others: it is of sound form, and nothing but its row is to be written.
+pub(crate) fn may_join(registry: &Registry, message: &Message) -> bool {
+    message.admit().is_ok_and(|event| {
+        is_entity_event(event)
+            && registry.entity(&event.resource_type).is_some()
+            && registry.handlers(&event.resource_type, &event.event_type).is_empty()
+    })
+}
+
+impl Batch<'_> {
+    /// Tries the events; all that they write commits, or nothing does. `None` for those that are to be tried alone,
+    /// since the inbox knows them already.
+    ///
+    /// # Errors
+    ///
+    /// When one of the events, whichever it is, needs a closer look.
+    pub(crate) async fn run(&self, db: &DatabaseConnection) -> Result<Vec<Option<Settled>>, ApplyError> {
+        let txn = db.begin_with_options(dialect::writing()).await?;
+        match self.run_in(&txn).await {
+            Ok(settled) => {
+                txn.commit().await?;
+                Ok(settled)
+            }
+            Err(error) => {
+                // The batch's own error says more than the rollback's, and the transaction ends in any case.
+                let _ = txn.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn run_in(&self, txn: &DatabaseTransaction) -> Result<Vec<Option<Settled>>, ApplyError> {
+        dialect::give_way(txn).await?;
+        let new = inbox::claim_all(txn, self.messages).await?;
+        let mut settled = vec![None; self.messages.len()];
+        let mut doomed = Vec::new();
+        for (entity, places, events) in self.shares(&new) {
+            let merged = (entity.upsert_all)(txn, &events, self.own_app).await?;
+            for (place, effect) in places.into_iter().zip(merged.effects) {
+                settled[place] = Some(effect.into());
+            }
+            doomed.push((entity, merged.doomed));
+        }
+        // Children go before their parents.
+        let doomed = doomed.into_iter().rev().filter(|(_, rows): &(_, Vec<Doomed>)| !rows.is_empty());
+        for (entity, rows) in doomed {
+            (entity.delete_all)(txn, rows).await?;
+        }
+        Ok(settled)
+    }
+
+    /// The new events by their entities, parents before their children.
+    fn shares(&self, new: &[bool]) -> Vec<Share<'_>> {
+        let mut shares: BTreeMap<usize, Share<'_>> = BTreeMap::new();
+        for (place, message) in self.messages.iter().enumerate().filter(|(place, _)| new[*place]) {
+            let Ok(event) = &message.envelope else { continue };
+            let Some(entity) = self.registry.entity(&event.resource_type) else { continue };
+            let rank = self.registry.rank(entity);
+            let (_, places, events) = shares.entry(rank).or_insert_with(|| (entity, Vec::new(), Vec::new()));
+            places.push(place);
+            events.push(event);
+        }
+        shares.into_values().collect()
+    }
+}
