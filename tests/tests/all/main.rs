@@ -17,6 +17,7 @@ macro_rules! on_both {
     };
 }
 
+mod batch;
 mod capture;
 mod cli_dlq;
 mod cli_provision;

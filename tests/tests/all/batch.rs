@@ -1,0 +1,211 @@
+//! Events that wait are applied together, in few transactions, and come to the same as one by one.
+
+use std::collections::BTreeMap;
+
+use jsb_tests::entities::{organization, tally, user};
+use jsb_tests::{App, Backend, Pair, Remote, eventually};
+use sea_orm::sea_query::LockType;
+use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, QuerySelect, TransactionTrait};
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+fn event(resource: &str, event_type: &str, id: &Json, second: usize, mut fields: Json) -> Json {
+    fields["id"] = id.clone();
+    fields["updated_at"] = json!(format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60));
+    json!({
+        "event_id": Uuid::now_v7(), "event_type": event_type, "resource_type": resource, "resource_id": id,
+        "payload": fields,
+    })
+}
+
+fn tally(id: Uuid, event_type: &str, second: usize, fields: Json) -> Json {
+    event("tally", event_type, &json!(id), second, fields)
+}
+
+fn full(value: usize) -> Json {
+    json!({"value": value, "remark": format!("value {value}")})
+}
+
+fn organization(id: u64, domain: &str, second: usize) -> Json {
+    let fields = json!({"name": "Acme", "domain": domain, "active": true, "created_at": "2026-01-01T00:00:00Z"});
+    event("organization", "updated", &json!(id), second, fields)
+}
+
+fn user(id: u64, organization_id: u64) -> Json {
+    event("user", "updated", &json!(id), 0, json!({"name": "Ada", "organization_id": organization_id}))
+}
+
+/// A pair whose B has these events waiting before it starts again.
+async fn with_waiting(backend: Backend, events: &[Json]) -> Pair {
+    let mut pair = Pair::create(backend).await;
+    pair.b.start().await;
+    pair.b.stop().await;
+    Remote::of(&pair.b).await.publish_all(events).await;
+    pair.b.start().await;
+    pair
+}
+
+/// In how many transactions B has first taken note of what came: those that do so together do it at one time.
+async fn transactions(app: &App) -> usize {
+    let times = app.texts("SELECT DISTINCT CAST(received_at AS text) FROM inbox_events").await;
+    times.len()
+}
+
+async fn tallies(app: &App) -> BTreeMap<Uuid, (i64, String)> {
+    let rows = tally::Entity::find().all(&app.db).await.expect("the tallies");
+    rows.into_iter().map(|row| (row.id, (row.value, row.remark))).collect()
+}
+
+on_both! {
+    async fn events_that_wait_are_applied_in_few_transactions(backend: Backend) {
+        let ids: Vec<_> = std::iter::repeat_with(Uuid::now_v7).take(1_000).collect();
+        let mut events: Vec<_> = ids.iter().map(|id| tally(*id, "created", 0, full(0))).collect();
+        events.extend(ids.iter().map(|id| tally(*id, "updated", 1, full(1))));
+        let mut pair = with_waiting(backend, &events).await;
+        pair.b.has_settled(2_000).await;
+        let rows = tallies(&pair.b).await;
+        assert!(rows.len() == 1_000 && rows.values().all(|(value, _)| *value == 1), "{rows:?}");
+        let transactions = transactions(&pair.b).await;
+        assert!(transactions < 50, "{transactions} transactions for 2,000 events");
+        pair.b.stop().await;
+    }
+
+    async fn many_events_of_one_row_come_to_what_the_newest_says(backend: Backend) {
+        let [counted, partial, gone, back, brief, late] = std::array::from_fn(|_| Uuid::now_v7());
+        let mut events: Vec<_> = (1..=100).map(|value| tally(counted, "updated", value, full(value))).collect();
+        events.extend([
+            tally(partial, "created", 1, full(1)),
+            // What it does not carry stays.
+            tally(partial, "updated", 2, json!({"value": 2})),
+            tally(gone, "created", 1, full(1)),
+            tally(gone, "updated", 2, full(2)),
+            tally(gone, "deleted", 3, full(2)),
+            tally(gone, "updated", 2, full(2)),
+            tally(back, "created", 1, json!({"value": 1, "remark": "before"})),
+            tally(back, "deleted", 2, full(1)),
+            // The column's default, not what was there before.
+            tally(back, "created", 3, json!({"value": 3})),
+            tally(brief, "deleted", 1, full(1)),
+            tally(late, "updated", 5, full(5)),
+            tally(late, "updated", 4, full(4)),
+        ]);
+        let mut pair = with_waiting(backend, &events).await;
+        pair.b.has_settled(events.len() as u64).await;
+        let text = str::to_owned;
+        let expected = BTreeMap::from([
+            (counted, (100, text("value 100"))),
+            (partial, (2, text("value 1"))),
+            (back, (3, text("none"))),
+            (late, (5, text("value 5"))),
+        ]);
+        assert_eq!(tallies(&pair.b).await, expected);
+        let tombstones = pair.b.texts("SELECT resource_id FROM sync_tombstones ORDER BY resource_id").await;
+        let deleted = [gone, back, brief].map(|id| id.to_string());
+        assert_eq!(tombstones, deleted);
+        pair.b.stop().await;
+    }
+
+    async fn a_bad_event_costs_its_batch_once(backend: Backend) {
+        let mut events: Vec<_> = (0..500).map(|value| tally(Uuid::now_v7(), "created", 0, full(value))).collect();
+        events[321] = tally(Uuid::now_v7(), "created", 0, json!({"value": "no number", "remark": ""}));
+        let mut pair = with_waiting(backend, &events).await;
+        pair.b.has_settled(500).await;
+        assert_eq!(pair.b.reasons_of_death().await, ["invalid_payload"]);
+        assert_eq!(tallies(&pair.b).await.len(), 499);
+        let transactions = transactions(&pair.b).await;
+        assert!(transactions < 50, "{transactions} transactions for 500 events of which one is bad");
+        pair.b.stop().await;
+    }
+
+    async fn an_event_that_comes_twice_in_a_batch_is_applied_once(backend: Backend) {
+        let id = Uuid::now_v7();
+        let first = tally(id, "created", 1, full(1));
+        let mut second = tally(id, "updated", 2, full(2));
+        second["event_id"] = first["event_id"].clone();
+        let third = tally(Uuid::now_v7(), "created", 3, full(3));
+        let mut pair = with_waiting(backend, &[first, second, third]).await;
+        pair.b.has_settled(2).await;
+        assert_eq!(tallies(&pair.b).await[&id].0, 1);
+        pair.b.stop().await;
+    }
+
+    async fn parents_and_children_are_written_together(backend: Backend) {
+        // The children's table comes up first.
+        let mut events = vec![organization(1, "first.example", 0)];
+        for id in 2..=150 {
+            events.extend([user(id, id - 1), organization(id, &format!("{id}.example"), 0)]);
+        }
+        let mut pair = with_waiting(backend, &events).await;
+        pair.b.has_settled(events.len() as u64).await;
+        assert_eq!(user::Entity::find().count(&pair.b.db).await.expect("a count"), 149);
+        let written = transactions(&pair.b).await;
+        assert!(written < 20, "{written} transactions for {} events", events.len());
+
+        let gone = |resource, id: u64| {
+            let mut event = if resource == "user" { user(id, id - 1) } else { organization(id, "", 1) };
+            event["event_type"] = json!("deleted");
+            event["payload"]["updated_at"] = json!("2026-01-01T00:01:00Z");
+            event
+        };
+        let deletes: Vec<_> = (2..=150).flat_map(|id| [gone("user", id), gone("organization", id - 1)]).collect();
+        pair.b.stop().await;
+        Remote::of(&pair.b).await.publish_all(&deletes).await;
+        pair.b.start().await;
+        pair.b.has_settled((events.len() + deletes.len()) as u64).await;
+        assert_eq!(user::Entity::find().count(&pair.b.db).await.expect("a count"), 0);
+        assert_eq!(organization::Entity::find().count(&pair.b.db).await.expect("a count"), 1);
+        let deleted = transactions(&pair.b).await - written;
+        assert!(deleted < 20, "{deleted} transactions for {} deletes", deletes.len());
+        pair.b.stop().await;
+    }
+
+    async fn unique_values_that_change_hands_in_a_batch_arrive(backend: Backend) {
+        let events = [
+            organization(1, "one.example", 0),
+            organization(2, "two.example", 0),
+            organization(1, "free.example", 1),
+            organization(3, "one.example", 1),
+            organization(2, "free.example", 2),
+            organization(1, "two.example", 3),
+        ];
+        let mut pair = with_waiting(backend, &events).await;
+        pair.b.has_settled(events.len() as u64).await;
+        let rows = organization::Entity::find().all(&pair.b.db).await.expect("the organizations");
+        let domains: BTreeMap<_, _> = rows.into_iter().map(|row| (row.id, row.domain)).collect();
+        let expected = [(1, "two.example"), (2, "free.example"), (3, "one.example")];
+        assert_eq!(domains, expected.map(|(id, domain)| (id, domain.to_owned())).into());
+        pair.b.stop().await;
+    }
+}
+
+/// A batch holds many rows' locks. PostgreSQL ends one of two transactions that wait for each other: never the user's.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_of_the_applications_is_not_ended_for_a_batch() {
+    let ids: Vec<_> = std::iter::repeat_with(Uuid::now_v7).take(100).collect();
+    let events: Vec<_> = ids.iter().map(|id| tally(*id, "created", 0, full(0))).collect();
+    let mut pair = with_waiting(Backend::Postgres, &events).await;
+    pair.b.has_settled(100).await;
+
+    let (first, last) = (ids[0], ids[99]);
+    for round in 1..=5 {
+        // The batch takes the rows' locks in the order of their keys: it has the first and waits for the last.
+        let txn = pair.b.db.begin().await.expect("a transaction");
+        let held = tally::Entity::find_by_id(last).lock(LockType::Update).one(&txn).await.expect("a read");
+        assert!(held.is_some());
+        let events: Vec<_> = ids.iter().map(|id| tally(*id, "updated", round, full(round))).collect();
+        Remote::of(&pair.b).await.publish_all(&events).await;
+        eventually("the batch waits for the row that is held", || async {
+            let sql =
+                "SELECT query FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()";
+            Ok::<_, ()>((!pair.b.texts(sql).await.is_empty()).then_some(()))
+        })
+        .await;
+        txn.execute_unprepared(&format!("UPDATE tallies SET remark = 'mine' WHERE id = '{first}'"))
+            .await
+            .expect("the application's transaction goes on");
+        txn.commit().await.expect("the application's transaction commits");
+        pair.b.has_settled((100 * (round + 1)) as u64).await;
+    }
+    assert!(tallies(&pair.b).await.values().all(|(value, _)| *value == 5));
+    pair.b.stop().await;
+}
