@@ -1,4 +1,4 @@
-//! A unique pair of columns, of which one refers to a parent.
+//! A unique pair of columns, of which one refers to a parent. On the wire it has a name that sorts before its parent's.
 
 use jsb_runtime::prelude::*;
 use sea_orm::entity::prelude::*;
@@ -7,7 +7,7 @@ use sea_orm::entity::prelude::*;
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Syncable)]
 #[sea_orm(table_name = "seats")]
-#[syncable(resource = "seat")]
+#[syncable(resource = "chair")]
 #[allow(missing_docs, reason = "the columns say it")]
 pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
