@@ -38,6 +38,7 @@ fn syncable(entity: &Validated) -> TokenStream {
         OnDelete::Apply => quote!(Apply),
         OnDelete::Ignore => quote!(Ignore),
     };
+    let has_own_hooks = entity.custom_behavior;
     let version_type = &entity.version.ty;
     let version = &entity.version.column;
     let fields = entity.fields.iter().map(|WireField { column, rename }| match rename {
@@ -51,6 +52,7 @@ fn syncable(entity: &Validated) -> TokenStream {
             const RESOURCE: &'static str = #resource;
             const KEYS: jsb::Keys = jsb::Keys::#keys;
             const ON_DELETE: jsb::OnDelete = jsb::OnDelete::#on_delete;
+            const HAS_OWN_HOOKS: bool = #has_own_hooks;
             const VERSION: Column = Column::#version;
             const FIELDS: &'static [jsb::Field<Column>] = &[#(#fields),*];
         }
@@ -64,12 +66,12 @@ pub(crate) fn save_methods() -> TokenStream {
         impl ActiveModel {
             /// Inserts the row, and records the event of it in the same transaction.
             pub async fn insert<C: jsb::SaveConnection>(self, db: &C) -> ::core::result::Result<Model, jsb::DbErr> {
-                jsb::insert(self, db).await
+                jsb::insert::<Model, _>(self, db).await
             }
 
             /// Updates the row, and records the event of it in the same transaction.
             pub async fn update<C: jsb::SaveConnection>(self, db: &C) -> ::core::result::Result<Model, jsb::DbErr> {
-                jsb::update(self, db).await
+                jsb::update::<Model, _>(self, db).await
             }
 
             /// Updates the row, and records the event of it in the same transaction, without reading the row back.
@@ -77,12 +79,12 @@ pub(crate) fn save_methods() -> TokenStream {
                 self,
                 db: &C,
             ) -> ::core::result::Result<jsb::UpdateResult, jsb::DbErr> {
-                jsb::update_without_returning(self, db).await
+                jsb::update_without_returning::<Model, _>(self, db).await
             }
 
             /// Inserts or updates the row, and records the event of it in the same transaction.
             pub async fn save<C: jsb::SaveConnection>(self, db: &C) -> ::core::result::Result<Self, jsb::DbErr> {
-                jsb::save(self, db).await
+                jsb::save::<Model, _>(self, db).await
             }
 
             /// Deletes the row, and records the event of it in the same transaction.
@@ -90,7 +92,7 @@ pub(crate) fn save_methods() -> TokenStream {
                 self,
                 db: &C,
             ) -> ::core::result::Result<jsb::DeleteResult, jsb::DbErr> {
-                jsb::delete(self, db).await
+                jsb::delete::<Model, _>(self, db).await
             }
         }
 

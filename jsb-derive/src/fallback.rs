@@ -30,6 +30,7 @@ fn stub(input: &DeriveInput) -> TokenStream {
             const RESOURCE: &'static str = "";
             const KEYS: jsb::Keys = jsb::Keys::Natural;
             const ON_DELETE: jsb::OnDelete = jsb::OnDelete::Apply;
+            const HAS_OWN_HOOKS: bool = true;
             const VERSION: Column = ::core::unreachable!();
             const FIELDS: &'static [jsb::Field<Column>] = &[];
         }

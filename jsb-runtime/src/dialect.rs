@@ -152,6 +152,31 @@ fn sqlite_fault(code: &str) -> Fault {
     }
 }
 
+/// What it means that PostgreSQL refused a save in one statement.
+pub(crate) enum Refusal {
+    /// A constraint of the row does not hold.
+    Constraint,
+    /// The row came out otherwise than it was sent, or cannot be compared.
+    RowAltered,
+    /// Anything else.
+    Other,
+}
+
+/// Why PostgreSQL refused such a save; `None` if it did not answer, so that the save may have been made.
+pub(crate) fn refusal(error: &DbErr) -> Option<Refusal> {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return None;
+    };
+    let error = error.as_database_error()?;
+    Some(match error.code()?.as_ref() {
+        "23502" if error.table() == Some("outbox_events") => Refusal::RowAltered,
+        // No operator compares values of this type.
+        "42883" => Refusal::RowAltered,
+        code if code.starts_with("23") && error.table() != Some("outbox_events") => Refusal::Constraint,
+        _ => Refusal::Other,
+    })
+}
+
 /// The columns of the unique index that an error speaks of.
 pub(crate) async fn unique_columns<C: ConnectionTrait>(db: &C, error: &DbErr) -> Result<Vec<String>, DbErr> {
     let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {

@@ -215,7 +215,7 @@ async fn keep_version<M: Syncable, C: ConnectionTrait>(
 }
 
 /// Gives every value that is about to be written the form that it has on the other side too.
-fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: bool) {
+pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: bool) {
     for column in ColumnOf::<M>::iter() {
         let written = match row.get(column) {
             ActiveValue::Set(value) => value,

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, Order, Query};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
 use tokio::sync::watch;
 
@@ -31,40 +31,59 @@ pub(crate) fn hints() -> watch::Receiver<()> {
 /// Records an event in the transaction of `db`. For an entity's event this comes after the row's own write: the id is
 /// then drawn under the row's lock, and the ids of one row follow its commits.
 pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: &NewEvent) -> Result<(), DbErr> {
-    let now = crate::clock::now();
-    let headers = serde_json::to_string(&event.trace.headers()).map_err(|error| DbErr::Json(error.to_string()))?;
-    let insert = Query::insert()
-        .into_table(TABLE)
-        .columns([
-            "event_id",
-            "resource_type",
-            "resource_id",
-            "event_type",
-            "payload",
-            "headers",
-            "occurred_at",
-            "status",
-            "attempts",
-            "available_at",
-            "created_at",
-        ])
-        .values_panic([
-            event.event_id.as_str().into(),
-            event.resource_type.as_str().into(),
-            event.resource_id.as_str().into(),
-            event.event_type.as_str().into(),
-            event.payload.to_string().into(),
-            headers.into(),
-            event.occurred_at.into(),
-            "pending".into(),
-            0.into(),
-            now.into(),
-            now.into(),
-        ])
-        .to_owned();
+    let (id, payload) = (event.resource_id.as_str().into(), event.payload.to_string().into());
+    let mut insert = Query::insert();
+    insert.into_table(TABLE).columns(COLUMNS).values_panic(values(event, id, payload, "pending".into())?);
     db.execute(&insert).await?;
     hint();
     Ok(())
+}
+
+/// Records, as part of a statement, the event of the row that another part of it, `row`, has written.
+pub(crate) fn record_from(
+    row: &'static str,
+    event: &NewEvent,
+    id: Expr,
+    payload: Expr,
+    status: Expr,
+) -> Result<InsertStatement, DbErr> {
+    let values = Query::select().exprs(values(event, id, payload, status)?).from(row).to_owned();
+    let mut insert = Query::insert();
+    insert.into_table(TABLE).columns(COLUMNS);
+    insert.select_from(values).map_err(|error| DbErr::Custom(error.to_string()))?;
+    Ok(insert)
+}
+
+const COLUMNS: [&str; 11] = [
+    "event_id",
+    "resource_type",
+    "resource_id",
+    "event_type",
+    "payload",
+    "headers",
+    "occurred_at",
+    "status",
+    "attempts",
+    "available_at",
+    "created_at",
+];
+
+fn values(event: &NewEvent, id: Expr, payload: Expr, status: Expr) -> Result<[Expr; COLUMNS.len()], DbErr> {
+    let now = crate::clock::now();
+    let headers = serde_json::to_string(&event.trace.headers()).map_err(|error| DbErr::Json(error.to_string()))?;
+    Ok([
+        event.event_id.as_str().into(),
+        event.resource_type.as_str().into(),
+        id,
+        event.event_type.as_str().into(),
+        payload,
+        headers.into(),
+        event.occurred_at.into(),
+        status,
+        0.into(),
+        now.into(),
+        now.into(),
+    ])
 }
 
 /// A row that waits to be published.

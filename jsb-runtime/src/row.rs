@@ -9,7 +9,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::event::Envelope;
 use crate::payload::{self, PayloadError};
-use crate::syncable::{ActiveModelOf, ColumnOf, Syncable, VersionType};
+use crate::syncable::{ActiveModelOf, ColumnOf, Field, Syncable, VersionType};
 use crate::version::Version;
 
 /// The primary key's columns, in their order.
@@ -19,8 +19,21 @@ pub(crate) fn key_columns<M: Syncable>() -> impl Iterator<Item = ColumnOf<M>> {
 
 /// A row's payload: every field that travels.
 pub(crate) fn payload_of<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
+    payload_with::<M>(row, M::FIELDS.iter())
+}
+
+/// A row's payload while its key is still to be drawn.
+pub(crate) fn payload_but_key<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
+    let is_key = |field: &&Field<ColumnOf<M>>| key_columns::<M>().any(|key| key.as_str() == field.column.as_str());
+    payload_with::<M>(row, M::FIELDS.iter().filter(|field| !is_key(field)))
+}
+
+fn payload_with<'a, M: Syncable>(
+    row: &ActiveModelOf<M>,
+    fields: impl Iterator<Item = &'a Field<ColumnOf<M>>>,
+) -> Result<Json, PayloadError> {
     let mut payload = Map::new();
-    for field in M::FIELDS {
+    for field in fields {
         let json = match row.get(field.column).into_value() {
             Some(value) => payload::to_json(value)
                 .map_err(|reason| PayloadError::Column { column: field.name().to_owned(), reason })?,

@@ -1,17 +1,17 @@
 //! What the entities' own `insert`, `update`, `save` and `delete` do: the trait's methods, inside a transaction.
 
+mod at_once;
+
 use std::any::type_name;
 
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, EntityTrait,
-    IntoActiveModel, TransactionSession, TransactionTrait, UpdateResult,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, TransactionSession, TransactionTrait,
+    UpdateResult,
 };
 
 use crate::direct::{self, OwnTransaction};
 use crate::syncable::{ActiveModelOf, Syncable};
 use crate::{dialect, skip};
-
-type ModelOf<A> = <<A as ActiveModelTrait>::Entity as EntityTrait>::Model;
 
 /// What synced rows are saved on: a connection pool, or a transaction of yours.
 #[diagnostic::on_unimplemented(
@@ -55,35 +55,27 @@ async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Ou
     }
 }
 
-struct Insert<A>(A);
-struct Update<A>(A);
-struct Delete<A>(A);
+struct Insert<M: Syncable>(ActiveModelOf<M>);
+struct Update<M: Syncable>(ActiveModelOf<M>);
+struct Delete<M: Syncable>(ActiveModelOf<M>);
 
-impl<A> Save for Insert<A>
-where
-    A: ActiveModelTrait + ActiveModelBehavior + Send,
-    ModelOf<A>: IntoActiveModel<A>,
-{
-    type Output = ModelOf<A>;
+impl<M: Syncable> Save for Insert<M> {
+    type Output = M;
 
-    async fn run<C: ConnectionTrait>(self, db: &C) -> Result<Self::Output, DbErr> {
+    async fn run<C: ConnectionTrait>(self, db: &C) -> Result<M, DbErr> {
         self.0.insert(db).await
     }
 }
 
-impl<A> Save for Update<A>
-where
-    A: ActiveModelTrait + ActiveModelBehavior + Send,
-    ModelOf<A>: IntoActiveModel<A>,
-{
-    type Output = ModelOf<A>;
+impl<M: Syncable> Save for Update<M> {
+    type Output = M;
 
-    async fn run<C: ConnectionTrait>(self, db: &C) -> Result<Self::Output, DbErr> {
+    async fn run<C: ConnectionTrait>(self, db: &C) -> Result<M, DbErr> {
         self.0.update(db).await
     }
 }
 
-impl<A: ActiveModelTrait + ActiveModelBehavior + Send> Save for Delete<A> {
+impl<M: Syncable> Save for Delete<M> {
     type Output = DeleteResult;
 
     async fn run<C: ConnectionTrait>(self, db: &C) -> Result<DeleteResult, DbErr> {
@@ -92,59 +84,44 @@ impl<A: ActiveModelTrait + ActiveModelBehavior + Send> Save for Delete<A> {
 }
 
 /// Inserts the row and records its event, atomically.
-pub async fn insert<A, C>(row: A, db: &C) -> Result<ModelOf<A>, DbErr>
-where
-    A: ActiveModelTrait + ActiveModelBehavior + Send,
-    ModelOf<A>: IntoActiveModel<A>,
-    C: SaveConnection,
-{
-    atomically(Insert(row), db).await
+pub async fn insert<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Result<M, DbErr> {
+    match at_once::insert(&row, db).await? {
+        Some(saved) => Ok(saved),
+        None => atomically(Insert::<M>(row), db).await,
+    }
 }
 
 /// Updates the row and records its event, atomically; an active model that changes nothing is only read.
-pub async fn update<A, C>(row: A, db: &C) -> Result<ModelOf<A>, DbErr>
-where
-    A: ActiveModelTrait + ActiveModelBehavior + Send,
-    ModelOf<A>: IntoActiveModel<A>,
-    C: SaveConnection,
-{
-    skip::noticing_changes(atomically(Update(row), db)).await
+pub async fn update<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Result<M, DbErr> {
+    match at_once::update(&row, db).await? {
+        Some(saved) => Ok(saved),
+        None => skip::noticing_changes(atomically(Update::<M>(row), db)).await,
+    }
 }
 
 /// As [`update`], for callers that do not want the row back; the event needs it all the same.
-pub async fn update_without_returning<A, C>(row: A, db: &C) -> Result<UpdateResult, DbErr>
-where
-    A: ActiveModelTrait + ActiveModelBehavior + Send,
-    ModelOf<A>: IntoActiveModel<A>,
-    C: SaveConnection,
-{
-    update(row, db).await?;
+pub async fn update_without_returning<M: Syncable, C: SaveConnection>(
+    row: ActiveModelOf<M>,
+    db: &C,
+) -> Result<UpdateResult, DbErr> {
+    update::<M, C>(row, db).await?;
     let mut result = UpdateResult::default();
     result.rows_affected = 1;
     Ok(result)
 }
 
 /// Inserts the row if its key is not set, else updates it.
-pub async fn save<A, C>(row: A, db: &C) -> Result<A, DbErr>
-where
-    A: ActiveModelTrait + ActiveModelBehavior + Send,
-    ModelOf<A>: IntoActiveModel<A>,
-    C: SaveConnection,
-{
-    let saved = if row.is_update() { update(row, db).await? } else { insert(row, db).await? };
+pub async fn save<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Result<ActiveModelOf<M>, DbErr> {
+    let saved = if row.is_update() { update::<M, C>(row, db).await? } else { insert::<M, C>(row, db).await? };
     Ok(saved.into_active_model())
 }
 
 /// Deletes the row and records its event, atomically.
-pub async fn delete<A, C>(row: A, db: &C) -> Result<DeleteResult, DbErr>
-where
-    A: ActiveModelTrait + ActiveModelBehavior + Send,
-    C: SaveConnection,
-{
-    atomically(Delete(row), db).await
+pub async fn delete<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Result<DeleteResult, DbErr> {
+    atomically(Delete::<M>(row), db).await
 }
 
 /// Deletes the row of a model and records its event, atomically.
 pub async fn delete_model<M: Syncable, C: SaveConnection>(model: M, db: &C) -> Result<DeleteResult, DbErr> {
-    delete::<ActiveModelOf<M>, C>(model.into_active_model(), db).await
+    delete::<M, C>(model.into_active_model(), db).await
 }

@@ -32,6 +32,8 @@ pub trait Syncable:
     const KEYS: Keys;
     /// What a `deleted` event does here.
     const ON_DELETE: OnDelete;
+    /// Whether `ActiveModelBehavior` is written by hand, so that every save has to go through it.
+    const HAS_OWN_HOOKS: bool;
     /// The column that holds the row's version, in UTC and whole microseconds.
     const VERSION: ColumnOf<Self>;
     /// The columns that travel, in the order of the struct; a skipped column is not among them.

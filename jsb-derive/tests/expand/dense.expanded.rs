@@ -6,6 +6,7 @@ const _: () = {
         const RESOURCE: &'static str = "membership";
         const KEYS: jsb::Keys = jsb::Keys::Natural;
         const ON_DELETE: jsb::OnDelete = jsb::OnDelete::Ignore;
+        const HAS_OWN_HOOKS: bool = false;
         const VERSION: Column = Column::Changed;
         const FIELDS: &'static [jsb::Field<Column>] = &[
             jsb::Field::new(Column::UserId),
@@ -20,35 +21,35 @@ const _: () = {
             self,
             db: &C,
         ) -> ::core::result::Result<Model, jsb::DbErr> {
-            jsb::insert(self, db).await
+            jsb::insert::<Model, _>(self, db).await
         }
         /// Updates the row, and records the event of it in the same transaction.
         pub async fn update<C: jsb::SaveConnection>(
             self,
             db: &C,
         ) -> ::core::result::Result<Model, jsb::DbErr> {
-            jsb::update(self, db).await
+            jsb::update::<Model, _>(self, db).await
         }
         /// Updates the row, and records the event of it in the same transaction, without reading the row back.
         pub async fn update_without_returning<C: jsb::SaveConnection>(
             self,
             db: &C,
         ) -> ::core::result::Result<jsb::UpdateResult, jsb::DbErr> {
-            jsb::update_without_returning(self, db).await
+            jsb::update_without_returning::<Model, _>(self, db).await
         }
         /// Inserts or updates the row, and records the event of it in the same transaction.
         pub async fn save<C: jsb::SaveConnection>(
             self,
             db: &C,
         ) -> ::core::result::Result<Self, jsb::DbErr> {
-            jsb::save(self, db).await
+            jsb::save::<Model, _>(self, db).await
         }
         /// Deletes the row, and records the event of it in the same transaction.
         pub async fn delete<C: jsb::SaveConnection>(
             self,
             db: &C,
         ) -> ::core::result::Result<jsb::DeleteResult, jsb::DbErr> {
-            jsb::delete(self, db).await
+            jsb::delete::<Model, _>(self, db).await
         }
     }
     #[automatically_derived]

@@ -34,6 +34,7 @@ mod jetstream_api;
 mod keys;
 mod least_privilege;
 mod once;
+mod one_statement;
 mod order;
 mod outage;
 mod payloads;

@@ -1,0 +1,165 @@
+//! On PostgreSQL a save is one statement where it can be. What keeps it from that comes to the same in more of them.
+
+use futures_util::future::join_all;
+use jsb_tests::entities::{organization, tally};
+use jsb_tests::{App, Backend, Pair};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{DatabaseConnection, EntityTrait, IntoActiveModel, SqlErr};
+use serde_json::Value as Json;
+use uuid::Uuid;
+
+fn organization(domain: &str) -> organization::ActiveModel {
+    organization::ActiveModel {
+        name: Set("Acme".to_owned()),
+        domain: Set(domain.to_owned()),
+        active: Set(true),
+        created_at: Set(chrono::Utc::now()),
+        ..Default::default()
+    }
+}
+
+fn tally(value: i64) -> tally::ActiveModel {
+    tally::ActiveModel {
+        id: Set(Uuid::now_v7()),
+        value: Set(value),
+        remark: Set("new".to_owned()),
+        ..Default::default()
+    }
+}
+
+/// The rows of a table as one statement has left them, together with their event.
+async fn written_at_once(app: &App, table: &str) -> usize {
+    let same_command = "t.id::text = o.resource_id AND t.xmin = o.xmin AND t.cmin::text = o.cmin::text";
+    let sql = format!("SELECT t.id::text FROM {table} t JOIN outbox_events o ON {same_command}");
+    app.texts(&sql).await.len()
+}
+
+/// The payload of the newest event.
+async fn newest(app: &App) -> Json {
+    app.recorded().await.pop().expect("an event")["payload"].take()
+}
+
+async fn pair() -> Pair {
+    Pair::start(Backend::Postgres).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_on_the_pool_is_one_statement() {
+    let mut pair = pair().await;
+    // The relay would write the events anew.
+    pair.a.stop().await;
+    let row = organization("acme.example").insert(&pair.a.db).await.expect("a key that the database draws");
+    assert_eq!(written_at_once(&pair.a, "organizations").await, 1);
+    assert_eq!(newest(&pair.a).await["id"], row.id);
+    let mut change = row.into_active_model();
+    change.name = Set("Acme \"Corp\" é".to_owned());
+    let row = change.update(&pair.a.db).await.expect("an update");
+    assert_eq!((row.name.as_str(), row.domain.as_str()), ("Acme \"Corp\" é", "acme.example"));
+    assert_eq!(written_at_once(&pair.a, "organizations").await, 1);
+
+    tally(1).insert(&pair.a.db).await.expect("a key of the caller's");
+    assert_eq!(written_at_once(&pair.a, "tallies").await, 1);
+    pair.a.start().await;
+    pair.quiet().await;
+    let (a, b) = pair.rows::<organization::Entity>().await;
+    assert_eq!((a.len(), &a), (1, &b));
+    let (a, b) = pair.rows::<tally::Entity>().await;
+    assert_eq!((a.len(), &a), (1, &b));
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_old_copy_of_a_row_is_not_what_travels() {
+    let pair = pair().await;
+    let old = tally(1).insert(&pair.a.db).await.expect("a tally");
+    let mut change = old.clone().into_active_model();
+    change.remark = Set("published".to_owned());
+    let newer = change.update(&pair.a.db).await.expect("an update");
+    let mut change = old.into_active_model();
+    change.value = Set(2);
+    let saved = change.update(&pair.a.db).await.expect("an update of the old copy");
+    assert_eq!((saved.value, saved.remark.as_str()), (2, "published"));
+    assert!(saved.updated_at > newer.updated_at);
+    assert_eq!(newest(&pair.a).await["remark"], "published");
+
+    let mut silent = saved.clone().into_active_model();
+    silent.remark = Set("silent".to_owned());
+    jsb_runtime::skip_publish(silent.update(&pair.a.db)).await.expect("a save that keeps the version");
+    let mut change = saved.into_active_model();
+    change.value = Set(3);
+    change.update(&pair.a.db).await.expect("an update of the old copy");
+    assert_eq!(newest(&pair.a).await["remark"], "silent");
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_database_makes_of_a_row_is_what_travels() {
+    let pair = pair().await;
+    let trigger = "CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS \
+                   $$ BEGIN NEW.remark = upper(NEW.remark); RETURN NEW; END $$; \
+                   CREATE TRIGGER shout BEFORE INSERT OR UPDATE ON tallies FOR EACH ROW EXECUTE FUNCTION shout()";
+    pair.a.sql(trigger).await;
+    for value in 1..=2 {
+        let saved = tally(value).insert(&pair.a.db).await.expect("a tally");
+        assert_eq!(saved.remark, "NEW");
+        assert_eq!(newest(&pair.a).await["remark"], "NEW");
+    }
+    assert_eq!(pair.a.recorded().await.len(), 2);
+    pair.quiet().await;
+    let (a, b) = pair.rows::<tally::Entity>().await;
+    assert_eq!(a, b);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_was_deleted_comes_back_above_its_tombstone() {
+    let pair = pair().await;
+    let row = tally(1).insert(&pair.a.db).await.expect("a tally");
+    let ahead = chrono::TimeDelta::hours(1);
+    jsb_runtime::testing::skewed(ahead, row.clone().delete(&pair.a.db)).await.expect("a delete");
+    let again = tally::ActiveModel { id: Set(row.id), ..tally(2) };
+    let again = again.insert(&pair.a.db).await.expect("a new row");
+    assert!(again.updated_at > chrono::Utc::now() + ahead / 2, "{again:?}");
+    pair.quiet().await;
+    let (a, b) = pair.rows::<tally::Entity>().await;
+    assert_eq!((a.len(), &a), (1, &b));
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_is_taken_is_refused_as_ever() {
+    let pair = pair().await;
+    organization("acme.example").insert(&pair.a.db).await.expect("an organization");
+    let refused = organization("acme.example").insert(&pair.a.db).await.expect_err("a value that is taken");
+    assert!(matches!(refused.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))), "{refused}");
+    assert_eq!(pair.a.recorded().await.len(), 1);
+    pair.stop().await;
+}
+
+/// Reads the row and counts it up, until it was the one who did.
+async fn count_up(id: Uuid, db: DatabaseConnection) {
+    for _ in 0..25 {
+        let row = tally::Entity::find_by_id(id).one(&db).await.expect("a read").expect("the tally");
+        let value = Set(row.value + 1);
+        let mut change = row.into_active_model();
+        change.value = value;
+        change.update(&db).await.expect("an update");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_of_a_row_that_many_save_at_once_are_in_the_order_of_its_versions() {
+    let pair = pair().await;
+    let id = tally(0).insert(&pair.a.db).await.expect("a tally").id;
+    let writers = (0..6).map(|_| tokio::spawn(count_up(id, pair.a.db.clone())));
+    join_all(writers).await.into_iter().for_each(|writer| writer.expect("a writer"));
+    let events = pair.a.recorded().await;
+    let versions: Vec<_> =
+        events.iter().map(|event| event["payload"]["updated_at"].as_str().expect("a time")).collect();
+    assert_eq!(versions.len(), 151);
+    assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
+    pair.quiet().await;
+    let (a, b) = pair.rows::<tally::Entity>().await;
+    assert_eq!(a, b);
+    pair.stop().await;
+}
