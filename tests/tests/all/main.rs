@@ -40,6 +40,7 @@ mod outage;
 mod payloads;
 mod permissions;
 mod poison;
+mod promises;
 mod provisioning;
 mod restrictive;
 mod samples;
