@@ -17,6 +17,7 @@ macro_rules! on_both {
     };
 }
 
+mod bad_input;
 mod capture;
 mod cli_dlq;
 mod cli_provision;
