@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use proc_macro2::TokenStream;
 use quote::ToTokens;
-use syn::{File, Item, ItemFn, parse_quote};
+use syn::{File, Item, ItemFn};
 
 #[test]
 fn compact() {
@@ -55,7 +55,7 @@ fn golden(name: &str) {
 /// What the compiler makes of an item. (It keeps the struct of a derive, too, which would only repeat the source.)
 fn expand(item: Item) -> TokenStream {
     match item {
-        Item::Struct(item) => crate::expand_syncable(&parse_quote!(#item)),
+        Item::Struct(item) => crate::syncable::expand(item.into_token_stream()),
         Item::Fn(item) => expand_handlers(item),
         item => item.into_token_stream(),
     }

@@ -74,15 +74,16 @@ impl Field {
         let settings = faults.take(attr::entries(&field.attrs, "syncable")).unwrap_or_default();
         let sea_orm = faults.take(attr::entries(&field.attrs, "sea_orm")).unwrap_or_default();
         let find = |name| attr::find(&sea_orm, name);
-        let variant = match find("enum_name") {
-            Some(name) => faults.take(attr::string(name).and_then(|name| name.parse())),
-            None => None,
-        };
+        let variant = faults.note(match find("enum_name") {
+            Some(name) => attr::string(name).and_then(|name| name.parse()),
+            None => inferred_variant(ident),
+        });
         faults.finish(Self {
             ident: ident.clone(),
             ty: field.ty.clone(),
             settings,
-            variant: variant.unwrap_or_else(|| inferred_variant(ident)),
+            // Without one there is a fault, and nobody looks at the rest.
+            variant: variant.unwrap_or_else(|_| ident.clone()),
             primary_key: find("primary_key").is_some(),
             auto_increment: find("auto_increment").and_then(attr::boolean),
             has_default: find("default_value").or_else(|| find("default_expr")).is_some(),
@@ -131,10 +132,13 @@ fn named_fields(input: &DeriveInput) -> Result<Vec<(&Ident, &syn::Field)>> {
 }
 
 /// SeaORM's own rule; `Self` is the one keyword that it can run into.
-fn inferred_variant(field: &Ident) -> Ident {
+fn inferred_variant(field: &Ident) -> Result<Ident> {
     let variant = field.unraw().to_string().to_upper_camel_case();
     let variant = if variant == "Self" { "Self_" } else { &variant };
-    Ident::new(variant, field.span())
+    let parsed = syn::parse_str::<Ident>(variant);
+    parsed
+        .map(|variant| Ident::new(&variant.to_string(), field.span()))
+        .map_err(|_| Error::new_spanned(field, "no variant of `Column` can have this name; give the field another one"))
 }
 
 /// SeaORM's own rule: the name follows the variant, unless the variant lost some of the field's underscores.

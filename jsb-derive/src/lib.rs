@@ -13,12 +13,16 @@ mod check;
 mod expand;
 mod fallback;
 mod handler;
+mod syncable;
 
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod invariants;
+#[cfg(test)]
+mod props;
 
 use proc_macro::TokenStream;
-use syn::{DeriveInput, parse_macro_input};
 
 /// Keeps the rows of an entity in sync: stands on the entity's `Model`.
 ///
@@ -60,8 +64,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// * `rename = "name"`: what the column is called on the wire.
 #[proc_macro_derive(Syncable, attributes(syncable))]
 pub fn derive_syncable(input: TokenStream) -> TokenStream {
-    let input = parse_macro_input!(input as DeriveInput);
-    expand_syncable(&input).into()
+    syncable::expand(input.into()).into()
 }
 
 /// Runs an async function for every event of one resource and type, in the transaction that marks it as processed.
@@ -83,17 +86,4 @@ pub fn derive_syncable(input: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn handler(args: TokenStream, item: TokenStream) -> TokenStream {
     handler::expand(args.into(), item.into()).into()
-}
-
-fn expand_syncable(input: &DeriveInput) -> proc_macro2::TokenStream {
-    let entity = input::Entity::read(input);
-    if input.ident == "ModelEx" {
-        // The second struct of SeaORM's dense format: everything is written for the first one, `Model`.
-        let checked = entity.and_then(|model_ex| check::check_relations(&model_ex));
-        return checked.map_or_else(syn::Error::into_compile_error, |()| proc_macro2::TokenStream::new());
-    }
-    match entity.and_then(|entity| check::validate(&entity)) {
-        Ok(entity) => expand::expand(&entity),
-        Err(faults) => fallback::expand(input, &faults),
-    }
 }

@@ -132,7 +132,8 @@ fn postgres_fault(code: &str) -> Fault {
         "57014" => Fault::Other,
         _ => match code.get(..2) {
             Some("08" | "53" | "57" | "58") => Fault::Outage,
-            Some("22" | "23") => Fault::BadData,
+            // The last is a limit of the server's, such as the size of an index entry.
+            Some("22" | "23" | "54") => Fault::BadData,
             _ => Fault::Other,
         },
     }

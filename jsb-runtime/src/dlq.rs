@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::SecondsFormat;
 use serde_json::json;
 
-use crate::causes::storable;
+use crate::causes::{shortened, storable};
 use crate::config::Config;
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::message::{MESSAGE_ID, Message};
@@ -31,6 +31,12 @@ pub(crate) mod header {
         let for_server = name.get(..5).is_some_and(|prefix| prefix.eq_ignore_ascii_case("nats-"));
         !for_server && !letters.iter().any(|letter| name.eq_ignore_ascii_case(letter))
     }
+}
+
+/// JSON as a header can carry it: a control character stands there only within a string, where it can be escaped.
+pub(crate) fn in_one_line(json: &serde_json::Value) -> String {
+    let escaped = |c: char| if c.is_control() { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() };
+    json.to_string().chars().map(escaped).collect()
 }
 
 /// What is known of an event's end.
@@ -72,7 +78,7 @@ impl DeadLetter<'_> {
             "event_id": message.event_id,
             "reason": self.reason.as_str(),
             "error_class": self.class,
-            "error_message": storable(self.error).chars().take(MAX_ERROR_CHARS).collect::<String>(),
+            "error_message": shortened(&storable(self.error), MAX_ERROR_CHARS),
             "deliveries": self.deliveries,
             "original_subject": message.subject,
             "sequence": message.stream_seq,
@@ -88,7 +94,7 @@ impl DeadLetter<'_> {
             (header::IS_LETTER, "true".to_owned()),
             (header::REASON, self.reason.to_string()),
             (header::DELIVERIES, self.deliveries.to_string()),
-            (header::CONTEXT, context.to_string()),
+            (header::CONTEXT, in_one_line(&context)),
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()

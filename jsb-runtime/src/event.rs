@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
+use crate::payload;
 use crate::trace::Trace;
 
 /// The newest envelope version that is understood, and the one that is written.
@@ -98,6 +99,9 @@ impl NewEvent {
         ] {
             usable_id(Some(id.clone()), name)?;
         }
+        if payload::nests_deeper(&self.payload, payload::MAX_NESTING + 1) {
+            return Err(EnvelopeError::TooDeep);
+        }
         Ok(())
     }
 }
@@ -115,10 +119,13 @@ pub enum EnvelopeError {
     /// An identifier is too long to be stored as a key.
     #[error("the event's `{0}` is longer than {MAX_ID_BYTES} bytes or holds a NUL character")]
     UnusableId(&'static str),
+    /// The payload is nested deeper than what is read on the other side.
+    #[error("the payload is nested deeper than {} levels", payload::MAX_NESTING)]
+    TooDeep,
 }
 
 /// Identifiers are keys of the inbox, and PostgreSQL's index entries end at 2,704 bytes.
-const MAX_ID_BYTES: usize = 512;
+pub(crate) const MAX_ID_BYTES: usize = 512;
 
 /// The body as foreign producers write it: some fields may be missing, others unknown, ids may be numbers.
 #[derive(Deserialize)]
@@ -154,7 +161,7 @@ impl Id {
 
 fn lenient_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<DateTime<Utc>>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
-    text.map(|text| crate::payload::parse_time(&text).map_err(serde::de::Error::custom)).transpose()
+    text.map(|text| payload::parse_time(&text).map_err(serde::de::Error::custom)).transpose()
 }
 
 impl Envelope {
@@ -165,13 +172,13 @@ impl Envelope {
     /// [`EnvelopeError`] when the body is no event.
     pub fn read(body: &[u8], message_id: Option<&str>, source: &str) -> Result<Self, EnvelopeError> {
         let body: Body = serde_json::from_slice(body)?;
-        let (event_type, prefix) = split_type(usable_id(body.event_type, "event_type")?);
+        let (event_type, prefix) = split_type(body.event_type.unwrap_or_default());
         let event_id = body.event_id.map(Id::into_text).or_else(|| message_id.map(str::to_owned));
         let resource_id = body.resource_id.map(Id::into_text).or_else(|| id_of_payload(&body.payload));
         Ok(Self {
             event_id: usable_id(event_id, "event_id")?,
             schema_version: body.schema_version.unwrap_or(SCHEMA_VERSION),
-            event_type,
+            event_type: usable_id(Some(event_type), "event_type")?,
             producer: body.producer.unwrap_or_else(|| source.to_owned()),
             resource_id: usable_id(resource_id, "resource_id")?,
             occurred_at: body.occurred_at.unwrap_or_else(crate::clock::now),

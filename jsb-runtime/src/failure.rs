@@ -16,7 +16,7 @@ use crate::origin::Origin;
 use crate::outcome::{Outcome, Patience, Reason, Settled, patience};
 use crate::processor::{Processor, Recorded};
 use crate::upsert::ApplyError;
-use crate::{backoff, dialect, trace};
+use crate::{backoff, dialect, row, trace};
 
 /// How soon an event is tried again whose dead letter was not taken.
 const DLQ_RETRY: Duration = Duration::from_secs(5);
@@ -96,7 +96,8 @@ impl Processor {
         let found = (entity.blocked_by)(&txn, event, &obstacle).await;
         txn.commit().await?;
         match found {
-            Ok(found) => Ok(found.and_then(|row| self.registry.name_of(&row))),
+            // A row of a longer name is never synced; the timer looks all the same.
+            Ok(found) => Ok(found.filter(|row| !row::is_too_long(&row.id)).and_then(|row| self.registry.name_of(&row))),
             Err(ApplyError::Db(error)) => Err(error),
             // It could be read when it was tried a moment ago.
             Err(_) => Ok(None),

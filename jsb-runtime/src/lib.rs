@@ -63,6 +63,10 @@ mod rescue;
 mod tombstone;
 mod upsert;
 
+#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
+
 mod bridge;
 mod dialect;
 mod preflight;

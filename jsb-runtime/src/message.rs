@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::causes::{chain, shortened};
 use crate::event::{Envelope, EnvelopeError, SCHEMA_VERSION};
 use crate::outcome::Reason;
 use crate::subject;
@@ -40,13 +41,14 @@ impl Message {
 
     /// The event, or why it is refused before anybody tries it.
     pub(crate) fn admit(&self) -> Result<&Envelope, (Reason, String)> {
-        let event = self.envelope.as_ref().map_err(|error| (Reason::Malformed, error.to_string()))?;
+        let event = self.envelope.as_ref().map_err(|error| (Reason::Malformed, chain(error)))?;
         if event.schema_version > SCHEMA_VERSION {
             let error = format!("schema_version {} is newer than {SCHEMA_VERSION}", event.schema_version);
             return Err((Reason::UnsupportedVersion, error));
         }
         if event.producer != self.source_app {
-            let error = format!("it names `{}` as its producer but came from `{}`", event.producer, self.source_app);
+            let named = shortened(&event.producer, 80);
+            let error = format!("it names `{named}` as its producer but came from `{}`", self.source_app);
             return Err((Reason::ForgedProducer, error));
         }
         if self.trace().hops > MAX_HOPS {

@@ -2,7 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound, Timelike, Utc};
+use chrono::{
+    DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound, TimeZone, Timelike, Utc,
+};
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{ArrayType, OptionEnum, Value};
 use serde_json::{Number, Value as Json};
@@ -37,12 +39,28 @@ pub enum PayloadError {
     /// The payload lacks what identifies the row.
     #[error("the payload has no key `{0}`")]
     NoKey(String),
+    /// The row's key is longer than any that is synced.
+    #[error("the key is longer than {} bytes", crate::event::MAX_ID_BYTES)]
+    KeyTooLong,
     /// The payload has not the form that a handler asks for.
     #[error("the payload does not fit: {0}")]
     Unfit(String),
     /// The payload lacks fields that a whole row needs.
     #[error("the payload lacks `{0}`")]
     Incomplete(String),
+}
+
+/// How deep a JSON column or a payload may nest. Of what the JSON reader takes the envelope needs some.
+pub(crate) const MAX_NESTING: usize = 120;
+
+/// Whether a value nests deeper than `levels`.
+pub(crate) fn nests_deeper(json: &Json, levels: usize) -> bool {
+    let deeper = |value: &Json| levels == 0 || nests_deeper(value, levels - 1);
+    match json {
+        Json::Array(values) => levels == 0 || values.iter().any(deeper),
+        Json::Object(fields) => levels == 0 || fields.values().any(deeper),
+        _ => false,
+    }
 }
 
 /// Cuts a timestamp to microseconds, so that every database stores what the event says.
@@ -55,15 +73,21 @@ pub(crate) fn cut(value: Value) -> Value {
     }
     match value {
         Value::ChronoTime(Some(time)) => Value::ChronoTime(Some(time.trunc_subsecs(6))),
-        Value::ChronoDateTime(Some(time)) => Value::ChronoDateTime(Some(time.trunc_subsecs(6))),
-        Value::ChronoDateTimeUtc(Some(time)) => Value::ChronoDateTimeUtc(Some(time.trunc_subsecs(6))),
-        Value::ChronoDateTimeLocal(Some(time)) => Value::ChronoDateTimeLocal(Some(time.trunc_subsecs(6))),
-        Value::ChronoDateTimeWithTimeZone(Some(time)) => Value::ChronoDateTimeWithTimeZone(Some(time.trunc_subsecs(6))),
+        Value::ChronoDateTime(Some(time)) => Value::ChronoDateTime(Some(whole_micros(time.and_utc()).naive_utc())),
+        Value::ChronoDateTimeUtc(Some(time)) => Value::ChronoDateTimeUtc(Some(whole_micros(time))),
+        Value::ChronoDateTimeLocal(Some(time)) => Value::ChronoDateTimeLocal(Some(whole_micros(time))),
+        Value::ChronoDateTimeWithTimeZone(Some(time)) => Value::ChronoDateTimeWithTimeZone(Some(whole_micros(time))),
         Value::TimeTime(Some(time)) => Value::TimeTime(micros!(time)),
         Value::TimeDateTime(Some(time)) => Value::TimeDateTime(micros!(time)),
         Value::TimeDateTimeWithTimeZone(Some(time)) => Value::TimeDateTimeWithTimeZone(micros!(time)),
         other => other,
     }
+}
+
+/// A leap second becomes the second after it: databases know none.
+fn whole_micros<Z: TimeZone>(time: DateTime<Z>) -> DateTime<Z> {
+    let micros = DateTime::from_timestamp_micros(time.timestamp_micros());
+    micros.map_or_else(|| time.clone(), |micros| micros.with_timezone(&time.timezone()))
 }
 
 /// A column's value in JSON, or why it has none.
@@ -86,17 +110,20 @@ pub(crate) fn to_json(value: Value) -> Result<Json, String> {
         Value::Enum(OptionEnum::None(_)) => None,
         Value::Char(v) => v.map(|v| v.to_string().into()),
         Value::Bytes(v) => v.map(|v| BASE64.encode(v).into()),
+        Value::Json(Some(v)) if nests_deeper(&v, MAX_NESTING) => {
+            return Err(format!("it is nested deeper than {MAX_NESTING} levels"));
+        }
         Value::Json(v) => v.map(|v| *v),
-        Value::ChronoDate(v) => v.map(|v| v.to_string().into()),
-        Value::ChronoTime(v) => v.map(time_text),
-        Value::ChronoDateTime(v) => v.map(|v| timestamp(v.and_utc())),
-        Value::ChronoDateTimeUtc(v) => v.map(timestamp),
-        Value::ChronoDateTimeLocal(v) => v.map(|v| timestamp(v.to_utc())),
-        Value::ChronoDateTimeWithTimeZone(v) => v.map(|v| timestamp(v.to_utc())),
-        Value::TimeDate(v) => v.map(|v| chrono_date(v).map(|v| v.to_string().into())).transpose()?,
-        Value::TimeTime(v) => v.map(|v| chrono_time(v).map(time_text)).transpose()?,
-        Value::TimeDateTime(v) => v.map(|v| chrono_utc(v.assume_utc()).map(timestamp)).transpose()?,
-        Value::TimeDateTimeWithTimeZone(v) => v.map(|v| chrono_utc(v).map(timestamp)).transpose()?,
+        Value::ChronoDate(v) => v.map(date_text).transpose()?,
+        Value::ChronoTime(v) => v.map(time_text).transpose()?,
+        Value::ChronoDateTime(v) => v.map(|v| timestamp(v.and_utc())).transpose()?,
+        Value::ChronoDateTimeUtc(v) => v.map(timestamp).transpose()?,
+        Value::ChronoDateTimeLocal(v) => v.map(|v| timestamp(v.to_utc())).transpose()?,
+        Value::ChronoDateTimeWithTimeZone(v) => v.map(|v| timestamp(v.to_utc())).transpose()?,
+        Value::TimeDate(v) => v.map(|v| chrono_date(v).and_then(date_text)).transpose()?,
+        Value::TimeTime(v) => v.map(|v| chrono_time(v).and_then(time_text)).transpose()?,
+        Value::TimeDateTime(v) => v.map(|v| chrono_utc(v.assume_utc()).and_then(timestamp)).transpose()?,
+        Value::TimeDateTimeWithTimeZone(v) => v.map(|v| chrono_utc(v).and_then(timestamp)).transpose()?,
         Value::Uuid(v) => v.map(|v| v.to_string().into()),
         Value::Decimal(v) => v.map(|v| v.to_string().into()),
         other => return Err(format!("{:?} columns cannot be synced", other.array_type())),
@@ -108,12 +135,29 @@ fn finite(number: f64) -> Result<Json, String> {
     Number::from_f64(number).map(Json::Number).ok_or_else(|| format!("{number} has no form in JSON"))
 }
 
-fn timestamp(time: DateTime<Utc>) -> Json {
-    time.to_rfc3339_opts(SecondsFormat::Micros, true).into()
+fn timestamp(time: DateTime<Utc>) -> Result<Json, String> {
+    let time = on_wire(whole_micros(time)).ok_or_else(|| format!("{time} {NO_FORM}"))?;
+    Ok(time.to_rfc3339_opts(SecondsFormat::Micros, true).into())
 }
 
-fn time_text(time: NaiveTime) -> Json {
-    time.format("%H:%M:%S%.6f").to_string().into()
+fn date_text(date: NaiveDate) -> Result<Json, String> {
+    on_wire(date).map(|date| date.to_string().into()).ok_or_else(|| format!("{date} {NO_FORM}"))
+}
+
+fn time_text(time: NaiveTime) -> Result<Json, String> {
+    let time = without_leap(time).ok_or_else(|| format!("{time} is a leap second, which databases do not know"))?;
+    Ok(time.format("%H:%M:%S%.6f").to_string().into())
+}
+
+const NO_FORM: &str = "has no form on the wire, where years go from 0 to 9999";
+
+/// A date in the years that RFC 3339 can write.
+fn on_wire<D: Datelike>(date: D) -> Option<D> {
+    (0..=9_999).contains(&date.year()).then_some(date)
+}
+
+fn without_leap(time: NaiveTime) -> Option<NaiveTime> {
+    (time.nanosecond() < 1_000_000_000).then_some(time)
 }
 
 /// A field of a payload as a value of the column's type; `None` when it is none.
@@ -136,22 +180,24 @@ pub(crate) fn from_json(json: &Json, column: &ArrayType) -> Option<Value> {
         ArrayType::TinyUnsigned => value!(TinyUnsigned, json.as_u64().and_then(|v| v.try_into().ok())),
         ArrayType::SmallUnsigned => value!(SmallUnsigned, json.as_u64().and_then(|v| v.try_into().ok())),
         ArrayType::Unsigned => value!(Unsigned, json.as_u64().and_then(|v| v.try_into().ok())),
-        ArrayType::BigUnsigned => value!(BigUnsigned, json.as_u64()),
-        ArrayType::Float => value!(Float, json.as_number().and_then(|v| v.to_string().parse().ok())),
+        // Neither database holds more, and the driver panics.
+        ArrayType::BigUnsigned => value!(BigUnsigned, json.as_u64().filter(|v| i64::try_from(*v).is_ok())),
+        ArrayType::Float => value!(Float, json.as_number().and_then(single)),
         ArrayType::Double => value!(Double, json.as_f64()),
         ArrayType::String => value!(String, text.map(str::to_owned)),
         ArrayType::Enum(_) => value!(String, text.map(str::to_owned)),
         ArrayType::Char => value!(Char, text.and_then(only_char)),
         ArrayType::Bytes => value!(Bytes, text.and_then(|v| BASE64.decode(v).ok())),
+        ArrayType::Json if nests_deeper(json, MAX_NESTING) => return None,
         ArrayType::Json => Value::Json((!null).then(|| Box::new(json.clone()))),
-        ArrayType::ChronoDate => value!(ChronoDate, text.and_then(|v| v.parse().ok())),
-        ArrayType::ChronoTime => value!(ChronoTime, text.and_then(|v| v.parse().ok())),
+        ArrayType::ChronoDate => value!(ChronoDate, text.and_then(date)),
+        ArrayType::ChronoTime => value!(ChronoTime, text.and_then(clock_time)),
         ArrayType::ChronoDateTime => value!(ChronoDateTime, text.and_then(utc).map(|v| v.naive_utc())),
         ArrayType::ChronoDateTimeUtc => value!(ChronoDateTimeUtc, text.and_then(utc)),
         ArrayType::ChronoDateTimeLocal => value!(ChronoDateTimeLocal, text.and_then(utc).map(Into::into)),
         ArrayType::ChronoDateTimeWithTimeZone => value!(ChronoDateTimeWithTimeZone, text.and_then(utc).map(Into::into)),
-        ArrayType::TimeDate => value!(TimeDate, text.and_then(|v| v.parse().ok()).and_then(time_date)),
-        ArrayType::TimeTime => value!(TimeTime, text.and_then(|v| v.parse().ok()).and_then(time_time)),
+        ArrayType::TimeDate => value!(TimeDate, text.and_then(date).and_then(time_date)),
+        ArrayType::TimeTime => value!(TimeTime, text.and_then(clock_time).and_then(time_time)),
         ArrayType::TimeDateTime => value!(TimeDateTime, text.and_then(utc).and_then(offset).map(without_offset)),
         ArrayType::TimeDateTimeWithTimeZone => value!(TimeDateTimeWithTimeZone, text.and_then(utc).and_then(offset)),
         ArrayType::Uuid => value!(Uuid, text.and_then(|v| Uuid::parse_str(v).ok())),
@@ -165,14 +211,35 @@ fn utc(text: &str) -> Option<DateTime<Utc>> {
     parse_time(text).ok()
 }
 
+fn date(text: &str) -> Option<NaiveDate> {
+    text.parse().ok().and_then(on_wire)
+}
+
+fn clock_time(text: &str) -> Option<NaiveTime> {
+    text.parse().ok().and_then(without_leap)
+}
+
+fn single(number: &Number) -> Option<f32> {
+    number.to_string().parse().ok().filter(|single: &f32| single.is_finite())
+}
+
+/// Why a text is no timestamp.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TimeError {
+    #[error(transparent)]
+    Unreadable(#[from] chrono::ParseError),
+    #[error("its year is not from 0 to 9999")]
+    Year,
+}
+
 /// A timestamp with a zone, or without one, which is read as UTC; any precision, cut to microseconds.
-pub(crate) fn parse_time(text: &str) -> Result<DateTime<Utc>, chrono::ParseError> {
+pub(crate) fn parse_time(text: &str) -> Result<DateTime<Utc>, TimeError> {
     let zoned = DateTime::parse_from_rfc3339(text).map(|time| time.to_utc());
     let time = zoned.or_else(|error| {
         let naive = text.replacen(' ', "T", 1);
         naive.parse::<NaiveDateTime>().map(|time| time.and_utc()).map_err(|_| error)
     })?;
-    Ok(time.trunc_subsecs(6))
+    on_wire(whole_micros(time)).ok_or(TimeError::Year)
 }
 
 fn only_char(text: &str) -> Option<char> {
@@ -182,11 +249,12 @@ fn only_char(text: &str) -> Option<char> {
 
 /// Ours are strings; a foreign producer may write a number.
 fn decimal(json: &Json) -> Option<Decimal> {
-    match json {
-        Json::String(text) => text.parse().ok(),
-        Json::Number(number) => number.to_string().parse().ok(),
-        _ => None,
-    }
+    let text = match json {
+        Json::String(text) => text.clone(),
+        Json::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    text.parse().or_else(|_| Decimal::from_scientific(&text)).ok()
 }
 
 fn chrono_utc(time: OffsetDateTime) -> Result<DateTime<Utc>, String> {
@@ -223,5 +291,7 @@ fn time_time(time: NaiveTime) -> Option<time::Time> {
     time::Time::from_hms_nano(part(time.hour())?, part(time.minute())?, part(time.second())?, time.nanosecond()).ok()
 }
 
+#[cfg(test)]
+mod props;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,8 @@ use sea_orm::{
 };
 use serde_json::{Map, Value as Json};
 
-use crate::event::Envelope;
+use crate::causes::shortened;
+use crate::event::{Envelope, MAX_ID_BYTES};
 use crate::payload::{self, PayloadError};
 use crate::syncable::{ActiveModelOf, ColumnOf, Field, Syncable, VersionType};
 use crate::version::Version;
@@ -46,10 +47,21 @@ fn payload_with<'a, M: Syncable>(
 
 /// A row's key as text: the value itself, or the parts of a composite key joined by `/`, each with `/` and `%` escaped.
 pub(crate) fn resource_id(key: impl Iterator<Item = Value>) -> String {
-    let parts: Vec<String> = key.map(part_text).collect();
-    match parts.as_slice() {
+    joined(&key.map(part_text).collect::<Vec<_>>())
+}
+
+fn joined(parts: &[String]) -> String {
+    match parts {
         [single] => single.clone(),
         parts => parts.iter().map(|part| escape(part)).collect::<Vec<_>>().join("/"),
+    }
+}
+
+/// The parts of a key of so many columns, the inverse of [`joined`].
+fn parts(id: &str, columns: usize) -> Vec<String> {
+    match columns {
+        1 => vec![id.to_owned()],
+        _ => id.split('/').map(|part| part.replace("%2F", "/").replace("%25", "%")).collect(),
     }
 }
 
@@ -74,7 +86,7 @@ pub(crate) fn key_of<M: Syncable>(row: &ActiveModelOf<M>) -> Option<Vec<Value>> 
 /// The key that an event speaks of: from its payload, or for a single column from its `resource_id`.
 pub(crate) fn key_in<M: Syncable>(event: &Envelope) -> Result<Vec<Value>, PayloadError> {
     let single = key_columns::<M>().count() == 1;
-    key_columns::<M>()
+    let key = key_columns::<M>()
         .map(|column| {
             let name = field_name::<M>(column);
             match event.payload.get(&name) {
@@ -83,7 +95,14 @@ pub(crate) fn key_in<M: Syncable>(event: &Envelope) -> Result<Vec<Value>, Payloa
                 None => Err(PayloadError::NoKey(name)),
             }
         })
-        .collect()
+        .collect::<Result<Vec<_>, _>>()?;
+    // A save here is refused such a key too.
+    if is_too_long(&resource_id(key.iter().cloned())) { Err(PayloadError::KeyTooLong) } else { Ok(key) }
+}
+
+/// Whether a key's text, or what names a row by it, is more than an index can hold.
+pub(crate) fn is_too_long(id: &str) -> bool {
+    id.len() > MAX_ID_BYTES
 }
 
 fn field_name<M: Syncable>(column: ColumnOf<M>) -> String {
@@ -100,21 +119,13 @@ fn value_in<M: Syncable>(column: ColumnOf<M>, name: &str, json: &Json) -> Result
 }
 
 fn unfit(name: &str, json: &Json, expected: String) -> PayloadError {
-    let mut found = json.to_string();
-    if let Some((end, _)) = found.char_indices().nth(80) {
-        found.truncate(end);
-        found.push('…');
-    }
-    PayloadError::Field { field: name.to_owned(), found, expected }
+    PayloadError::Field { field: name.to_owned(), found: shortened(&json.to_string(), 80), expected }
 }
 
 /// The key that a resource id stands for, the inverse of [`resource_id`].
 pub(crate) fn key_from_id<M: Syncable>(id: &str) -> Result<Vec<Value>, PayloadError> {
     let columns: Vec<_> = key_columns::<M>().collect();
-    let parts: Vec<String> = match columns.len() {
-        1 => vec![id.to_owned()],
-        _ => id.split('/').map(|part| part.replace("%2F", "/").replace("%25", "%")).collect(),
-    };
+    let parts = parts(id, columns.len());
     columns.into_iter().zip(parts).map(|(column, part)| part_value::<M>(column, &part)).collect()
 }
 
@@ -196,7 +207,16 @@ pub(crate) fn model_in<M: Syncable>(event: &Envelope) -> Result<M, PayloadError>
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn any_key_comes_back_from_its_id(key in proptest::collection::vec("[%/25F]{0,6}|(?s:.){0,6}", 1..4)) {
+            prop_assert_eq!(parts(&joined(&key), key.len()), key);
+        }
+    }
 
     #[test]
     fn a_single_key_is_its_own_id() {

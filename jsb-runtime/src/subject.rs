@@ -25,9 +25,12 @@ pub(crate) fn destination(subject: &str) -> &str {
     subject.rsplit('.').next().unwrap_or_default()
 }
 
+/// The longest name. The server makes a file name of the durable's, which is 8 bytes longer.
+pub(crate) const MAX_TOKEN: usize = 200;
+
 /// Whether a name can stand as one token of a subject and within a durable's name.
 pub(crate) fn is_token(name: &str) -> bool {
-    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
+    (1..=MAX_TOKEN).contains(&name.len()) && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-')
 }
 
 #[cfg(test)]

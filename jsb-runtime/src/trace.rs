@@ -1,6 +1,7 @@
 //! Where an event comes from: the trace it belongs to and how many handlers it has come through.
 
 use std::collections::BTreeMap;
+use std::num::IntErrorKind;
 
 /// The header that counts how many handlers published on behalf of one another.
 pub(crate) const HOPS: &str = "Jsb-Hops";
@@ -19,6 +20,14 @@ pub(crate) async fn caused_by<T>(trace: Trace, work: impl Future<Output = T>) ->
 /// The trace of an event that is published now: a hop further than its cause, or the start of a new one.
 pub(crate) fn next() -> Trace {
     CAUSE.try_with(Trace::next_hop).unwrap_or_else(|_| Trace::start())
+}
+
+/// A hop count from a header; what is no number counts as none, as it does where the header is missing.
+fn count(hops: &str) -> u32 {
+    hops.parse().unwrap_or_else(|error: std::num::ParseIntError| match error.kind() {
+        IntErrorKind::PosOverflow => u32::MAX,
+        _ => 0,
+    })
 }
 
 /// Beyond this many hops an event is taken for one that runs in a circle.
@@ -43,7 +52,7 @@ impl Trace {
     /// The trace of a received event; one that carries none starts its own.
     pub(crate) fn received(trace_id: Option<&str>, hops: Option<&str>) -> Self {
         let id = trace_id.and_then(|id| u64::from_str_radix(id, 16).ok()).filter(|id| *id != 0);
-        Self { id: id.unwrap_or_else(|| Self::start().id), hops: hops.and_then(|hops| hops.parse().ok()).unwrap_or(0) }
+        Self { id: id.unwrap_or_else(|| Self::start().id), hops: hops.map_or(0, count) }
     }
 
     /// The wire's `trace_id` for a stored `traceparent`: the lower 64 bits of its trace id.

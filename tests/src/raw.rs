@@ -60,6 +60,16 @@ impl Raw {
         self.send(&format!("PUB {subject} {reply} {}\r\n{body}\r\n", body.len())).await;
     }
 
+    /// Publishes with headers that no client would send, and waits until a stream has stored it; its sequence.
+    pub async fn store(&mut self, subject: &str, headers: &[u8], body: &str) -> u64 {
+        let reply = format!("_INBOX.{}.{}", self.user, uuid::Uuid::new_v4().simple());
+        let head = format!("HPUB {subject} {reply} {} {}\r\n", headers.len(), headers.len() + body.len());
+        let message = [head.as_bytes(), headers, body.as_bytes(), b"\r\n"].concat();
+        self.stream.write_all(&message).await.expect("a server that listens");
+        let answer: Json = serde_json::from_str(&self.message().await.body).expect("an acknowledgement");
+        answer["seq"].as_u64().unwrap_or_else(|| panic!("it was not stored: {answer}"))
+    }
+
     /// Subscribes.
     pub async fn subscribe(&mut self, subject: &str) {
         self.subscriptions += 1;

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Config, ConfigError};
-use crate::subject;
+use crate::subject::{self, MAX_TOKEN};
+
+/// Beyond it, times and what NATS counts in nanoseconds run over.
+const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
 
 impl Config {
     /// Checks the configuration as a whole; `start` does so too.
@@ -30,6 +33,21 @@ impl Config {
         .filter_map(|(variable, path)| Some((variable, path.as_deref()?)))
     }
 
+    /// Everything that is added to a time, by its variable.
+    fn durations(&self) -> impl Iterator<Item = (&'static str, Duration)> {
+        [
+            ("ACK_WAIT", self.ack_wait),
+            ("BACKOFF", self.backoff.iter().copied().max().unwrap_or_default()),
+            ("STREAM_MAX_AGE", self.stream_max_age),
+            ("OUTBOX_RETENTION", self.outbox_retention),
+            ("INBOX_RETENTION", self.inbox_retention),
+            ("TOMBSTONE_RETENTION", self.tombstone_retention.unwrap_or_default()),
+            ("PARK_FOR", self.park_for),
+            ("KEEP_PARENT_AFTER", self.keep_parent_after),
+        ]
+        .into_iter()
+    }
+
     pub(super) fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut rule = |holds: bool, fault: &str| {
@@ -37,7 +55,7 @@ impl Config {
                 faults.push(fault.to_owned());
             }
         };
-        let token = "must be a token of letters, digits, `_` and `-`";
+        let token = &format!("must be a token of at most {MAX_TOKEN} letters, digits, `_` and `-`");
         // A missing name is reported by the reader of the environment.
         rule(self.app_name.is_empty() || subject::is_token(&self.app_name), &format!("APP_NAME {token}"));
         rule(
@@ -60,13 +78,21 @@ impl Config {
         );
         rule(self.nats_cert.is_some() == self.nats_key.is_some(), "NATS_CERT and NATS_KEY must be set together");
         rule(
-            self.nats_inbox_prefix.iter().flat_map(|prefix| prefix.split('.')).all(subject::is_token),
-            "NATS_INBOX_PREFIX must be tokens of letters, digits, `_` and `-`, joined by dots",
+            self.nats_inbox_prefix
+                .iter()
+                .all(|prefix| prefix.len() <= MAX_TOKEN && prefix.split('.').all(subject::is_token)),
+            &format!(
+                "NATS_INBOX_PREFIX must be tokens of letters, digits, `_` and `-`, joined by dots, {MAX_TOKEN} bytes at most"
+            ),
         );
         for (variable, path) in self.files() {
             if let Err(error) = std::fs::File::open(path) {
-                rule(false, &format!("{variable}: `{}` cannot be read: {error}", path.display()));
+                // Not shown: it may be the secret itself, where somebody took the variable for its place.
+                rule(false, &format!("{variable}: the file that it names cannot be read: {error}"));
             }
+        }
+        for (variable, duration) in self.durations() {
+            rule(duration <= LONGEST, &format!("{variable} must be at most 36500d"));
         }
         rule(self.max_deliver >= 1, "MAX_DELIVER must be at least 1");
         rule(!self.backoff.is_empty(), "BACKOFF must hold at least one delay");
@@ -76,7 +102,7 @@ impl Config {
         rule((1..=5).contains(&self.stream_replicas), "STREAM_REPLICAS must be between 1 and 5");
         rule((1..=10_000).contains(&self.batch_size), "BATCH_SIZE must be between 1 and 10000");
         rule(
-            self.inbox_retention >= self.stream_max_age + self.outbox_retention,
+            self.inbox_retention >= self.stream_max_age.saturating_add(self.outbox_retention),
             "INBOX_RETENTION must be at least STREAM_MAX_AGE plus OUTBOX_RETENTION: \
              an event that can still come again must be remembered",
         );

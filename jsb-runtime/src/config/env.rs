@@ -45,7 +45,8 @@ impl Config {
     ///
     /// [`ConfigError`] with every fault at once.
     pub fn from_env() -> Result<Self, ConfigError> {
-        Self::read(|name| std::env::var(name).ok())
+        // What is no text must not pass for a variable that is not set.
+        Self::read(|name| std::env::var_os(name).map(|text| text.to_string_lossy().into_owned()))
     }
 
     /// Reads the variables that `lookup` gives, and checks them.

@@ -57,6 +57,8 @@ fn each_rule_names_its_variable() {
         ("MAX_DELIVER", "0"),
         ("BACKOFF", "1s,0s"),
         ("ACK_WAIT", "10ms"),
+        ("ACK_WAIT", "36501d"),
+        ("PARK_FOR", "18446744073709551615s"),
         ("STREAM_REPLICAS", "6"),
         ("BATCH_SIZE", "10001"),
         ("INBOX_RETENTION", "36d"),
@@ -120,6 +122,22 @@ fn values_are_read_as_they_are_written() {
     assert_eq!(config.stream_name, "sync-stream");
     assert_eq!(config.node, Some(Node { index: 0, count: 2 }));
     assert_eq!(config.roles, BTreeSet::from([Role::Consumer]));
+}
+
+#[test]
+fn durations_that_run_over_are_refused() {
+    let endless = "18446744073709551615s";
+    let faults = with(&[("STREAM_MAX_AGE", endless), ("OUTBOX_RETENTION", endless)]).expect_err("too long").faults;
+    assert!(faults.iter().any(|fault| fault.starts_with("STREAM_MAX_AGE must be at most")), "{faults:?}");
+}
+
+#[test]
+fn a_secret_in_the_place_of_its_file_is_not_shown() {
+    let error = with(&[("NATS_NKEY", "SUAPSECRETSEED")]).expect_err("no such file").to_string();
+    assert!(
+        error.contains("NATS_NKEY: the file that it names cannot be read") && !error.contains("SUAPSECRET"),
+        "{error}"
+    );
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod connection;
 mod denials;
+mod headers;
 mod link;
 mod manage;
 mod options;
@@ -13,6 +14,8 @@ mod stored;
 
 pub(crate) use connection::{Attached, Transport};
 pub use denials::{Denied, Permission};
+#[cfg(any(test, fuzzing))]
+pub(crate) use headers::check as check_headers;
 pub use options::ConnectError;
 pub use provision::ProvisionError;
 pub(crate) use provision::ROUNDS;

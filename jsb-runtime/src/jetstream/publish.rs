@@ -1,7 +1,6 @@
 //! Publishing: sent, then acknowledged, or an error that says whether to try again.
 
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishError as ClientError, PublishErrorKind};
@@ -11,6 +10,7 @@ use serde::Serialize;
 
 use super::connection::Transport;
 use super::denials::{Denied, Permission};
+use super::headers::sendable;
 use crate::config::Config;
 use crate::event::Envelope;
 use crate::message::MESSAGE_ID;
@@ -82,7 +82,7 @@ impl Outgoing {
     }
 
     pub(crate) fn raw(subject: String, headers: BTreeMap<String, String>, body: Vec<u8>) -> Self {
-        Self { subject, headers: headers.iter().filter_map(|(name, value)| header(name, value)).collect(), body }
+        Self { subject, headers: sendable(&headers), body }
     }
 
     fn bytes(&self) -> usize {
@@ -91,12 +91,6 @@ impl Outgoing {
         };
         self.body.len() + self.headers.iter().map(line).sum::<usize>()
     }
-}
-
-/// A header line; line breaks, which end one, become spaces, and a name that cannot be sent is left out.
-fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
-    let value: String = value.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    Some((HeaderName::from_str(name).ok()?, HeaderValue::from_str(value.trim()).ok()?))
 }
 
 impl Transport {

@@ -1,18 +1,18 @@
 //! Pulling: what is there, at once; acknowledging; and messages that are no longer delivered, by their sequence.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream::stream::RawMessageErrorKind;
+use async_nats::Subject;
 use async_nats::jetstream::{self, AckKind};
-use async_nats::{HeaderMap, Subject};
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde::Deserialize;
 
 use super::connection::{Attached, Transport};
 use super::denials::{Denied, Permission};
+use super::headers::plain;
 use super::provision::consumer_info_subject;
+use super::stored::{StoredMessage, StreamError};
 use crate::message::Message;
 use crate::subject;
 
@@ -30,6 +30,15 @@ pub(crate) enum PullError {
     NoAnswer,
     #[error(transparent)]
     Denied(#[from] Denied),
+}
+
+impl From<StreamError> for PullError {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::Denied(denied) => Self::Denied(denied),
+            other => Self::Client(other.into()),
+        }
+    }
 }
 
 impl PullError {
@@ -121,11 +130,6 @@ impl Acker {
     }
 }
 
-pub(super) fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let first = |values: &Vec<async_nats::HeaderValue>| values.first().map(ToString::to_string).unwrap_or_default();
-    headers.iter().map(|(name, values)| (name.to_string(), first(values))).collect()
-}
-
 impl Transport {
     /// Up to `limit` messages: those that are there, or else the next one to come.
     pub(crate) async fn pull(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
@@ -206,25 +210,9 @@ impl Transport {
 
     /// The first message for this app at or after a sequence of the stream.
     pub(crate) async fn message_from(&self, sequence: u64) -> Result<Option<Message>, PullError> {
-        let attached = self.attached().await;
-        let stream = self.context.get_stream_no_info(&attached.stream).await;
-        let stream = stream.map_err(|error| PullError::Client(error.into()))?;
-        let filter = subject::sync(&self.config.destination_app, &self.config.app_name);
-        let subject = message_subject(&attached.stream);
-        let found = stream.get_first_raw_message_by_subject(filter, sequence);
-        // That there is none is an answer too.
-        let found = async {
-            match found.await {
-                Ok(found) => Ok(Some(found)),
-                Err(error) if matches!(error.kind(), RawMessageErrorKind::NoMessageFound) => Ok(None),
-                Err(error) => Err(PullError::Client(error.into())),
-            }
-        };
-        let found = self.unless_denied(&subject, found).await??;
-        Ok(found.map(|found| {
-            let headers = plain(&found.headers);
-            Message::read(found.subject.to_string(), headers, found.payload.to_vec(), found.sequence)
-        }))
+        let stream = self.attached().await.stream;
+        let subject = subject::sync(&self.config.destination_app, &self.config.app_name);
+        Ok(self.stored_from(&stream, &subject, sequence).await?.map(StoredMessage::into_message))
     }
 
     /// Whether NATS denied looking for a message the last time.

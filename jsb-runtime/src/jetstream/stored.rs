@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::RequestError;
-use async_nats::jetstream::message::StreamMessage;
-use async_nats::jetstream::stream::RawMessage;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
 use super::connection::Transport;
 use super::denials::Denied;
+use super::headers;
 use super::provision::ProvisionError;
-use super::pull::plain;
 use crate::message::Message;
 
 /// A message where it is stored.
@@ -30,6 +31,30 @@ impl StoredMessage {
     /// As a consumer gets it.
     pub(crate) fn into_message(self) -> Message {
         Message::read(self.subject, self.headers, self.body, self.sequence)
+    }
+}
+
+/// A message as the server writes it, in base64.
+#[derive(Deserialize)]
+struct Raw {
+    subject: String,
+    seq: u64,
+    #[serde(default)]
+    data: String,
+    #[serde(default)]
+    hdrs: String,
+    time: DateTime<Utc>,
+}
+
+impl Raw {
+    fn decoded(self) -> Result<StoredMessage, async_nats::Error> {
+        Ok(StoredMessage {
+            subject: self.subject,
+            sequence: self.seq,
+            headers: headers::stored(&BASE64.decode(self.hdrs)?),
+            body: BASE64.decode(self.data)?,
+            stored_at: self.time,
+        })
     }
 }
 
@@ -120,16 +145,8 @@ impl Transport {
             Err(error) if error.is_no_message() => return Ok(None),
             answer => answer?,
         };
-        let read = |raw: RawMessage| StreamMessage::try_from(raw);
-        let message = serde_json::from_value(answer["message"].take()).map_err(Into::into).and_then(read);
-        let message = message.map_err(|source| StreamError::Unreadable { call, source })?;
-        Ok(Some(StoredMessage {
-            subject: message.subject.to_string(),
-            sequence: message.sequence,
-            headers: plain(&message.headers),
-            body: message.payload.to_vec(),
-            stored_at: DateTime::from_timestamp_nanos(i64::try_from(message.time.unix_timestamp_nanos()).unwrap_or(0)),
-        }))
+        let read = |message: Json| serde_json::from_value::<Raw>(message).map_err(async_nats::Error::from)?.decoded();
+        read(answer["message"].take()).map(Some).map_err(|source| StreamError::Unreadable { call, source })
     }
 
     /// Deletes one message; `false` if it is gone already.

@@ -1,4 +1,4 @@
-use chrono::{Local, TimeZone};
+use chrono::Local;
 use serde_json::json;
 
 use super::*;
@@ -22,7 +22,7 @@ fn values() -> Vec<(Value, Json)> {
         (Value::TinyUnsigned(Some(u8::MAX)), json!(255)),
         (Value::SmallUnsigned(Some(u16::MAX)), json!(65_535)),
         (Value::Unsigned(Some(u32::MAX)), json!(4_294_967_295_u32)),
-        (Value::BigUnsigned(Some(u64::MAX)), json!(u64::MAX)),
+        (Value::BigUnsigned(Some(i64::MAX.unsigned_abs())), json!(i64::MAX)),
         (Value::Float(Some(0.1)), json!(0.1)),
         (Value::Double(Some(1e-300)), json!(1e-300)),
         (Value::String(Some("é\0\u{1F980}".to_owned())), json!("é\0\u{1F980}")),

@@ -17,6 +17,7 @@ macro_rules! on_both {
     };
 }
 
+mod bad_input;
 mod batch;
 mod capture;
 mod cli_dlq;

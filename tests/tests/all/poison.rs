@@ -14,7 +14,7 @@ use sea_orm::{DbErr, EntityTrait};
 /// In milliseconds. The first is the server's ack wait too, which a busy machine must be able to keep by progress acks.
 const BACKOFF: [u64; 5] = [1_000, 1_050, 1_100, 1_150, 1_200];
 
-fn impatient(config: Config) -> Config {
+pub(crate) fn impatient(config: Config) -> Config {
     config.backoff(BACKOFF.map(Duration::from_millis))
 }
 
