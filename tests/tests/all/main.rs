@@ -41,6 +41,8 @@ mod poison;
 mod provisioning;
 mod restrictive;
 mod samples;
+mod sizes;
+mod sources;
 mod thread;
 mod types;
 mod unique;
