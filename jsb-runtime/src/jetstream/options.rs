@@ -158,10 +158,7 @@ mod tests {
         ] {
             let error = servers(url).err().or(user(url).err()).expect("a refusal").to_string();
             assert!(error.starts_with("NATS_URL: entry 1"), "{error}");
-            assert!(
-                !["se", "cr", "et@", "one"].iter().any(|part| error.replace("server", "").contains(part)),
-                "{error}"
-            );
+            assert!(!error.contains("cret") && !error.contains("cr/et"), "{error}");
         }
         assert!(servers("nats://one:4222/").is_ok());
     }
