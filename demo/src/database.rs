@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
 use sea_orm::sqlx::sqlite::SqliteJournalMode;
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ConnectionTrait, Database, DatabaseBackend, DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
 };
 use sea_orm_migration::{MigratorTrait, SchemaManager};
 
@@ -18,15 +17,11 @@ const MIGRATION_LOCK: i64 = 0x6a73_6220_6465_6d6f;
 
 /// Connects to PostgreSQL or SQLite; a SQLite file is created if it is not there.
 pub(crate) async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
-    let mut options = ConnectOptions::new(url);
-    options.max_connections(10).acquire_timeout(Duration::from_secs(10)).sqlx_logging(false).map_sqlx_sqlite_opts(
-        |sqlite| {
-            sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(Duration::from_secs(10))
-        },
-    );
-    // SeaORM shows a URL that it cannot read, password and all.
-    let without_url = |error: DbErr| anyhow!("{}", error.to_string().replace(url, ".."));
-    Database::connect(options).await.map_err(without_url)
+    let mut options = jsb_cli::connect_options(url)?;
+    options.max_connections(10).acquire_timeout(Duration::from_secs(10)).map_sqlx_sqlite_opts(|sqlite| {
+        sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(Duration::from_secs(10))
+    });
+    Ok(Database::connect(options).await?)
 }
 
 /// Brings the tables up to date, and gives this side its half of the ids.
@@ -48,8 +43,9 @@ async fn begin_migration(db: &DatabaseConnection) -> Result<DatabaseTransaction,
     };
     let transaction = db.begin_with_options(immediate).await?;
     if transaction.get_database_backend() == DatabaseBackend::Postgres {
-        let lock = format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})");
-        transaction.execute_unprepared(&lock).await?;
+        let lock = "SELECT pg_advisory_xact_lock($1)";
+        let lock = Statement::from_sql_and_values(DatabaseBackend::Postgres, lock, [MIGRATION_LOCK.into()]);
+        transaction.execute_raw(lock).await?;
     }
     Ok(transaction)
 }

@@ -6,6 +6,7 @@ mod data;
 mod database;
 mod entities;
 mod health;
+mod http;
 mod migration;
 mod nats;
 mod pair;

@@ -5,19 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
-use axum::Router;
 use clap::Args;
 use jsb_runtime::{Bridge, Config, ProvisionError, StartError};
 use sea_orm::DatabaseConnection;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::http::Http;
 use crate::side::{ProcessRole, Side};
 use crate::{api, database, ports};
 
-/// A client that holds its connection open must not hold up the end.
-const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
 /// How soon the server is asked again for what somebody else provisions.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -131,29 +128,4 @@ async fn start_when_provisioned(
         waiting.stop().await;
     }
     Ok(started?)
-}
-
-struct Http {
-    server: JoinHandle<()>,
-    stop: CancellationToken,
-}
-
-impl Http {
-    fn serve(listener: TcpListener, router: Router) -> Self {
-        let stop = CancellationToken::new();
-        let server = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let server = tokio::spawn(async move {
-            if let Err(error) = server.await {
-                tracing::error!(%error, "the HTTP server has ended");
-            }
-        });
-        Self { server, stop }
-    }
-
-    async fn stop(self) {
-        self.stop.cancel();
-        if tokio::time::timeout(REQUESTS_END_WITHIN, self.server).await.is_err() {
-            tracing::warn!("requests were still running");
-        }
-    }
 }

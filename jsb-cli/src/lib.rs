@@ -40,6 +40,7 @@
 //! ```
 
 mod commands;
+mod database;
 mod exit;
 mod nats_conf;
 mod pairs;
@@ -54,6 +55,7 @@ use clap::{Args, Parser};
 use tracing_subscriber::EnvFilter;
 
 pub use commands::users_with_passwords;
+pub use database::connect_options;
 pub use exit::Exit;
 pub use secrets::Secrets;
 

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use anyhow::{Context as _, anyhow};
+use anyhow::Context as _;
 use clap::Args;
 use jsb_runtime::{Config, operate};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use sea_orm::{Database, DatabaseConnection};
+
+use crate::database::connect_options;
 
 /// How long a command waits for SQLite's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
@@ -56,13 +58,11 @@ impl Settings {
     /// The application's database; one of another application is refused.
     pub(crate) async fn database(&self) -> anyhow::Result<DatabaseConnection> {
         let url = self.database_url.as_deref().context("DATABASE_URL or --database-url must name the database")?;
-        let mut options = ConnectOptions::new(url);
-        options.max_connections(4).sqlx_logging(false);
+        let mut options = connect_options(url)?;
+        options.max_connections(4);
         // A handler holds SQLite's one write lock as long as it runs.
         options.map_sqlx_sqlite_opts(|sqlite| sqlite.busy_timeout(BUSY_TIMEOUT));
-        // SeaORM shows a URL that it cannot read, password and all.
-        let without_url = |error: DbErr| anyhow!("the database: {}", error.to_string().replace(url, ".."));
-        let db = Database::connect(options).await.map_err(without_url)?;
+        let db = Database::connect(options).await.context("the database")?;
         if let Some(app) = &self.app {
             operate::check_owner(&db, app).await?;
         }

@@ -59,7 +59,7 @@ pub struct Config {
     pub stream_replicas: usize,
     /// `STREAM_MAX_AGE`: how long a stream that is made keeps its messages.
     pub stream_max_age: Duration,
-    /// `BATCH_SIZE`: how many events are relayed or pulled at a time.
+    /// `BATCH_SIZE`: how many events are relayed or pulled at a time, as far as they fit in 8 MiB.
     pub batch_size: usize,
     /// `OUTBOX_RETENTION`: how long sent events are kept.
     pub outbox_retention: Duration,
@@ -77,6 +77,10 @@ pub struct Config {
     /// `ROLES`: what this process does.
     pub roles: BTreeSet<Role>,
 }
+
+/// What is relayed or pulled at a time is no larger than this, but for a single event that is: events may be as large as
+/// the server takes, so that their number alone bounds no memory.
+pub(crate) const MAX_BATCH_BYTES: usize = 8 * 1024 * 1024;
 
 /// Node `index` of `count` draws ids with `id mod count = index`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, Order, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, Func, InsertStatement, Order, Query, SelectStatement, WindowStatement};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
 use tokio::sync::watch;
 
+use crate::config::MAX_BATCH_BYTES;
 use crate::event::NewEvent;
 
 const TABLE: &str = "outbox_events";
@@ -117,7 +118,8 @@ impl Pending {
     }
 }
 
-/// The oldest rows that wait. By status, not by a cursor over ids: a transaction that drew its id early may commit late.
+/// The oldest rows that wait, as many as fit in memory but at least one. By status, not by a cursor over ids: a
+/// transaction that drew its id early may commit late.
 pub(crate) async fn pending<C: ConnectionTrait>(db: &C, limit: usize) -> Result<Vec<Pending>, DbErr> {
     let select = Query::select()
         .columns([
@@ -133,11 +135,34 @@ pub(crate) async fn pending<C: ConnectionTrait>(db: &C, limit: usize) -> Result<
             "available_at",
         ])
         .from(TABLE)
+        .and_where(Expr::col("id").in_subquery(fitting(limit)))
+        .order_by("id", Order::Asc)
+        .to_owned();
+    db.query_all(&select).await?.iter().map(|row| Pending::from_query_result(row, "")).collect()
+}
+
+/// The ids of the oldest rows that wait, up to the one that makes the batch full.
+fn fitting(limit: usize) -> SelectStatement {
+    let (bytes, with_older) = (|| Expr::col("bytes"), || Expr::col("with_older"));
+    let oldest = Query::select()
+        .column("id")
+        // The length alone: neither database reads a long text for it.
+        .expr_as(Func::cust("octet_length").arg(Expr::col("payload")), "bytes")
+        .from(TABLE)
         .and_where(is_pending())
         .order_by("id", Order::Asc)
         .limit(limit as u64)
         .to_owned();
-    db.query_all(&select).await?.iter().map(|row| Pending::from_query_result(row, "")).collect()
+    let sized = Query::select()
+        .columns(["id", "bytes"])
+        .expr_window_as(bytes().sum(), WindowStatement::new().order_by("id", Order::Asc).to_owned(), "with_older")
+        .from_subquery(oldest, "oldest")
+        .to_owned();
+    Query::select()
+        .column("id")
+        .from_subquery(sized, "sized")
+        .and_where(with_older().sub(bytes()).lt(MAX_BATCH_BYTES as i64))
+        .to_owned()
 }
 
 /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.

@@ -1,17 +1,38 @@
 //! The body of a create or an update: `{"organization": {"name": ..}}`.
 
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::{FromRequest, Request};
+use axum::http::StatusCode;
 use sea_orm::IntoActiveModel;
 use serde_json::{Map, Value};
+use tokio::time::timeout;
 
 use super::error::{ApiError, Complaints};
 use super::resource::Resource;
 
-/// PostgreSQL indexes a unique value only up to about 2,700 bytes, so a limit is needed, and this is the customary one.
-const MAX_UNIQUE_LENGTH: usize = 255;
+/// A client that sends slowly must not keep what it has sent in memory for long.
+const BODY_ARRIVES_WITHIN: Duration = Duration::from_secs(10);
+
+/// A text that a row may have, and how long it may be.
+pub(crate) struct Text {
+    field: &'static str,
+    longest: usize,
+}
+
+impl Text {
+    /// A text of a unique index: PostgreSQL takes up to about 2,700 bytes into one, and this is the customary limit.
+    pub(crate) const fn unique(field: &'static str) -> Self {
+        Self { field, longest: 255 }
+    }
+
+    /// Any other: all of a row's texts together must find room in one message of NATS.
+    pub(crate) const fn long(field: &'static str) -> Self {
+        Self { field, longest: 65_535 }
+    }
+}
 
 /// A field that a row cannot be without.
 pub(crate) struct Required {
@@ -41,7 +62,10 @@ impl<R: Resource, S: Send + Sync> FromRequest<S> for Body<R> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
-        let Json(mut body) = Json::<Map<String, Value>>::from_request(request, state).await?;
+        let body = timeout(BODY_ARRIVES_WITHIN, Json::<Map<String, Value>>::from_request(request, state)).await;
+        let Json(mut body) = body.map_err(|_| {
+            ApiError::Refused(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time".to_owned())
+        })??;
         match body.remove(R::NAME) {
             Some(Value::Object(fields)) => Ok(Self { fields, resource: PhantomData }),
             _ => Err(ApiError::bad_request(format!("the body must be {{\"{}\": {{..}}}}", R::NAME))),
@@ -64,14 +88,17 @@ impl<R: Resource> Body<R> {
 
     fn check(&self, is_missing: impl Fn(&str) -> bool) -> Result<(), ApiError> {
         let mut complaints = Complaints::new();
-        let mut complain = |(field, complaint)| complaints.entry(field).or_default().push(complaint);
+        let mut complain = |field, complaint| complaints.entry(field).or_default().push(complaint);
 
-        R::REQUIRED
-            .iter()
-            .filter(|required| is_missing(required.field))
-            .for_each(|required| complain(required.complaint));
-        if self.fields.get(R::UNIQUE).is_some_and(is_too_long) {
-            complain((R::UNIQUE, "is too long (maximum is 255 characters)"));
+        for Required { field, complaint: (about, complaint) } in R::REQUIRED {
+            if is_missing(field) {
+                complain(*about, (*complaint).to_owned());
+            }
+        }
+        for Text { field, longest } in R::TEXTS {
+            if self.fields.get(*field).is_some_and(|value| is_longer(value, *longest)) {
+                complain(*field, format!("is too long (maximum is {longest} characters)"));
+            }
         }
 
         if complaints.is_empty() { Ok(()) } else { Err(ApiError::Invalid(complaints)) }
@@ -92,8 +119,8 @@ fn is_blank(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty())
 }
 
-fn is_too_long(value: &Value) -> bool {
-    value.as_str().is_some_and(|text| text.chars().count() > MAX_UNIQUE_LENGTH)
+fn is_longer(value: &Value, longest: usize) -> bool {
+    value.as_str().is_some_and(|text| text.chars().count() > longest)
 }
 
 fn has_nul(value: &Value) -> bool {

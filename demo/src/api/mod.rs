@@ -19,7 +19,7 @@ use jsb_runtime::Bridge;
 use sea_orm::DatabaseConnection;
 
 use crate::entities::{organization, user};
-use error::ApiError;
+pub(crate) use error::ApiError;
 
 const MAX_BODY_BYTES: usize = 1024 * 1024;
 

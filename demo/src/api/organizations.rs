@@ -4,7 +4,7 @@ use chrono::Utc;
 use sea_orm::{DatabaseConnection, DbErr, DeleteResult, DeriveIntoActiveModel, Select, Set};
 use serde::Deserialize;
 
-use super::body::Required;
+use super::body::{Required, Text};
 use super::resource::Resource;
 use super::row::Row;
 use crate::entities::organization::{ActiveModel, Column, Entity, Model};
@@ -20,6 +20,7 @@ impl Resource for Entity {
     const NAME: &'static str = "organization";
     const PATH: &'static str = "/organizations";
     const REQUIRED: &'static [Required] = &[Required::text("name"), Required::text("domain")];
+    const TEXTS: &'static [Text] = &[Text::long("name"), Text::unique("domain")];
     const UNIQUE: &'static str = "domain";
     const FOREIGN_KEY: (&'static str, &'static str) = ("base", "still has users");
     const AGE: [Column; 2] = [Column::CreatedAt, Column::Id];

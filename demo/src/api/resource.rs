@@ -6,7 +6,7 @@ use sea_orm::{DatabaseConnection, DbErr, DeleteResult, EntityTrait, IntoActiveMo
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::body::Required;
+use super::body::{Required, Text};
 
 /// An entity with routes of its own.
 ///
@@ -19,6 +19,8 @@ pub(crate) trait Resource: EntityTrait<ActiveModel: Send, PrimaryKey: PrimaryKey
     const PATH: &'static str;
     /// The fields that a row cannot be without.
     const REQUIRED: &'static [Required];
+    /// The texts among its fields.
+    const TEXTS: &'static [Text];
     /// The field that no two rows share.
     const UNIQUE: &'static str;
     /// What a broken foreign key means: the field, and what is wrong with it.

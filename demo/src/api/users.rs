@@ -4,7 +4,7 @@ use chrono::Utc;
 use sea_orm::{DatabaseConnection, DbErr, DeleteResult, DeriveIntoActiveModel, Select, Set};
 use serde::{Deserialize, Serialize};
 
-use super::body::Required;
+use super::body::{Required, Text};
 use super::resource::Resource;
 use super::row::Row;
 use crate::entities::organization;
@@ -31,6 +31,7 @@ impl Resource for Entity {
     const PATH: &'static str = "/users";
     const REQUIRED: &'static [Required] =
         &[Required::parent("organization_id", "organization"), Required::text("name"), Required::text("email")];
+    const TEXTS: &'static [Text] = &[Text::long("name"), Text::unique("email"), Text::long("role")];
     const UNIQUE: &'static str = "email";
     const FOREIGN_KEY: (&'static str, &'static str) = ("organization", "must exist");
     const AGE: [Column; 2] = [Column::CreatedAt, Column::Id];

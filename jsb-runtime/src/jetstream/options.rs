@@ -49,9 +49,24 @@ pub(super) fn servers(urls: &str) -> Result<Vec<ServerAddr>, ConnectError> {
         let _ = url.set_password(None);
         ServerAddr::from_url(url)
     };
-    let servers = entries(urls)
-        .map(|(position, entry)| entry.parse().and_then(bare).map_err(|source| ConnectError::Url { position, source }));
+    let servers = entries(urls).map(|(position, entry)| {
+        address(entry).and_then(bare).map_err(|source| ConnectError::Url { position, source })
+    });
     servers.collect()
+}
+
+/// An address, after which nothing may come: it would be the rest of a password with a `/`, `?` or `#` in it, which the
+/// client would log, and whose first part it would look up as a host.
+fn address(entry: &str) -> std::io::Result<ServerAddr> {
+    let server: ServerAddr = entry.parse()?;
+    let url = server.clone().into_inner();
+    if matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none() {
+        return Ok(server);
+    }
+    Err(std::io::Error::new(
+        std::io::ErrorKind::InvalidInput,
+        "something follows its host and port: what is special in a user or password must be percent-encoded",
+    ))
 }
 
 fn entries(urls: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -90,7 +105,7 @@ fn user(urls: &str) -> Result<Option<(String, Option<String>)>, ConnectError> {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let mut found = None;
     for (index, (position, entry)) in entries(urls).enumerate() {
-        let server: ServerAddr = entry.parse().map_err(|source| ConnectError::Url { position, source })?;
+        let server = address(entry).map_err(|source| ConnectError::Url { position, source })?;
         let user = server.username().map(|user| (decoded(user), server.password().map(decoded)));
         if index > 0 && found != user {
             return Err(ConnectError::DifferentUsers);
@@ -130,6 +145,22 @@ mod tests {
         assert_eq!(shown, ["nats://one:4222", "nats://two"]);
         assert_eq!(user("tls://token@one").expect("a token"), Some(("token".to_owned(), None)));
         assert_eq!(user("one,two").expect("nobody"), None);
+    }
+
+    #[test]
+    fn a_password_that_is_not_encoded_is_refused_and_not_shown() {
+        for url in [
+            "nats://a:se@cr/et@one",
+            "nats://a:se/cret@one",
+            "nats://a:b?se#cret@one",
+            "a:b@one/secret",
+            "tls://se#cret@one",
+        ] {
+            let error = servers(url).err().or(user(url).err()).expect("a refusal").to_string();
+            assert!(error.starts_with("NATS_URL: entry 1"), "{error}");
+            assert!(!error.contains("cret") && !error.contains("cr/et"), "{error}");
+        }
+        assert!(servers("nats://one:4222/").is_ok());
     }
 
     #[test]

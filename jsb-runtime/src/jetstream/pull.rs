@@ -13,6 +13,7 @@ use super::denials::{Denied, Permission};
 use super::headers::plain;
 use super::provision::consumer_info_subject;
 use super::stored::{StoredMessage, StreamError};
+use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
 use crate::subject;
 
@@ -152,7 +153,7 @@ impl Transport {
     }
 
     async fn fetch(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
-        let there = attached.consumer.fetch().max_messages(limit).messages().await;
+        let there = attached.consumer.fetch().max_messages(limit).max_bytes(MAX_BATCH_BYTES).messages().await;
         let there = there.map_err(|error| PullError::Client(error.into()))?;
         tokio::time::timeout(ANSWER_TIMEOUT, self.collect(there)).await.map_err(|_| PullError::NoAnswer)?
     }
@@ -167,11 +168,18 @@ impl Transport {
                 Ok(message) => deliveries.push(Delivery::new(message, self)),
                 // What came before the error is in hand all the same.
                 Err(_) if !deliveries.is_empty() => break,
+                Err(error) if has_no_room(&error) => break,
                 Err(error) => return Err(PullError::Client(error)),
             }
         }
         Ok(deliveries)
     }
+}
+
+/// Whether the next message is larger than a batch may be: it comes when a single one is asked for, whatever its size.
+fn has_no_room(error: &async_nats::Error) -> bool {
+    // The client passes on nothing but the server's words.
+    error.to_string().contains("Message Size Exceeds MaxBytes")
 }
 
 /// Where a message of a stream is asked for.

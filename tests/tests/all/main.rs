@@ -45,6 +45,8 @@ mod promises;
 mod provisioning;
 mod restrictive;
 mod samples;
+mod sizes;
+mod sources;
 mod thread;
 mod types;
 mod unique;

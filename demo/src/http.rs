@@ -1,0 +1,124 @@
+//! The HTTP server. What one client may take of it is bounded: connections, time, and memory.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::serve::Listener;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+use tokio_io_timeout::TimeoutStream;
+use tokio_util::sync::CancellationToken;
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::api::ApiError;
+
+/// A client that holds its connection open must not hold up the end.
+const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
+/// Line and headers of one request; hyper takes no less than 8 KiB.
+const MAX_HEADER_BYTES: usize = 64 * 1024;
+
+/// What clients may take.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Connections that are open at a time; more of them wait to be accepted.
+    connections: usize,
+    /// For line and headers of a request, and between two requests.
+    head: Duration,
+    /// For the request as a whole, from its headers to the answer's.
+    request: Duration,
+    /// For a client to take the next bytes of an answer.
+    taking: Duration,
+}
+
+const LIMITS: Limits = Limits {
+    connections: 256,
+    head: Duration::from_secs(10),
+    request: Duration::from_secs(30),
+    taking: Duration::from_secs(30),
+};
+
+/// A server that runs.
+pub(crate) struct Http {
+    server: JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl Http {
+    pub(crate) fn serve(listener: TcpListener, router: Router) -> Self {
+        Self::limited(listener, router, LIMITS)
+    }
+
+    fn limited(listener: TcpListener, router: Router, limits: Limits) -> Self {
+        let stop = CancellationToken::new();
+        let server = tokio::spawn(run(listener, answering(router, limits.request), limits, stop.clone()));
+        Self { server, stop }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        if tokio::time::timeout(REQUESTS_END_WITHIN, self.server).await.is_err() {
+            tracing::warn!("requests were still running");
+        }
+    }
+}
+
+/// Every request gets an answer, whatever its handler does.
+fn answering(router: Router, within: Duration) -> Router {
+    router.layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response())).layer(
+        middleware::from_fn_with_state(within, async |State(within): State<Duration>, request: Request, next: Next| {
+            answer_within(within, request, next).await
+        }),
+    )
+}
+
+async fn answer_within(within: Duration, request: Request, next: Next) -> Response {
+    let answer = tokio::time::timeout(within, next.run(request)).await;
+    answer.unwrap_or_else(|_| {
+        let reason = "this took too long; it may have been done or not";
+        ApiError::Refused(StatusCode::SERVICE_UNAVAILABLE, reason.to_owned()).into_response()
+    })
+}
+
+/// Accepts until `stop`, then lets the requests in hand end.
+async fn run(mut listener: TcpListener, router: Router, limits: Limits, stop: CancellationToken) {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let connections = GracefulShutdown::new();
+    let service = TowerToHyperService::new(router);
+    let mut protocol = http1::Builder::new();
+    protocol.timer(TokioTimer::new()).header_read_timeout(limits.head).max_buf_size(MAX_HEADER_BYTES);
+
+    while let Some((client, slot)) = stop.run_until_cancelled(next_client(&mut listener, &slots)).await {
+        let mut client = TimeoutStream::new(client);
+        client.set_write_timeout(Some(limits.taking));
+        let connection = protocol.serve_connection(TokioIo::new(Box::pin(client)), service.clone());
+        let connection = connections.watch(connection);
+        tokio::spawn(async move {
+            let _until_it_ends = slot;
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended");
+            }
+        });
+    }
+    drop(listener);
+    connections.shutdown().await;
+}
+
+async fn next_client(listener: &mut TcpListener, slots: &Arc<Semaphore>) -> (TcpStream, Option<OwnedSemaphorePermit>) {
+    // An error would mean that the semaphore is closed, which nobody does.
+    let slot = Arc::clone(slots).acquire_owned().await.ok();
+    let (client, _) = Listener::accept(listener).await;
+    (client, slot)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Large events: what is in memory at a time is bounded by bytes, and nothing is too large for that but what the server refuses.
+
+use dev_servers::{NatsOptions, NatsServer};
+use jsb_tests::entities::label;
+use jsb_tests::gate::gate;
+use jsb_tests::probe::{self, Orders};
+use jsb_tests::{Backend, ChildCommand, Pair, Stream, eventually};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{DatabaseConnection, DbErr, EntityTrait};
+
+const MEGABYTE: usize = 1_000_000;
+
+async fn save(db: &DatabaseConnection, code: &str, bytes: usize) {
+    let row = label::ActiveModel { code: Set(code.to_owned()), caption: Set("x".repeat(bytes)), ..Default::default() };
+    row.insert(db).await.expect("a save");
+}
+
+on_both! {
+    async fn large_events_are_relayed_in_little_memory(backend: Backend) {
+        const ROWS: usize = 150;
+        const BYTES: usize = 9 * MEGABYTE / 10;
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        pair.b.stop().await;
+        for n in 0..ROWS {
+            save(&pair.a.db, &format!("large {n}"), BYTES).await;
+        }
+        let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.a).set("ROLES", "relay").start().await;
+        eventually("all is sent", || async {
+            Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == ROWS as i64).then_some(()))
+        })
+        .await;
+        if let Some(peak) = child.peak_memory() {
+            assert!(peak < (ROWS * BYTES) as u64, "the relay took {peak} bytes for {ROWS} events of {BYTES}");
+        }
+        assert!(child.stop().await.success());
+        pair.stop().await;
+    }
+
+    async fn an_event_larger_than_a_batch_goes_over(backend: Backend) {
+        let options = NatsOptions { config: "max_payload: 60MB\nmax_pending: 60MB".to_owned(), ..Default::default() };
+        let nats = NatsServer::start(options).await.expect("nats-server starts");
+        let mut pair = Pair::configured(backend, |config| config.nats_url(nats.url())).await;
+        for (code, bytes) in [("first", 1), ("huge", 20 * MEGABYTE), ("vast", 18 * MEGABYTE), ("last", 1)] {
+            save(&pair.a.db, code, bytes).await;
+        }
+        pair.start_both().await;
+        eventually("all four are there", || async {
+            let labels = label::Entity::find().all(&pair.b.db).await?;
+            Ok::<_, DbErr>((labels.len() == 4).then_some(()))
+        })
+        .await;
+        pair.quiet().await;
+        let (a, b) = pair.rows::<label::Entity>().await;
+        assert_eq!(a, b);
+        assert_eq!(pair.a.status().await.problems, [""; 0]);
+        assert_eq!(pair.b.status().await.problems, [""; 0]);
+        pair.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_is_pulled_at_a_time_than_fits_in_memory() {
+    const EVENTS: usize = 40;
+    let mut pair = Pair::create(Backend::Sqlite).await;
+    pair.b.start().await;
+    pair.b.stop().await;
+    pair.a.start().await;
+    let door = uuid::Uuid::new_v4().to_string();
+    for _ in 0..EVENTS {
+        let ballast = "x".repeat(9 * MEGABYTE / 10);
+        let orders = Orders { gate: door.clone(), ballast, ..Default::default() };
+        probe::send(&pair.a.db, "hesitate", orders).await;
+    }
+    eventually("all is sent", || async {
+        Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == EVENTS as i64).then_some(()))
+    })
+    .await;
+    pair.b.start().await;
+    eventually("the first of them is being handled", || async {
+        Ok::<_, DbErr>((gate(&door).arrivals() > 0).then_some(()))
+    })
+    .await;
+    let stream = Stream::of(&pair.b.config).await;
+    let info = stream.progress(&pair.b.config.app_name).await;
+    let in_hand = info.num_ack_pending;
+    assert!((2..=10).contains(&in_hand), "{in_hand} events of 0.9 megabytes were pulled at a time");
+    gate(&door).open();
+    pair.quiet().await;
+    pair.stop().await;
+}
