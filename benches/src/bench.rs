@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use crate::ground::Ground;
+use crate::wait::DEADLINE;
 
 /// The run.
 pub(crate) struct Bench {
@@ -43,10 +44,10 @@ impl Bench {
     }
 }
 
-/// How many of `count` were done a second.
+/// How many of `count` were done a second; an error, if there is no end.
 pub(crate) async fn rate(count: usize, work: impl Future<Output = Result<()>>) -> Result<f64> {
     let started = Instant::now();
-    work.await?;
+    tokio::time::timeout(DEADLINE, work).await.with_context(|| format!("{count} not within {DEADLINE:?}"))??;
     Ok(count as f64 / started.elapsed().as_secs_f64())
 }
 

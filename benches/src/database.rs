@@ -22,7 +22,7 @@ pub(crate) enum Backend {
 pub(crate) async fn connect(backend: Backend, url: &str) -> Result<DatabaseConnection> {
     Ok(match backend {
         Backend::Postgres => SqlxPostgresConnector::from_sqlx_postgres_pool(postgres(url).await?),
-        Backend::Sqlite => SqlxSqliteConnector::from_sqlx_sqlite_pool(sqlite(url).await?),
+        Backend::Sqlite => SqlxSqliteConnector::from_sqlx_sqlite_pool(sqlite(url, CONNECTIONS).await?),
     })
 }
 
@@ -34,7 +34,7 @@ pub(crate) async fn postgres(url: &str) -> Result<PgPool> {
 }
 
 /// Every commit is on the disk, as on PostgreSQL.
-pub(crate) async fn sqlite(url: &str) -> Result<SqlitePool> {
+pub(crate) async fn sqlite(url: &str, connections: u32) -> Result<SqlitePool> {
     let options = url
         .parse::<SqliteConnectOptions>()?
         .create_if_missing(true)
@@ -42,6 +42,6 @@ pub(crate) async fn sqlite(url: &str) -> Result<SqlitePool> {
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(Duration::from_secs(60))
         .disable_statement_logging();
-    let pool = SqlitePoolOptions::new().max_connections(CONNECTIONS).test_before_acquire(false);
+    let pool = SqlitePoolOptions::new().max_connections(connections).test_before_acquire(false);
     Ok(pool.connect_with(options).await?)
 }

@@ -17,6 +17,9 @@ use crate::ground::{Ground, Nats};
 use crate::migration::Migrator;
 use crate::wait::until;
 
+/// How often is looked whether a bridge is done: rarely enough not to be in its way.
+const POLL: Duration = Duration::from_millis(20);
+
 /// An application with a database of its own.
 pub(crate) struct Site {
     pub(crate) backend: Backend,
@@ -110,7 +113,7 @@ impl Site {
 
     /// Waits until nothing is pending in the outbox.
     pub(crate) async fn until_relayed(&self) -> Result<()> {
-        until("the outbox is sent", Duration::from_millis(5), async || {
+        until("the outbox is sent", POLL, async || {
             let pending =
                 "SELECT count(*) FROM (SELECT 1 FROM outbox_events WHERE status = 'pending' LIMIT 1) AS pending";
             Ok(self.count(pending).await? == 0)
@@ -121,7 +124,7 @@ impl Site {
     /// Waits until the server has nothing more for this app.
     pub(crate) async fn until_applied(&self) -> Result<()> {
         let mut consumer = self.consumer_on(&self.nats).await?;
-        until("the stream is applied", Duration::from_millis(5), async || {
+        until("the stream is applied", POLL, async || {
             let info = consumer.info().await?;
             Ok(info.num_pending == 0 && info.num_ack_pending == 0)
         })

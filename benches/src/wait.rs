@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 /// Longer than any stage takes on a slow machine.
-const DEADLINE: Duration = Duration::from_secs(1800);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(1800);
 
 /// Looks every `pause` whether the condition has come true.
 pub(crate) async fn until(what: &str, pause: Duration, mut condition: impl AsyncFnMut() -> Result<bool>) -> Result<()> {

@@ -140,11 +140,12 @@ impl Event {
 }
 
 impl Hand {
-    /// Opens a pool as the library's own, see [`database`].
+    /// Opens a pool as the library's own, but on SQLite of one connection: writers that queue for it are far faster
+    /// than writers that try again and again for SQLite's lock.
     pub(crate) async fn connect(backend: Backend, url: &str) -> Result<Self> {
         Ok(match backend {
             Backend::Postgres => Self::Postgres(database::postgres(url).await?),
-            Backend::Sqlite => Self::Sqlite(database::sqlite(url).await?),
+            Backend::Sqlite => Self::Sqlite(database::sqlite(url, 1).await?),
         })
     }
 
