@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
+use super::plan::Quiet;
 use super::world::{STREAM, Which, World};
 
 /// How often the tables are looked at.
@@ -12,10 +13,13 @@ const EVERY: Duration = Duration::from_millis(300);
 /// How often in a row nothing may move.
 const LOOKS: u32 = 4;
 
+/// How often one is told.
+const TELL: Duration = Duration::from_secs(10);
+
 /// What still moves; empty, if nothing does.
 type Moving = Vec<String>;
 
-/// Waits until nothing moves; what still does at the deadline.
+/// Waits until nothing moves, and tells now and then what still does.
 ///
 /// # Errors
 ///
@@ -23,18 +27,27 @@ type Moving = Vec<String>;
 pub(super) async fn until_quiet(
     world: &World,
     sides: [&DatabaseConnection; 2],
+    mended: Instant,
     deadline: Duration,
-) -> Result<Duration, Moving> {
+) -> Result<Quiet, Moving> {
     let began = Instant::now();
-    let mut still = 0;
+    let (mut still, mut last, mut told) = (0, Moving::new(), Duration::ZERO);
     loop {
         let moving = moving(world, sides).await;
         still = if moving.is_empty() { still + 1 } else { 0 };
+        let after = mended.elapsed();
         if still == LOOKS {
-            return Ok(began.elapsed());
+            return Ok(Quiet { after, last });
         }
         if began.elapsed() > deadline {
             return Err(moving);
+        }
+        if !moving.is_empty() {
+            last = moving;
+        }
+        if after - told > TELL {
+            told = after;
+            eprintln!("not quiet after {after:.1?}: {}", last.join(", "));
         }
         tokio::time::sleep(EVERY).await;
     }

@@ -14,7 +14,7 @@ use super::fault::{
 };
 use super::link::Weather;
 use super::world::{CAST, Which};
-use super::{Ground, Scenario};
+use super::{Ground, Plan, Scenario};
 use crate::Backend;
 
 /// The pause before the next fault begins, in milliseconds: short enough for several at a time.
@@ -27,6 +27,8 @@ const FROZEN: std::ops::Range<u64> = 2_500..9_000;
 const REST: Duration = Duration::from_secs(1);
 /// How often a fault is drawn whose target is broken already, before the pause is over.
 const DRAWS: u32 = 12;
+/// The same where most kinds are not wanted.
+const DRAWS_OF_FEW: u32 = 2_000;
 
 /// A fault and its time.
 #[derive(Debug)]
@@ -40,8 +42,8 @@ pub(super) struct Planned {
 }
 
 /// Draws the schedule of a run.
-pub(super) fn draw(scenario: &dyn Scenario, ground: &Ground, seed: u64, length: Duration) -> Vec<Planned> {
-    let mut random = StdRng::seed_from_u64(seed);
+pub(super) fn draw(scenario: &dyn Scenario, ground: &Ground, plan: &Plan) -> Vec<Planned> {
+    let mut random = StdRng::seed_from_u64(plan.seed);
     let mut tables: Vec<String> = scenario.entities().iter().map(|entity| entity.table.to_owned()).collect();
     tables.extend(["outbox_events", "inbox_events", "sync_leases", "sync_tombstones"].map(str::to_owned));
     let palette = Palette { scenario, ground, tables };
@@ -50,11 +52,15 @@ pub(super) fn draw(scenario: &dyn Scenario, ground: &Ground, seed: u64, length: 
     let mut at = Duration::ZERO;
     loop {
         at += Duration::from_millis(random.random_range(PAUSE));
-        if at >= length {
+        if at >= plan.length {
             return planned;
         }
-        for _ in 0..DRAWS {
+        let draws = if plan.only.is_empty() { DRAWS } else { DRAWS_OF_FEW };
+        for _ in 0..draws {
             let (lasts, fault) = palette.draw(&mut random);
+            if !plan.wants(fault.kind()) {
+                continue;
+            }
             let targets = fault.targets();
             let is_free = |target: &Target| busy_until.get(target).is_none_or(|until| *until < at);
             if targets.iter().all(is_free) {
@@ -78,6 +84,9 @@ impl Palette<'_> {
         let which = if random.random() { Which::A } else { Which::B };
         let victim = Victim(which, random.random_range(0..CAST.len()));
         let lasts = Duration::from_millis(random.random_range(LASTS));
+        if let Some(fault) = self.scenario.fault(random) {
+            return (lasts, fault);
+        }
         match random.random_range(0..16) {
             0..3 => (lasts / 2, Box::new(Killed(victim))),
             3 | 4 => (Duration::from_millis(random.random_range(FROZEN)), Box::new(Frozen(victim))),
