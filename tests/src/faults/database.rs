@@ -101,12 +101,11 @@ impl Database {
     }
 
     /// Fills the disk to the last byte.
-    pub fn fill(&self) -> anyhow::Result<()> {
+    pub async fn fill(&self) -> anyhow::Result<()> {
         let disk = self.disk.as_ref().context("its disk is not small")?;
         let mut ballast = std::fs::File::create(disk.ballast())?;
-        let mut endless = std::io::repeat(0);
         // It ends with the error that there is no room.
-        let _ = std::io::copy(&mut endless, &mut ballast);
+        tokio::task::spawn_blocking(move || drop(std::io::copy(&mut std::io::repeat(0), &mut ballast))).await?;
         Ok(())
     }
 

@@ -15,7 +15,7 @@ use super::books;
 use super::child::RESTING;
 use super::plan::{Plan, Report};
 use super::quiet::{until_quiet, until_sent};
-use super::schedule::{self, Planned};
+use super::schedule::{self, Planned, Turns};
 use super::toll::Toll;
 use super::words::{complaints, logged, panics, refusals};
 use super::world::{Which, World};
@@ -23,7 +23,7 @@ use super::{Ground, Scenario};
 
 /// How long everything may take to run at first.
 const START: Duration = Duration::from_secs(90);
-/// How long everything may take to become quiet.
+/// How long saves may take to end, and the outboxes to be sent.
 const QUIET: Duration = Duration::from_secs(120);
 /// How often the harness looks.
 const LOOK: Duration = Duration::from_millis(100);
@@ -53,9 +53,8 @@ pub async fn run(scenario: &dyn Scenario, plan: Plan) -> anyhow::Result<Report> 
         tell(format_args!("a store was lost: publishing everything again"));
         tokio::try_join!(republish(&a), republish(&b))?;
     }
-    let quiet = until_quiet(&world, [&a, &b], mended, QUIET).await;
-    let quiet = quiet.map_err(|moving| {
-        problems.extend(moving.into_iter().map(|moving| format!("not quiet after {QUIET:?}: {moving}")));
+    let quiet = until_quiet(&world, [&a, &b], mended).await.map_err(|moving| {
+        problems.extend(moving.into_iter().map(|moving| format!("not quiet after {:.1?}: {moving}", mended.elapsed())));
     });
     problems.extend(panics(&world));
     let mut balance = books::balance(scenario, [&a, &b], [&published[0], &published[1]]).await?;
@@ -81,18 +80,20 @@ pub fn schedule(scenario: &dyn Scenario, plan: &Plan) -> Vec<String> {
 /// Carries out a schedule; returns when every fault is mended.
 async fn break_by(schedule: Vec<Planned>, world: &World) -> anyhow::Result<Toll> {
     let began = Instant::now();
-    let toll = Mutex::new(Toll::default());
+    let (toll, turns) = (Mutex::new(Toll::default()), Turns::of(&schedule));
     let carry_out = |mut planned: Planned| {
-        let toll = &toll;
+        let (toll, turns) = (&toll, &turns);
         async move {
             tokio::time::sleep(planned.at.saturating_sub(began.elapsed())).await;
-            tell(format_args!("{:6.2?} for {:.2?}: {:?}", planned.at, planned.lasts, planned.fault));
+            let _turn = turns.take(&planned).await;
+            let begins = Instant::now();
+            tell(format_args!("{:6.2?} for {:.2?}: {:?}", began.elapsed(), planned.lasts, planned.fault));
             let before = complaints(world);
             let begun = planned.fault.begin(world).await;
             if let Err(error) = &begun {
                 tell(format_args!("       it did not come about: {error:#}"));
             }
-            tokio::time::sleep((planned.at + planned.lasts).saturating_sub(began.elapsed())).await;
+            tokio::time::sleep(planned.lasts.saturating_sub(begins.elapsed())).await;
             let ended = planned.fault.end(world).await;
             let meanwhile = complaints(world).saturating_sub(before);
             locked(toll).note(&*planned.fault, begun.is_ok(), meanwhile);

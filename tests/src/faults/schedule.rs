@@ -1,12 +1,13 @@
 //! The schedule of faults: drawn from a seed before anything runs, so that the seed repeats it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::fault::{
     BadWeather, ClockJumped, ConnectionsTerminated, CutOff, DiskFull, Fault, Frozen, Killed, LeaderKilled, Locked,
@@ -39,6 +40,26 @@ pub(super) struct Planned {
     pub(super) lasts: Duration,
     /// What it is.
     pub(super) fault: Box<dyn Fault>,
+}
+
+/// Lets faults wait whose targets are not mended yet, since the machine is slow.
+pub(super) struct Turns(BTreeMap<Target, Mutex<()>>);
+
+impl Turns {
+    pub(super) fn of(schedule: &[Planned]) -> Self {
+        let targets = schedule.iter().flat_map(|planned| planned.fault.targets());
+        Self(targets.map(|target| (target, Mutex::default())).collect())
+    }
+
+    /// Waits for all targets of a fault, always in one order.
+    pub(super) async fn take(&self, planned: &Planned) -> Vec<MutexGuard<'_, ()>> {
+        let targets: BTreeSet<Target> = planned.fault.targets().into_iter().collect();
+        let mut taken = Vec::new();
+        for turn in targets.iter().filter_map(|target| self.0.get(target)) {
+            taken.push(turn.lock().await);
+        }
+        taken
+    }
 }
 
 /// Draws the schedule of a run.

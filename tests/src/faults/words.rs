@@ -33,12 +33,14 @@ pub(super) fn panics(world: &World) -> Vec<String> {
     found.flat_map(|(name, lines)| lines.into_iter().map(move |line| format!("{name}: {line}"))).collect()
 }
 
-/// Level, module and message of a line: `<time> <level> <module>: <message> <name>=<value> ..`.
+/// Level, module and message of a line, without details: `<time> <level> <module>: <message>: <detail> <name>=<value> ..`.
 fn message(line: &str) -> Option<String> {
-    let (_, rest) = line.split_once(' ')?;
-    let words = rest.split_whitespace().take_while(|word| !word.contains('='));
-    let text = words.collect::<Vec<_>>().join(" ");
-    ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"].iter().any(|level| text.starts_with(level)).then_some(text)
+    let mut words = line.split_whitespace().skip(1);
+    let level = words.next().filter(|level| ["DEBUG", "INFO", "WARN", "ERROR"].contains(level))?;
+    let module = words.next()?;
+    let text: Vec<&str> = words.take_while(|word| !word.contains('=')).collect();
+    let text = text.join(" ");
+    Some(format!("{level} {module} {}", text.split(": ").next().unwrap_or_default()))
 }
 
 fn counted(said: impl Iterator<Item = (u64, String)>) -> Counted {

@@ -146,7 +146,7 @@ impl Fault for DiskFull {
     }
 
     async fn begin(&mut self, world: &World) -> anyhow::Result<()> {
-        database(world, self.0).fill()
+        database(world, self.0).fill().await
     }
 
     async fn end(&mut self, world: &World) -> anyhow::Result<()> {
