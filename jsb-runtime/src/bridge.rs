@@ -151,7 +151,9 @@ async fn stay_attached(transport: Transport, stop: CancellationToken) {
                     failures += 1;
                     report(&transport, &error);
                     tracing::warn!(error = chain(&error), failures, "the stream or the consumer is not there");
-                    let pause = backoff::doubling(Duration::from_millis(500), Duration::from_secs(10), failures);
+                    // Where nobody answers, nobody says either when JetStream is back.
+                    let longest = if matches!(error, ProvisionError::Request(_)) { 2 } else { 10 };
+                    let pause = backoff::doubling(Duration::from_millis(500), Duration::from_secs(longest), failures);
                     tokio::time::sleep(pause).await;
                     if transport.is_deaf() {
                         transport.reconnect().await;

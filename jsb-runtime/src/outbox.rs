@@ -111,10 +111,10 @@ impl Pending {
         (&self.resource_type, &self.resource_id)
     }
 
-    /// Whether it waits after a failure of its own. Before one, `available_at` is by the clock of the process that saved,
-    /// which may be hours ahead of this one's.
-    pub(crate) fn is_delayed(&self, now: DateTime<Utc>) -> bool {
-        self.attempts > 0 && self.available_at > now
+    /// Whether it waits after a failure of its own, for no longer than `longest`. Before one, `available_at` is by the clock
+    /// of the process that saved; a time that lies further ahead than any delay was set by a clock that was ahead.
+    pub(crate) fn is_delayed(&self, now: DateTime<Utc>, longest: Duration) -> bool {
+        self.attempts > 0 && self.available_at > now && self.available_at <= now + longest
     }
 }
 

@@ -26,10 +26,10 @@ pub(crate) const LEASE: &str = "relay";
 /// How soon the relay looks again after a hint that came before its commit, and how rarely while nothing happens.
 const SOONEST_POLL: Duration = Duration::from_millis(10);
 const RAREST_POLL: Duration = Duration::from_secs(2);
-/// The pauses after a failure; shorter while the database is away, since nobody says when it is back.
+/// The pauses after a failure; shorter while the database or JetStream is away, since nobody says when it is back.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-const LONGEST_DATABASE_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_secs(2);
 
 #[derive(Clone)]
 pub(crate) struct Relay {
@@ -56,7 +56,7 @@ enum Pause {
     Idle(Duration),
     /// NATS, which is away.
     Disconnected,
-    /// Time, after a failure.
+    /// Time, after a failure, or another connection, on which all may be well.
     Failed(Duration),
 }
 
@@ -84,12 +84,15 @@ impl Relay {
                     Pause::Idle(backoff::doubling(SOONEST_POLL, RAREST_POLL, polls))
                 }
                 Ok(Step::Refused(PublishError::NotConnected)) => Pause::Disconnected,
+                Ok(Step::Refused(error @ PublishError::Unacknowledged(_))) => {
+                    self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE)
+                }
                 Ok(Step::Refused(error)) => self.failed(failures, &chain(&error), LONGEST_PAUSE),
-                Err(error) => self.failed(failures, &chain(&error), LONGEST_DATABASE_PAUSE),
+                Err(error) => self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE),
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                hinted = self.sit_out(pause, &mut hints) => if hinted { polls = 0 },
+                news = self.sit_out(pause, &mut hints) => if news { (polls, failures) = (0, 0) },
             }
         }
         if let Err(error) = lease.release(&self.db).await {
@@ -97,17 +100,20 @@ impl Relay {
         }
     }
 
-    /// Waits; whether a hint ended the wait. One that came before it ends it at once.
+    /// Waits; whether news ended the wait: a hint, also one that came before it, or another connection.
     async fn sit_out(&self, pause: Pause, hints: &mut watch::Receiver<()>) -> bool {
         match pause {
             Pause::Idle(pause) => tokio::time::timeout(pause, hints.changed()).await.is_ok(),
             Pause::Failed(pause) => {
-                tokio::time::sleep(pause).await;
-                false
+                let reconnected = async {
+                    self.transport.until_disconnected().await;
+                    self.transport.until_ready().await;
+                };
+                tokio::time::timeout(pause, reconnected).await.is_ok()
             }
             Pause::Disconnected => {
                 self.transport.until_ready().await;
-                false
+                true
             }
         }
     }
@@ -135,7 +141,7 @@ impl Relay {
         }
         let pending = outbox::pending(&self.db, self.config.batch_size).await?;
         let mut published = false;
-        for wave in self.allowed(waves(&pending)) {
+        for wave in self.allowed(waves(&pending, self.longest_delay())) {
             let answers = join_all(wave.iter().map(|row| self.publish(row))).await;
             let (mut sent, mut refused) = (Vec::new(), None);
             for (row, answer) in wave.into_iter().zip(answers) {
@@ -164,6 +170,11 @@ impl Relay {
             }
         }
         Ok(if published { Step::Published } else { Step::Idle })
+    }
+
+    /// The longest that an event is delayed which the server refused.
+    fn longest_delay(&self) -> Duration {
+        self.config.backoff.iter().max().copied().unwrap_or(FIRST_PAUSE)
     }
 
     /// All waves; where NATS denied the last event, only one, to see whether that is over.
@@ -198,13 +209,13 @@ impl Relay {
 
 /// The rows in waves: each holds at most one event of a row, the oldest first. Events of a row that waits after a
 /// failure of its own are left out.
-fn waves(pending: &[Pending]) -> Vec<Vec<&Pending>> {
+fn waves(pending: &[Pending], longest_delay: Duration) -> Vec<Vec<&Pending>> {
     let now = crate::clock::now();
     let mut waves: Vec<Vec<&Pending>> = Vec::new();
     let mut depth = HashMap::new();
     let mut delayed = HashSet::new();
     for event in pending {
-        if delayed.contains(&event.row()) || event.is_delayed(now) {
+        if delayed.contains(&event.row()) || event.is_delayed(now, longest_delay) {
             delayed.insert(event.row());
             continue;
         }

@@ -1,7 +1,7 @@
 //! One application of a pair: its database, its configuration, and its bridges while they run.
 
 use chrono::{DateTime, Utc};
-use jsb_runtime::{Bridge, Config, Status};
+use jsb_runtime::{Bridge, Config, Health, Status};
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Statement};
 use sea_orm_migration::{MigratorTrait, SchemaManager};
@@ -55,6 +55,11 @@ impl App {
     /// The state of the bridge.
     pub async fn status(&self) -> Status {
         self.bridges.first().expect("a running bridge").status().await.expect("a status")
+    }
+
+    /// What a health check of the bridge finds.
+    pub async fn health(&self) -> Health {
+        self.bridges.first().expect("a running bridge").health().await.expect("a health")
     }
 
     /// How many rows of `table` have this status.

@@ -4,7 +4,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jsb_tests::faults::{OurStage, Plan, Report, Scenario, Terrain, Watched, run};
+use jsb_tests::faults::fault::{Fault, KINDS, Target};
+use jsb_tests::faults::{OurStage, Plan, Report, Scenario, Terrain, Watched, Which, World, run, schedule};
+use rand::RngExt;
+use rand::rngs::StdRng;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use tokio::sync::Mutex;
 
@@ -19,8 +22,7 @@ fn ours() -> OurStage {
 
 async fn report(scenario: &dyn Scenario, terrain: Terrain, seed: u64, length: Duration) -> Report {
     let _alone = ALONE.lock().await;
-    let plan = Plan { seed, terrain, length, small_disks: false };
-    let report = run(scenario, plan).await.expect("servers that can be broken and mended");
+    let report = run(scenario, Plan::new(seed, terrain, length)).await.expect("servers that can be broken and mended");
     eprintln!("{report}");
     report
 }
@@ -51,7 +53,7 @@ async fn both_sides_agree_after_faults_that_nobody_has_seen_before() {
 struct Sabotaged(OurStage);
 
 /// What the hands do on A, and what the harness must say of it.
-const SABOTAGE: [(&str, &str); 6] = [
+const SABOTAGE: [(&str, &str); 8] = [
     ("UPDATE tallies SET value = value + 1 WHERE id = (SELECT min(id::text)::uuid FROM tallies)", "differs"),
     ("DELETE FROM inbox_events WHERE event_id = (SELECT min(event_id) FROM inbox_events)", "never received"),
     ("DELETE FROM outbox_events WHERE id = (SELECT max(id) FROM outbox_events)", "never sent"),
@@ -65,6 +67,8 @@ const SABOTAGE: [(&str, &str); 6] = [
         "SET application_name = 'api'; UPDATE tickets SET updated_at = now() WHERE id = (SELECT min(id::text)::uuid FROM tickets)",
         "committed without an event",
     ),
+    ("UPDATE outbox_events SET id = -id WHERE resource_type = 'tally'", "not published in a's order"),
+    ("UPDATE sightings SET id = -id", "not handled in b's order"),
 ];
 
 #[async_trait]
@@ -79,6 +83,10 @@ impl Scenario for Sabotaged {
 
     fn entities(&self) -> Vec<Watched> {
         self.0.entities()
+    }
+
+    async fn handled_in_order(&self, db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+        self.0.handled_in_order(db).await
     }
 
     async fn faults_of(&self, db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
@@ -99,10 +107,72 @@ async fn whatever_is_wrong_with_the_tables_is_found() {
     assert!(!report.balance.history.is_empty(), "rows that differ have a history");
 }
 
+fn plan_of_a_cluster(seed: u64) -> Plan {
+    Plan::new(seed, Terrain::Cluster, Duration::from_secs(600))
+}
+
 #[test]
 fn a_seed_repeats_its_schedule() {
-    let schedule = |seed| jsb_tests::faults::schedule(&ours(), Terrain::Cluster, seed, Duration::from_secs(600));
+    let schedule = |seed| schedule(&ours(), &plan_of_a_cluster(seed));
     assert!(schedule(7).len() > 100, "too short to show anything");
     assert_eq!(schedule(7), schedule(7));
     assert_ne!(schedule(7), schedule(8));
+}
+
+#[test]
+fn each_kind_of_fault_can_happen_alone() {
+    for kind in KINDS {
+        let alone = Plan { small_disks: true, only: vec![kind.to_owned()], ..plan_of_a_cluster(7) };
+        let schedule = schedule(&ours(), &alone);
+        assert!(schedule.len() > 50, "{kind} happens {} time(s) in ten minutes", schedule.len());
+        assert!(schedule.iter().all(|planned| planned.contains(&format!("fault: {kind}"))), "others than {kind}");
+    }
+}
+
+/// A fault of a user's own.
+#[derive(Debug)]
+struct Vacuum(Which);
+
+#[async_trait]
+impl Fault for Vacuum {
+    fn targets(&self) -> Vec<Target> {
+        vec![Target::Database(self.0)]
+    }
+
+    async fn begin(&mut self, world: &World) -> anyhow::Result<()> {
+        world.side(self.0).database.execute(&["VACUUM FULL"]).await
+    }
+
+    async fn end(&mut self, _world: &World) -> anyhow::Result<()> {
+        Ok(())
+    }
+}
+
+/// Our entities, and a fault of its own now and then.
+struct Vacuumed(OurStage);
+
+#[async_trait]
+impl Scenario for Vacuumed {
+    fn program(&self) -> &Path {
+        self.0.program()
+    }
+
+    async fn prepare(&self, db: &DatabaseConnection, index: u32, count: u32) -> Result<(), DbErr> {
+        self.0.prepare(db, index, count).await
+    }
+
+    fn entities(&self) -> Vec<Watched> {
+        self.0.entities()
+    }
+
+    fn fault(&self, random: &mut StdRng) -> Option<Box<dyn Fault>> {
+        random.random_ratio(1, 3).then(|| Box::new(Vacuum(Which::B)) as Box<dyn Fault>)
+    }
+}
+
+#[test]
+fn a_scenario_may_have_faults_of_its_own() {
+    let kinds = schedule(&Vacuumed(ours()), &plan_of_a_cluster(7));
+    let own = kinds.iter().filter(|planned| planned.contains("fault: Vacuum(B)")).count();
+    assert!(own > 20 && own < kinds.len(), "{own} of {}", kinds.len());
 }

@@ -17,8 +17,11 @@ use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
 use crate::subject;
 
-/// How long a request waits at the server for the next message.
-const LONG_POLL: Duration = Duration::from_secs(20);
+/// How long a request waits at the server for the next message: not long, since one that is lost, with the server that
+/// led the consumer, is missed only then.
+const LONG_POLL: Duration = Duration::from_secs(5);
+/// How long after that the server may take to say that none came.
+const LATE: Duration = Duration::from_secs(1);
 /// How long the server may take to say that there is nothing.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -143,7 +146,8 @@ impl Transport {
         let mut deliveries = self.fetch(attached, limit).await?;
         if deliveries.is_empty() {
             let next = attached.consumer.batch().max_messages(1).expires(LONG_POLL).messages().await;
-            deliveries = self.collect(next.map_err(|error| PullError::Client(error.into()))?).await?;
+            let next = self.collect(next.map_err(|error| PullError::Client(error.into()))?);
+            deliveries = tokio::time::timeout(LONG_POLL + LATE, next).await.map_err(|_| PullError::NoAnswer)??;
             // One seldom comes alone.
             if !deliveries.is_empty() && limit > 1 {
                 deliveries.extend(self.fetch(attached, limit - 1).await?);

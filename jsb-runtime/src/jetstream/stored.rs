@@ -110,13 +110,16 @@ impl StreamError {
 impl Transport {
     /// The stream that carries the app's events: where the app may make it, the one that carries its subject already, as
     /// at a bridge's start; otherwise, or where this user may not ask, the one that is configured.
-    pub(crate) async fn find_stream(&self, subject: &str) -> String {
+    pub(crate) async fn find_stream(&self, subject: &str) -> Result<String, StreamError> {
         let configured = self.config.stream_name.clone();
         if !self.config.auto_provision {
-            return configured;
+            return Ok(configured);
         }
-        let names = self.ask("STREAM.NAMES".to_owned(), &json!({"subject": subject})).await;
-        names.ok().and_then(|names| names["streams"][0].as_str().map(str::to_owned)).unwrap_or(configured)
+        match self.call("STREAM.NAMES", &json!({"subject": subject})).await {
+            Ok(names) => Ok(names["streams"][0].as_str().map_or(configured, str::to_owned)),
+            Err(StreamError::Denied(_)) => Ok(configured),
+            Err(error) => Err(error),
+        }
     }
 
     /// The first message of a subject at or after a sequence.

@@ -57,7 +57,7 @@ impl Connection {
     pub async fn dlq(&self) -> Result<Dlq<'_>, StreamError> {
         let (app, other) = (&self.config.app_name, &self.config.destination_app);
         let (subject, incoming) = (subject::dlq(app), subject::sync(other, app));
-        let stream = self.transport.find_stream(&subject).await;
+        let stream = self.transport.find_stream(&subject).await?;
         let last = self.transport.last_stored(&stream, &subject).await?.map_or(0, |letter| letter.sequence);
         Ok(Dlq { connection: self, stream, subject, incoming, last })
     }

@@ -14,7 +14,7 @@ impl Connection {
     ///
     /// [`StreamError`] when there is none, or this user may not ask.
     pub async fn stream(&self) -> Result<StreamState, StreamError> {
-        self.transport.stream(&self.find_stream().await).await
+        self.transport.stream(&self.find_stream().await?).await
     }
 
     /// The consumer of `app`, one of the pair.
@@ -23,7 +23,7 @@ impl Connection {
     ///
     /// [`StreamError`] when there is none, or this user may not ask.
     pub async fn consumer(&self, app: &str) -> Result<ConsumerState, StreamError> {
-        let stream = self.find_stream().await;
+        let stream = self.find_stream().await?;
         let mut consumer = self.transport.consumer(&stream, &subject::durable(app)).await?;
         if consumer.lag > 0 {
             let next = consumer.delivered_sequence + 1;
@@ -40,7 +40,7 @@ impl Connection {
     ///
     /// [`StreamError`] when there is no stream, or this user may not ask.
     pub async fn dead_letters(&self, app: &str) -> Result<u64, StreamError> {
-        let (stream, subject) = (self.find_stream().await, subject::dlq(app));
+        let (stream, subject) = (self.find_stream().await?, subject::dlq(app));
         match self.transport.count(&stream, &subject).await {
             Err(error) if !error.is_not_found() => self.count_by_reading(&stream, &subject).await,
             counted => counted,
@@ -56,7 +56,7 @@ impl Connection {
         Ok(counted)
     }
 
-    async fn find_stream(&self) -> String {
+    async fn find_stream(&self) -> Result<String, StreamError> {
         let incoming = subject::sync(&self.config.destination_app, &self.config.app_name);
         self.transport.find_stream(&incoming).await
     }

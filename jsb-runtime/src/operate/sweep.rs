@@ -75,7 +75,7 @@ impl Connection {
         let app = &self.config.app_name;
         preflight::check_owner(db, &self.config.app_name).await.map_err(OperateError::Database)?;
         let incoming = subject::sync(&self.config.destination_app, app);
-        let stream = self.transport.find_stream(&incoming).await;
+        let stream = self.transport.find_stream(&incoming).await?;
         let consumer = self.transport.consumer(&stream, &subject::durable(app)).await?;
         let Range { first, last, since } = self.range(db, &consumer, since).await?;
         let mut swept = Swept { in_hand: consumer.ack_pending, ..Swept::default() };

@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use clap::builder::PossibleValuesParser;
+use jsb_tests::faults::fault::KINDS;
 use jsb_tests::faults::{OurStage, Plan, Terrain, run};
 
 /// Breaks two systems in every way that a seed says, and compares them.
@@ -25,6 +27,9 @@ struct Arguments {
     /// Fills the disks of PostgreSQL too. Needs root, since it mounts small file systems.
     #[arg(long)]
     small_disks: bool,
+    /// Lets only faults of this kind happen; may be given several times.
+    #[arg(long, value_parser = PossibleValuesParser::new(KINDS))]
+    only: Vec<String>,
 }
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
@@ -37,7 +42,11 @@ async fn main() -> anyhow::Result<ExitCode> {
     while began.elapsed() < arguments.length {
         let seed = first.wrapping_add(runs);
         let terrain = arguments.terrain.unwrap_or_else(|| Terrain::of(seed));
-        let plan = Plan { seed, terrain, length: arguments.each, small_disks: arguments.small_disks };
+        let plan = Plan {
+            small_disks: arguments.small_disks,
+            only: arguments.only.clone(),
+            ..Plan::new(seed, terrain, arguments.each)
+        };
         let report = tokio::select! {
             report = run(&stage, plan) => report?,
             // Dropped, the run ends its processes and servers, and unmounts its disks.

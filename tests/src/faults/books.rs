@@ -6,6 +6,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult};
 
+use super::order::{Place, overtaken};
 use super::world::Which;
 use super::{Scenario, audit};
 
@@ -23,6 +24,8 @@ struct Entry {
     attempts: i32,
     last_error: Option<String>,
     at: DateTime<Utc>,
+    /// Its id in an outbox; none in an inbox.
+    id: Option<i64>,
 }
 
 /// Everything that one side has written down.
@@ -45,12 +48,16 @@ pub struct Balance {
     pub history: Vec<String>,
 }
 
-/// Balances the books of both sides, A's first.
+/// Balances the books of both sides, A's first; `published` is what the stream holds of them, in its order.
 ///
 /// # Errors
 ///
 /// When a database fails.
-pub(super) async fn balance(scenario: &dyn Scenario, sides: [&DatabaseConnection; 2]) -> Result<Balance, DbErr> {
+pub(super) async fn balance(
+    scenario: &dyn Scenario,
+    sides: [&DatabaseConnection; 2],
+    published: [&[String]; 2],
+) -> Result<Balance, DbErr> {
     let mut balance = Balance::default();
     let entities = scenario.entities();
     for (which, db) in Which::BOTH.into_iter().zip(sides) {
@@ -65,6 +72,12 @@ pub(super) async fn balance(scenario: &dyn Scenario, sides: [&DatabaseConnection
     balance.events = [a.outbox.len(), b.outbox.len()];
     for (from, to) in [(&a, &b), (&b, &a)] {
         balance.problems.extend(from.transfer_to(to));
+        let handled = scenario.handled_in_order(sides[to.which as usize]).await?;
+        for (order, came) in [("published", published[from.which as usize]), ("handled", &handled)] {
+            let overtaken = overtaken(came, |event_id| from.outbox.get(event_id)?.place());
+            let side = from.which.letter();
+            balance.problems.extend(shown(&overtaken).map(|event| format!("not {order} in {side}'s order: {event}")));
+        }
     }
     let mut differing = BTreeSet::new();
     for entity in &entities {
@@ -93,9 +106,11 @@ impl Ledger {
             let read = found.iter().map(|row| Entry::from_query_result(row, ""));
             read.map(|entry| entry.map(|entry| (entry.event_id.clone(), entry))).collect()
         };
-        let outbox = Query::select().expr_as(Expr::col("created_at"), "at").from("outbox_events").to_owned();
+        let outbox =
+            Query::select().expr_as(Expr::col("created_at"), "at").column("id").from("outbox_events").to_owned();
         let inbox = Query::select()
             .expr_as(Expr::col("received_at"), "at")
+            .expr_as(Expr::val(None::<i64>), "id")
             .from("inbox_events")
             .and_where(Expr::col("source_app").eq(which.other().app()))
             .to_owned();
@@ -170,6 +185,12 @@ async fn versions(db: &DatabaseConnection, resource: &str, id: &str) -> Result<B
         .to_owned();
     let rows = db.query_all(&select).await?;
     rows.iter().map(|row| Ok((row.try_get("", "event_id")?, row.try_get("", "payload")?))).collect()
+}
+
+impl Entry {
+    fn place(&self) -> Option<Place<'_>> {
+        Some(Place { row: (&self.resource_type, &self.resource_id), id: self.id? })
+    }
 }
 
 impl std::fmt::Display for Entry {

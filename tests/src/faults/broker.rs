@@ -3,16 +3,22 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use async_nats::header::NATS_MESSAGE_ID;
+use async_nats::jetstream::consumer::pull::OrderedConfig;
 use async_nats::{ServerAddr, jetstream};
 use dev_servers::{NatsOptions, NatsServer, free_port};
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt, TryStreamExt};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
 use super::link::{Link, Weather};
+use super::world::{STREAM, Which};
 
 /// How long a server may take to answer the harness.
 const ANSWER: Duration = Duration::from_secs(5);
+/// How long reading the whole stream may take.
+const READ: Duration = Duration::from_secs(60);
 
 /// One server, or several that form a cluster.
 pub struct Broker {
@@ -105,6 +111,21 @@ impl Broker {
         let stream = self.context().await?.get_stream_no_info(stream).await?;
         let info = stream.consumer_info(durable).await?;
         Ok((info.num_pending, info.num_ack_pending))
+    }
+
+    /// The ids of the events that an app has published, as they lie in the stream.
+    pub async fn published_by(&self, which: Which) -> anyhow::Result<Vec<String>> {
+        let stream = self.context().await?.get_stream(STREAM).await?;
+        let filter_subject = format!("{}.sync.{}", which.app(), which.other().app());
+        let config = OrderedConfig { filter_subject, headers_only: true, ..Default::default() };
+        let mut consumer = stream.create_consumer(config).await?;
+        let there = usize::try_from(consumer.info().await?.num_pending)?;
+        let ids = consumer.messages().await?.take(there).map(|message| {
+            let headers = message?.headers.clone().unwrap_or_default();
+            let id = headers.get(NATS_MESSAGE_ID).context("an event without a message id")?;
+            Ok(id.to_string())
+        });
+        tokio::time::timeout(READ, ids.try_collect()).await?
     }
 
     async fn context(&self) -> anyhow::Result<jetstream::Context> {

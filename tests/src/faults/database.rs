@@ -1,7 +1,7 @@
 //! The database of one side: a PostgreSQL server of its own, or a SQLite file.
 
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -22,6 +22,7 @@ pub struct Database {
     pub url: String,
     server: Option<Mutex<Postgres>>,
     disk: Option<SmallDisk>,
+    log: Option<PathBuf>,
     _folder: TempDir,
 }
 
@@ -36,12 +37,17 @@ impl Database {
         let folder = tempfile::tempdir()?;
         if backend == Backend::Sqlite {
             let url = format!("sqlite://{}?mode=rwc", folder.path().join("app.sqlite").display());
-            return Ok(Self { url, server: None, disk: None, _folder: folder });
+            return Ok(Self { url, server: None, disk: None, log: None, _folder: folder });
         }
         let postgres = Postgres::start_own().await?;
         let url = postgres.create_database("app").await?;
-        let disk = if small_disk { Some(SmallDisk::under(&postgres, folder.path().join("disk")).await?) } else { None };
-        Ok(Self { url, server: Some(Mutex::new(postgres)), disk, _folder: folder })
+        let data = data_folder(&postgres).await?;
+        let disk = match small_disk {
+            true => Some(SmallDisk::under(&postgres, &data, folder.path().join("disk")).await?),
+            false => None,
+        };
+        let log = Some(data.with_file_name("server.log"));
+        Ok(Self { url, server: Some(Mutex::new(postgres)), disk, log, _folder: folder })
     }
 
     /// Whether it is PostgreSQL.
@@ -88,13 +94,18 @@ impl Database {
         Ok(self.server.as_ref().context("SQLite has no server")?.lock().await.restart().await?)
     }
 
+    /// Everything that the server has logged.
+    pub fn log(&self) -> String {
+        let log = self.log.as_ref().and_then(|log| std::fs::read(log).ok()).unwrap_or_default();
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
     /// Fills the disk to the last byte.
-    pub fn fill(&self) -> anyhow::Result<()> {
+    pub async fn fill(&self) -> anyhow::Result<()> {
         let disk = self.disk.as_ref().context("its disk is not small")?;
         let mut ballast = std::fs::File::create(disk.ballast())?;
-        let mut endless = std::io::repeat(0);
         // It ends with the error that there is no room.
-        let _ = std::io::copy(&mut endless, &mut ballast);
+        tokio::task::spawn_blocking(move || drop(std::io::copy(&mut std::io::repeat(0), &mut ballast))).await?;
         Ok(())
     }
 
@@ -104,12 +115,19 @@ impl Database {
     }
 }
 
+/// Where a server keeps its data; its log lies beside.
+async fn data_folder(postgres: &Postgres) -> anyhow::Result<PathBuf> {
+    let db = Orm::connect(postgres.url("postgres")).await?;
+    let data = Statement::from_string(sea_orm::DbBackend::Postgres, "SHOW data_directory");
+    let data = db.query_one_raw(data).await?.context("a server that has its data somewhere")?;
+    db.close().await?;
+    Ok(data.try_get_by_index::<String>(0)?.into())
+}
+
 impl SmallDisk {
-    async fn under(postgres: &Postgres, folder: PathBuf) -> anyhow::Result<Self> {
+    async fn under(postgres: &Postgres, data: &Path, folder: PathBuf) -> anyhow::Result<Self> {
         let db = Orm::connect(postgres.url("postgres")).await?;
-        let data = Statement::from_string(sea_orm::DbBackend::Postgres, "SHOW data_directory");
-        let data = db.query_one_raw(data).await?.context("a server that has its data somewhere")?;
-        let owner = std::fs::metadata(data.try_get_by_index::<String>(0)?)?;
+        let owner = std::fs::metadata(data)?;
         std::fs::create_dir(&folder)?;
         let options = format!("size={SMALL},mode=700,uid={},gid={}", owner.uid(), owner.gid());
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(&folder).status()?;
@@ -130,7 +148,7 @@ impl SmallDisk {
 }
 
 /// The server is another user, who has to get past the folder around its disk.
-fn open_way_to(folder: &std::path::Path) -> std::io::Result<()> {
+fn open_way_to(folder: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     let around = folder.parent().unwrap_or(folder);
     std::fs::set_permissions(around, std::fs::Permissions::from_mode(0o711))

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
+use super::plan::Quiet;
 use super::world::{STREAM, Which, World};
 
 /// How often the tables are looked at.
@@ -12,29 +13,45 @@ const EVERY: Duration = Duration::from_millis(300);
 /// How often in a row nothing may move.
 const LOOKS: u32 = 4;
 
+/// How long something may move without a change: longer than an event is parked before it is tried again. How long that
+/// takes on the whole is the machine's affair.
+const STUCK: Duration = Duration::from_secs(120);
+/// How long it may take on the whole: what goes round and round does change.
+const LONGEST: Duration = Duration::from_secs(600);
+/// How often one is told.
+const TELL: Duration = Duration::from_secs(10);
+
 /// What still moves; empty, if nothing does.
 type Moving = Vec<String>;
 
-/// Waits until nothing moves; what still does at the deadline.
+/// Waits until nothing moves, and tells now and then what still does.
 ///
 /// # Errors
 ///
-/// What still moves at the deadline.
+/// What still is to move and does not, or still moves after a very long time.
 pub(super) async fn until_quiet(
     world: &World,
     sides: [&DatabaseConnection; 2],
-    deadline: Duration,
-) -> Result<Duration, Moving> {
-    let began = Instant::now();
-    let mut still = 0;
+    mended: Instant,
+) -> Result<Quiet, Moving> {
+    let (mut still, mut last, mut told) = (0, Moving::new(), Duration::ZERO);
+    let mut changed = Instant::now();
     loop {
         let moving = moving(world, sides).await;
         still = if moving.is_empty() { still + 1 } else { 0 };
+        let after = mended.elapsed();
         if still == LOOKS {
-            return Ok(began.elapsed());
+            return Ok(Quiet { after, last });
         }
-        if began.elapsed() > deadline {
+        if after > LONGEST || changed.elapsed() > STUCK {
             return Err(moving);
+        }
+        if !moving.is_empty() && moving != last {
+            (last, changed) = (moving, Instant::now());
+        }
+        if after - told > TELL {
+            told = after;
+            eprintln!("not quiet after {after:.1?}: {}", last.join(", "));
         }
         tokio::time::sleep(EVERY).await;
     }

@@ -1,126 +1,108 @@
 //! One run: a world is started, broken, mended and judged.
 
-use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use chrono::DateTime;
 use futures_util::future::try_join_all;
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use jsb_runtime::operate;
+use sea_orm::DatabaseConnection;
 
-use super::books::{self, Balance};
+use super::actor::locked;
+use super::books;
 use super::child::RESTING;
+use super::plan::{Plan, Report};
 use super::quiet::{until_quiet, until_sent};
-use super::schedule::{self, Planned};
+use super::schedule::{self, Planned, Turns};
+use super::toll::Toll;
+use super::words::{complaints, logged, panics, refusals};
 use super::world::{Which, World};
-use super::{Ground, Scenario, Terrain};
+use super::{Ground, Scenario};
 
 /// How long everything may take to run at first.
 const START: Duration = Duration::from_secs(90);
-/// How long everything may take to become quiet.
+/// How long saves may take to end, and the outboxes to be sent.
 const QUIET: Duration = Duration::from_secs(120);
 /// How often the harness looks.
 const LOOK: Duration = Duration::from_millis(100);
-/// How many of what a database refused are shown.
-const REFUSALS: usize = 12;
-
-/// What a run is to be.
-#[derive(Clone, Copy, Debug)]
-pub struct Plan {
-    /// Where all chance comes from: it decides the ground, the faults and their times, and what each API writes.
-    pub seed: u64,
-    /// The servers.
-    pub terrain: Terrain,
-    /// How long faults happen.
-    pub length: Duration,
-    /// Whether disks run full too, which takes root.
-    pub small_disks: bool,
-}
-
-/// What came of a run.
-#[derive(Debug)]
-pub struct Report {
-    /// What it was to be.
-    pub plan: Plan,
-    /// How many faults there were.
-    pub faults: usize,
-    /// What went over, and what is wrong.
-    pub balance: Balance,
-    /// How long it took to become quiet.
-    pub quiet_after: Option<Duration>,
-    /// What the databases refused to the workload, most frequent first.
-    pub refusals: Vec<(u64, String)>,
-    /// How often a process ended by itself, as it may while its database is away.
-    pub ends: usize,
-}
-
-impl Report {
-    /// Whether nothing is wrong.
-    pub fn is_clean(&self) -> bool {
-        self.balance.problems.is_empty()
-    }
-}
 
 /// Runs a plan, and tells what happens on standard error.
 ///
 /// # Errors
 ///
-/// When a server cannot be started or mended. What is wrong with the two systems is no error, but in the report.
+/// When a server cannot be started or mended, or no fault of the plan is possible. What is wrong with the two systems is
+/// no error, but in the report.
 pub async fn run(scenario: &dyn Scenario, plan: Plan) -> anyhow::Result<Report> {
     let ground = Ground::draw(plan.terrain, plan.small_disks, plan.seed);
-    let schedule = schedule::draw(scenario, &ground, plan.seed, plan.length);
+    let schedule = schedule::draw(scenario, &ground, &plan);
+    anyhow::ensure!(!schedule.is_empty(), "none of {:?} is possible on {ground:?}", plan.only);
     tell(format_args!("seed {}: {:?} for {:?}, {ground:?}", plan.seed, plan.terrain, plan.length));
     let mut world = World::start(scenario, &ground, plan.seed).await?;
     until_ready(&world).await?;
-    let faults = schedule.len();
-    break_by(schedule, &world).await?;
+    let mut toll = break_by(schedule, &world).await?;
+    let mended = Instant::now();
     tell(format_args!("all is mended; waiting for quiet"));
     let mut problems = rest(&world).await;
     let (a, b) = tokio::try_join!(world.sides[0].database.connect(), world.sides[1].database.connect())?;
+    until_sent([&a, &b], QUIET).await;
+    // Before an operator publishes events again that were published long ago.
+    let published = [world.broker.published_by(Which::A).await?, world.broker.published_by(Which::B).await?];
     if world.must_republish.load(Ordering::SeqCst) {
-        until_sent([&a, &b], QUIET).await;
         tell(format_args!("a store was lost: publishing everything again"));
-        republish(&a).await?;
-        republish(&b).await?;
+        tokio::try_join!(republish(&a), republish(&b))?;
     }
-    let quiet = until_quiet(&world, [&a, &b], QUIET).await;
-    let quiet_after = quiet.as_ref().ok().copied();
-    for moving in quiet.err().into_iter().flatten() {
-        problems.push(format!("not quiet after {QUIET:?}: {moving}"));
-    }
+    let quiet = until_quiet(&world, [&a, &b], mended).await.map_err(|moving| {
+        problems.extend(moving.into_iter().map(|moving| format!("not quiet after {:.1?}: {moving}", mended.elapsed())));
+    });
     problems.extend(panics(&world));
-    let mut balance = books::balance(scenario, [&a, &b]).await?;
+    let mut balance = books::balance(scenario, [&a, &b], [&published[0], &published[1]]).await?;
     problems.append(&mut balance.problems);
     balance.problems = problems;
     if !balance.problems.is_empty() {
         world.logs.disable_cleanup(true);
         tell(format_args!("the processes' logs are kept in {}", world.logs.path().display()));
     }
+    toll.look_for_traces(&world);
     let ends = world.actors().map(|actor| actor.ends().len()).sum();
-    Ok(Report { plan, faults, balance, quiet_after, refusals: refusals(&world), ends })
+    let (refusals, logged) = (refusals(&world), logged(&world));
+    Ok(Report { plan, toll, balance, quiet: quiet.ok(), refusals, logged, ends })
 }
 
-/// What a seed breaks when, as text: one line a fault.
-pub fn schedule(scenario: &dyn Scenario, terrain: Terrain, seed: u64, length: Duration) -> Vec<String> {
-    let ground = Ground::draw(terrain, false, seed);
-    let planned = schedule::draw(scenario, &ground, seed, length);
+/// What a plan breaks when, as text: one line a fault.
+pub fn schedule(scenario: &dyn Scenario, plan: &Plan) -> Vec<String> {
+    let ground = Ground::draw(plan.terrain, plan.small_disks, plan.seed);
+    let planned = schedule::draw(scenario, &ground, plan);
     planned.iter().map(|planned| format!("{planned:?}")).collect()
 }
 
 /// Carries out a schedule; returns when every fault is mended.
-async fn break_by(schedule: Vec<Planned>, world: &World) -> anyhow::Result<()> {
+async fn break_by(schedule: Vec<Planned>, world: &World) -> anyhow::Result<Toll> {
     let began = Instant::now();
-    let carry_out = |mut planned: Planned| async move {
-        tokio::time::sleep(planned.at.saturating_sub(began.elapsed())).await;
-        tell(format_args!("{:6.2?} for {:.2?}: {:?}", planned.at, planned.lasts, planned.fault));
-        if let Err(error) = planned.fault.begin(world).await {
-            tell(format_args!("       it did not come about: {error:#}"));
+    let (toll, turns) = (Mutex::new(Toll::default()), Turns::of(&schedule));
+    let carry_out = |mut planned: Planned| {
+        let (toll, turns) = (&toll, &turns);
+        async move {
+            tokio::time::sleep(planned.at.saturating_sub(began.elapsed())).await;
+            let _turn = turns.take(&planned).await;
+            let begins = Instant::now();
+            tell(format_args!("{:6.2?} for {:.2?}: {:?}", began.elapsed(), planned.lasts, planned.fault));
+            let before = complaints(world);
+            let begun = planned.fault.begin(world).await;
+            if let Err(error) = &begun {
+                tell(format_args!("       it did not come about: {error:#}"));
+            }
+            tokio::time::sleep(planned.lasts.saturating_sub(begins.elapsed())).await;
+            let ended = planned.fault.end(world).await;
+            let meanwhile = complaints(world).saturating_sub(before);
+            locked(toll).note(&*planned.fault, begun.is_ok(), meanwhile);
+            ended.map_err(|error| error.context(format!("{:?} could not be mended", planned.fault)))
         }
-        tokio::time::sleep((planned.at + planned.lasts).saturating_sub(began.elapsed())).await;
-        let ended = planned.fault.end(world).await;
-        ended.map_err(|error| error.context(format!("{:?} could not be mended", planned.fault)))
     };
-    try_join_all(schedule.into_iter().map(carry_out)).await.map(drop)
+    try_join_all(schedule.into_iter().map(carry_out)).await?;
+    let toll = std::mem::take(&mut *locked(&toll));
+    Ok(toll)
 }
 
 async fn until_ready(world: &World) -> anyhow::Result<()> {
@@ -150,47 +132,9 @@ async fn rest(world: &World) -> Vec<String> {
 
 /// What an operator does after a store was lost.
 async fn republish(db: &DatabaseConnection) -> anyhow::Result<()> {
-    let again = "UPDATE outbox_events SET status = 'pending', sent_at = NULL WHERE status = 'sent'";
-    db.execute_unprepared(again).await?;
+    // Everything: when something was sent is told by clocks that are hours apart.
+    operate::republish(db, DateTime::UNIX_EPOCH, None, |_| {}).await?;
     Ok(())
-}
-
-fn panics(world: &World) -> Vec<String> {
-    let of = |log: String| log.lines().filter(|line| line.contains("panicked")).map(str::to_owned).collect::<Vec<_>>();
-    let found = world.actors().map(|actor| (&actor.name, of(actor.log())));
-    found.flat_map(|(name, lines)| lines.into_iter().map(move |line| format!("{name}: {line}"))).collect()
-}
-
-fn refusals(world: &World) -> Vec<(u64, String)> {
-    let mut all: BTreeMap<String, u64> = BTreeMap::new();
-    for (refusal, times) in world.actors().flat_map(|actor| actor.refusals()) {
-        *all.entry(refusal).or_default() += times;
-    }
-    let mut all: Vec<(u64, String)> = all.into_iter().map(|(refusal, times)| (times, refusal)).collect();
-    all.sort_by(|one, other| other.cmp(one));
-    all
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { plan, faults, balance, quiet_after, refusals, ends } = self;
-        let Balance { events: [a, b], rows, problems, history } = balance;
-        for (times, refusal) in refusals.iter().take(REFUSALS) {
-            writeln!(f, "refused {times} time(s): {refusal}")?;
-        }
-        for line in problems.iter().chain(history) {
-            writeln!(f, "{line}")?;
-        }
-        writeln!(
-            f,
-            "{faults} fault(s), {a} events of {}, {b} of {}, {rows} rows, quiet after {quiet_after:.1?}, \
-             {ends} process(es) ended by themselves, {} problem(s)",
-            Which::A.app(),
-            Which::B.app(),
-            problems.len()
-        )?;
-        write!(f, "seed {} {:?}: {}", plan.seed, plan.terrain, if self.is_clean() { "clean" } else { "NOT CLEAN" })
-    }
 }
 
 fn tell(line: fmt::Arguments<'_>) {

@@ -6,7 +6,10 @@ use std::path::Path;
 use async_trait::async_trait;
 use futures_util::future::BoxFuture;
 use jsb_runtime::Syncable;
+use rand::rngs::StdRng;
 use sea_orm::{DatabaseConnection, DbErr, EntityName, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, Value};
+
+use super::fault::Fault;
 
 /// Two applications that are put to the test.
 #[async_trait]
@@ -24,6 +27,17 @@ pub trait Scenario: Send + Sync {
 
     /// The entities that both sides must hold alike.
     fn entities(&self) -> Vec<Watched>;
+
+    /// A fault of your own, or none this time, which leaves the choice to the harness. It is asked before each fault.
+    fn fault(&self, _random: &mut StdRng) -> Option<Box<dyn Fault>> {
+        None
+    }
+
+    /// Ids of received events in the order in which a handler ran on them and was told that they are not stale: those of
+    /// one row must come in the order of its commits.
+    async fn handled_in_order(&self, _db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+        Ok(Vec::new())
+    }
 
     /// What is wrong with one side in other ways, such as effects of handlers that are missing or came twice.
     async fn faults_of(&self, _db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {

@@ -1,12 +1,13 @@
 //! The schedule of faults: drawn from a seed before anything runs, so that the seed repeats it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use chrono::TimeDelta;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::fault::{
     BadWeather, ClockJumped, ConnectionsTerminated, CutOff, DiskFull, Fault, Frozen, Killed, LeaderKilled, Locked,
@@ -14,7 +15,7 @@ use super::fault::{
 };
 use super::link::Weather;
 use super::world::{CAST, Which};
-use super::{Ground, Scenario};
+use super::{Ground, Plan, Scenario};
 use crate::Backend;
 
 /// The pause before the next fault begins, in milliseconds: short enough for several at a time.
@@ -27,6 +28,8 @@ const FROZEN: std::ops::Range<u64> = 2_500..9_000;
 const REST: Duration = Duration::from_secs(1);
 /// How often a fault is drawn whose target is broken already, before the pause is over.
 const DRAWS: u32 = 12;
+/// The same where most kinds are not wanted.
+const DRAWS_OF_FEW: u32 = 2_000;
 
 /// A fault and its time.
 #[derive(Debug)]
@@ -39,9 +42,29 @@ pub(super) struct Planned {
     pub(super) fault: Box<dyn Fault>,
 }
 
+/// Lets faults wait whose targets are not mended yet, since the machine is slow.
+pub(super) struct Turns(BTreeMap<Target, Mutex<()>>);
+
+impl Turns {
+    pub(super) fn of(schedule: &[Planned]) -> Self {
+        let targets = schedule.iter().flat_map(|planned| planned.fault.targets());
+        Self(targets.map(|target| (target, Mutex::default())).collect())
+    }
+
+    /// Waits for all targets of a fault, always in one order.
+    pub(super) async fn take(&self, planned: &Planned) -> Vec<MutexGuard<'_, ()>> {
+        let targets: BTreeSet<Target> = planned.fault.targets().into_iter().collect();
+        let mut taken = Vec::new();
+        for turn in targets.iter().filter_map(|target| self.0.get(target)) {
+            taken.push(turn.lock().await);
+        }
+        taken
+    }
+}
+
 /// Draws the schedule of a run.
-pub(super) fn draw(scenario: &dyn Scenario, ground: &Ground, seed: u64, length: Duration) -> Vec<Planned> {
-    let mut random = StdRng::seed_from_u64(seed);
+pub(super) fn draw(scenario: &dyn Scenario, ground: &Ground, plan: &Plan) -> Vec<Planned> {
+    let mut random = StdRng::seed_from_u64(plan.seed);
     let mut tables: Vec<String> = scenario.entities().iter().map(|entity| entity.table.to_owned()).collect();
     tables.extend(["outbox_events", "inbox_events", "sync_leases", "sync_tombstones"].map(str::to_owned));
     let palette = Palette { scenario, ground, tables };
@@ -50,11 +73,15 @@ pub(super) fn draw(scenario: &dyn Scenario, ground: &Ground, seed: u64, length: 
     let mut at = Duration::ZERO;
     loop {
         at += Duration::from_millis(random.random_range(PAUSE));
-        if at >= length {
+        if at >= plan.length {
             return planned;
         }
-        for _ in 0..DRAWS {
+        let draws = if plan.only.is_empty() { DRAWS } else { DRAWS_OF_FEW };
+        for _ in 0..draws {
             let (lasts, fault) = palette.draw(&mut random);
+            if !plan.wants(fault.kind()) {
+                continue;
+            }
             let targets = fault.targets();
             let is_free = |target: &Target| busy_until.get(target).is_none_or(|until| *until < at);
             if targets.iter().all(is_free) {
@@ -78,6 +105,9 @@ impl Palette<'_> {
         let which = if random.random() { Which::A } else { Which::B };
         let victim = Victim(which, random.random_range(0..CAST.len()));
         let lasts = Duration::from_millis(random.random_range(LASTS));
+        if let Some(fault) = self.scenario.fault(random) {
+            return (lasts, fault);
+        }
         match random.random_range(0..16) {
             0..3 => (lasts / 2, Box::new(Killed(victim))),
             3 | 4 => (Duration::from_millis(random.random_range(FROZEN)), Box::new(Frozen(victim))),

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder};
 use sea_orm_migration::{MigratorTrait, SchemaManager};
 
 use super::{Scenario, Watched};
-use crate::entities::{organization, plate, tally, ticket, user};
+use crate::entities::{organization, plate, sighting, tally, ticket, user};
 use crate::migration::Migrator;
 
 /// Our entities, played by these programs.
@@ -45,6 +45,14 @@ impl Scenario for OurStage {
             Watched::of::<ticket::Model>(),
             Watched::of::<plate::Model>(),
         ]
+    }
+
+    async fn handled_in_order(&self, db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
+        let runs = sighting::Entity::find()
+            .filter(sighting::Column::Handler.eq("typed"))
+            .filter(sighting::Column::Stale.eq(false))
+            .order_by_asc(sighting::Column::Id);
+        Ok(runs.all(db).await?.into_iter().map(|run| run.event_id).collect())
     }
 
     /// Each handler of a ticket's event has run once.

@@ -1,5 +1,7 @@
 //! `jsb dlq`: dead events are listed, brought once more, looked for and deleted, while the pair runs.
 
+use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -40,6 +42,17 @@ fn mend(orders: &Orders) {
 
 async fn dlq(app: &App) -> Vec<StreamMessage> {
     Stream::of(&app.config).await.messages(&format!("{}.sync.dlq", app.config.app_name)).await
+}
+
+/// Deletes of letters, by the stream.
+static DELETES: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
+
+fn lose_after_two_per_stream(subject: &str) -> bool {
+    let mut deletes = DELETES.lock().expect("no test panics here");
+    let is_delete = subject.starts_with("$JS.API.STREAM.MSG.DELETE.");
+    let so_far = deletes.entry(subject.to_owned()).or_default();
+    *so_far += usize::from(is_delete);
+    *so_far > 2
 }
 
 /// Waits until B's DLQ has so many letters and their events are dead in the inbox.
@@ -397,6 +410,23 @@ on_both! {
         })
         .await;
         pair.stop().await;
+    }
+
+    async fn a_purge_that_fails_midway_says_how_far_it_came(backend: Backend) {
+        let mut pair = pair(backend, |config| config).await;
+        for _ in 0..3 {
+            probe::send(&pair.a.db, "refuse", Orders::default()).await;
+        }
+        letters(&pair.b, 3).await;
+        let proxy = Proxy::start(servers::nats().await.port()).await;
+        proxy.lose(lose_after_two_per_stream);
+        let purged = Cli::of(PROGRAM, &pair.b).set("NATS_URL", proxy.url());
+        let purged = purged.run(&["dlq", "purge", "--all", "--yes", "--json"]).await;
+        assert_eq!((purged.code, &purged.json()["purged"]), (1, &json!(2)), "{purged:?}");
+        assert!(purged.stderr.contains("no answer to `$JS.API.STREAM.MSG.DELETE."), "{purged:?}");
+        letters(&pair.b, 1).await;
+        pair.a.stop().await;
+        pair.b.stop().await;
     }
 
     async fn a_purge_leaves_everything_else(backend: Backend) {

@@ -5,7 +5,7 @@ use jsb_runtime::Config;
 use jsb_tests::cli::Output;
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually, inbox};
+use jsb_tests::{App, Backend, Cli, Pair, Proxy, Stream, eventually, inbox, servers};
 use sea_orm::ActiveValue::Set;
 use sea_orm::DbErr;
 use serde_json::{Value as Json, json};
@@ -190,11 +190,26 @@ on_both! {
     }
 }
 
+/// Another stream than the one that is looked for would be shown as if it were that.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_cannot_be_asked_for_is_not_guessed() {
+    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let mut pair = pair(Backend::Sqlite).await;
+    proxy.lose(|subject| subject == "$JS.API.STREAM.NAMES");
+    let cli = Cli::of(PROGRAM, &pair.b);
+    assert_eq!(cli.run(&["dlq", "list"]).await.code, 0);
+    let lost = cli.set("NATS_URL", proxy.url()).run(&["dlq", "list"]).await;
+    assert!(lost.code == 1 && lost.stderr.contains("no answer to `$JS.API.STREAM.NAMES`"), "{lost:?}");
+    pair.a.stop().await;
+    pair.b.stop().await;
+}
+
 /// A server on which `system_b` may only do what an app may, but for publishing.
 async fn restrictive_server() -> NatsServer {
     let config = r#"
         authorization { users = [
             { user: root, password: secret }
+            { user: blind, password: secret, permissions: { publish: ["nothing"], subscribe: ["_INBOX.blind.>"] } }
             { user: system_b, password: secret, permissions: {
                 publish: ["$JS.API.CONSUMER.INFO.s.system_b-workers", "$JS.API.STREAM.MSG.GET.s"]
                 subscribe: ["_INBOX.system_b.>"]
@@ -230,6 +245,11 @@ async fn a_user_sees_what_it_may_and_is_told_of_the_rest() {
     assert_eq!(health(&cli, &["--max-dead", "1"]).await.0, 0);
     let status = cli.json(&["status"]).await;
     assert_eq!((&status["peer"]["is_fault"], &status["consumer"]["lag"]), (&json!(false), &json!(0)), "{status}");
+
+    let blind = cli.clone().set("NATS_URL", url("blind")).run(&["health", "--json"]).await;
+    assert_eq!((blind.code, &blind.json()["healthy"]), (4, &json!(false)), "{blind:?}");
+    assert!(findings(&blind.json(), "fault").is_empty(), "nothing else speaks against it: {blind:?}");
+    assert!(blind.stderr.contains("neither the stream nor the consumer could be seen"), "{blind:?}");
 
     let replayed = cli.run(&["dlq", "replay", "--all"]).await;
     assert_eq!(replayed.code, 1);

@@ -218,9 +218,10 @@ on_both! {
     }
 
     async fn what_the_server_refused_for_now_is_due_at_once(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
+        let mut pair = Pair::configured(backend, |config| config.backoff([Duration::from_secs(3_600); 5])).await;
         let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
-        pair.a.sql("UPDATE outbox_events SET attempts = 4, available_at = '2100-01-01 00:00:00+00:00'").await;
+        let later = (Utc::now() + TimeDelta::minutes(30)).format("%Y-%m-%d %H:%M:%S+00:00");
+        pair.a.sql(&format!("UPDATE outbox_events SET attempts = 4, available_at = '{later}'")).await;
         pair.start_both().await;
         let fresh = probe::send(&pair.a.db, "record", Orders::default()).await;
         has(&pair.a, "outbox_events", "sent", 1).await;
@@ -299,6 +300,32 @@ on_both! {
         let other = cli.set("APP_NAME", "other").run(&["outbox", "process-pending"]).await;
         assert!(other.code == 1 && other.stderr.contains("belongs to app"), "{other:?}");
         pair.stop().await;
+    }
+
+    async fn the_database_of_another_application_is_refused_by_every_command(backend: Backend) {
+        let mut pair = Pair::start(backend).await;
+        pair.a.stop().await;
+        pair.b.stop().await;
+        let other = cli(&pair.a).set("DATABASE_URL", pair.b.database.url.as_str());
+        let commands: [&[&str]; 13] = [
+            &["outbox", "list"],
+            &["outbox", "show", "some-id"],
+            &["outbox", "retry", "--all", "--yes"],
+            &["outbox", "process-pending"],
+            &["outbox", "republish", "--since", "2026-01-01T00:00:00Z", "--yes"],
+            &["outbox", "prune", "--older-than", "0s", "--yes"],
+            &["inbox", "list"],
+            &["inbox", "show", "some-id"],
+            &["inbox", "retry", "--all", "--status", "failed", "--yes"],
+            &["inbox", "prune", "--older-than", "0s", "--force", "--yes"],
+            &["dlq", "replay", "--all"],
+            &["dlq", "sweep"],
+            &["dlq", "purge", "--settled", "--yes"],
+        ];
+        for command in commands {
+            let refused = other.run(command).await;
+            assert!(refused.code == 1 && refused.stderr.contains("belongs to app"), "{command:?}: {refused:?}");
+        }
     }
 
     async fn a_running_relay_is_watched_until_it_is_done(backend: Backend) {

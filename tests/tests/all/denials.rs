@@ -226,6 +226,20 @@ async fn a_denied_publish_is_said_at_once_and_the_event_waits() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_denied_for_long_goes_out_with_the_connection_on_which_it_is_granted() {
+    let mut app = Restricted::start(&[".sync.b-"]).await;
+    let row = save(&app.pair.a, "denied.example").await;
+    // The next attempt comes twelve to sixteen seconds after the fifth.
+    app.a_has_problem("(times: 5").await;
+    app.grant_everything().await;
+    app.nats.restart().await.expect("nats-server starts");
+    let granted = Instant::now();
+    arrives(&app.pair.b, &row).await;
+    assert!(granted.elapsed() < Duration::from_secs(10), "it went out after {:?}", granted.elapsed());
+    app.pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_events_that_are_denied_are_tried_one_at_a_time() {
     let app = Restricted::start(&[".sync.b-"]).await;
     for row in 0..50 {

@@ -114,13 +114,15 @@ on_both! {
         let recorded = pair.a.recorded().await;
         remote.publish_all(&recorded[1..]).await;
         eventually("all children are parked", || async {
-            Ok::<_, ()>((pair.b.status().await.parked_events == 5).then_some(()))
+            let parked = [pair.b.status().await.parked_events, pair.b.health().await.parked_events];
+            Ok::<_, ()>((parked == [5, 5]).then_some(()))
         })
         .await;
         let waits_for = pair.b.texts("SELECT DISTINCT waits_for FROM inbox_events").await;
         assert_eq!(waits_for, [format!("organization/{}", acme.id)]);
         // Not the timer brings them, but their parent.
-        pair.b.sql("UPDATE inbox_events SET available_at = '2100-01-01 00:00:00+00:00'").await;
+        let later = (chrono::Utc::now() + TimeDelta::seconds(50)).format("%Y-%m-%d %H:%M:%S+00:00");
+        pair.b.sql(&format!("UPDATE inbox_events SET available_at = '{later}'")).await;
         remote.publish(&recorded[0]).await;
         pair.b.has_settled(6).await;
         let (a, b) = pair.rows::<user::Entity>().await;

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
+use chrono::TimeDelta;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use jsb_runtime::NewEvent;
+use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{sighting, ticket};
 use jsb_tests::{App, Pair, Remote, eventually, servers};
 use sea_orm::ActiveValue::{Set, Unchanged};
@@ -134,6 +136,24 @@ on_both! {
         pair.quiet().await;
         let seen = seen(&pair.b, "typed", first).await;
         assert_eq!(seen.iter().map(|seen| (seen.number, seen.stale)).collect::<Vec<_>>(), [0, 1, 2].map(|n| (n, false)));
+        pair.stop().await;
+    }
+
+    async fn an_event_that_was_delayed_under_a_clock_hours_ahead_goes_out_under_the_right_one(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let id = ticket(&pair.a).await;
+        pair.a.sql("UPDATE outbox_events SET headers = '{\"Nats-Expected-Last-Sequence\": \"999\"}'").await;
+        skewed(TimeDelta::hours(5), pair.a.start()).await;
+        eventually("the event is refused", || async {
+            let refused = pair.a.texts("SELECT event_id FROM outbox_events WHERE attempts > 0").await;
+            Ok::<_, ()>((!refused.is_empty()).then_some(()))
+        })
+        .await;
+        pair.a.stop().await;
+        pair.a.sql("UPDATE outbox_events SET headers = '{}'").await;
+        pair.start_both().await;
+        pair.quiet().await;
+        assert_eq!(seen(&pair.b, "typed", id).await.len(), 1);
         pair.stop().await;
     }
 

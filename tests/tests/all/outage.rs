@@ -2,6 +2,7 @@
 //! resumes by itself.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::Utc;
@@ -260,6 +261,54 @@ on_both! {
         nothing_was_held_against_anyone(&pair).await;
         pair.stop().await;
     }
+}
+
+/// JetStream is away while NATS is there, as in a cluster that has lost its leader.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_jetstream_that_was_silent_for_long_is_published_to_at_once() {
+    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let mut pair = Pair::create(Backend::Sqlite).await;
+    pair.a.config.nats_url = proxy.url();
+    pair.start_both().await;
+    proxy.lose(note_and_lose);
+    let row = save(&pair.a.db, "silence.example").await.expect("a save");
+    let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
+    eventually("it was published four times in vain", || async {
+        let times = LOST.lock().expect("no test panics here").iter().filter(|lost| **lost == subject).count();
+        Ok::<_, DbErr>((times == 4).then_some(()))
+    })
+    .await;
+    proxy.lose(|_| false);
+    let back = Instant::now();
+    is_on(&pair.b, &row).await;
+    assert!(back.elapsed() < AT_ONCE, "it resumed after {:?}", back.elapsed());
+    pair.quiet().await;
+    pair.stop().await;
+}
+
+/// How many pull requests there were.
+static PULLS: AtomicUsize = AtomicUsize::new(0);
+
+/// Loses the second, which waits at the server for the next message: the first asks what is there.
+fn lose_the_one_that_waits(subject: &str) -> bool {
+    subject.starts_with("$JS.API.CONSUMER.MSG.NEXT.") && PULLS.fetch_add(1, Ordering::SeqCst) == 1
+}
+
+/// As with a server of a cluster that led the consumer and died, while the client is connected to another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pull_request_that_is_lost_holds_up_nothing_for_long() {
+    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let mut pair = Pair::create(Backend::Sqlite).await;
+    pair.b.config.nats_url = proxy.url();
+    proxy.lose(lose_the_one_that_waits);
+    pair.start_both().await;
+    eventually("a request is lost", || async { Ok::<_, DbErr>((PULLS.load(Ordering::SeqCst) == 2).then_some(())) })
+        .await;
+    let row = save(&pair.a.db, "unasked.example").await.expect("a save");
+    let saved = Instant::now();
+    is_on(&pair.b, &row).await;
+    assert!(saved.elapsed() < AT_ONCE, "it came after {:?}", saved.elapsed());
+    pair.stop().await;
 }
 
 /// The connections of a SQLite database are files, which nobody ends.

@@ -42,6 +42,10 @@ pub struct ConnectionsTerminated(pub Which);
 
 #[async_trait]
 impl Fault for ConnectionsTerminated {
+    fn trace(&self) -> Option<&'static str> {
+        Some("terminating connection due to administrator command")
+    }
+
     fn targets(&self) -> Vec<Target> {
         vec![Target::Database(self.0)]
     }
@@ -110,6 +114,10 @@ impl ReadOnly {
 
 #[async_trait]
 impl Fault for ReadOnly {
+    fn trace(&self) -> Option<&'static str> {
+        Some("read-only transaction")
+    }
+
     fn targets(&self) -> Vec<Target> {
         vec![Target::Database(self.0)]
     }
@@ -129,12 +137,16 @@ pub struct DiskFull(pub Which);
 
 #[async_trait]
 impl Fault for DiskFull {
+    fn trace(&self) -> Option<&'static str> {
+        Some("No space left on device")
+    }
+
     fn targets(&self) -> Vec<Target> {
         vec![Target::Database(self.0)]
     }
 
     async fn begin(&mut self, world: &World) -> anyhow::Result<()> {
-        database(world, self.0).fill()
+        database(world, self.0).fill().await
     }
 
     async fn end(&mut self, world: &World) -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! The faults. Each is a small struct that begins and ends; [`Fault`] can be implemented for others.
+//! The faults. Each is a small struct that begins and ends; a [`Scenario`](super::Scenario) may have others of its own.
 
 mod broker;
 mod database;
@@ -15,6 +15,26 @@ pub use network::BadWeather;
 pub use process::{ClockJumped, Frozen, Killed, OlderEntities, PoolExhausted, SlowHandlers, Victim};
 
 use super::world::{Which, World};
+
+/// The kinds of faults that the harness draws.
+pub const KINDS: [&str; 16] = [
+    "BadWeather",
+    "ClockJumped",
+    "ConnectionsTerminated",
+    "CutOff",
+    "DiskFull",
+    "Frozen",
+    "Killed",
+    "LeaderKilled",
+    "Locked",
+    "NatsAway",
+    "OlderEntities",
+    "PoolExhausted",
+    "PostgresAway",
+    "ReadOnly",
+    "SlowHandlers",
+    "StoreLost",
+];
 
 /// What a fault breaks: two faults never break the same thing at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -34,6 +54,17 @@ pub enum Target {
 /// Something that goes wrong for a while.
 #[async_trait]
 pub trait Fault: Debug + Send {
+    /// Its kind, as [`Plan::only`](super::Plan::only) names it: the name of its type.
+    fn kind(&self) -> &'static str {
+        let name = std::any::type_name::<Self>();
+        name.rsplit("::").next().unwrap_or(name)
+    }
+
+    /// What PostgreSQL writes into its log when it meets it, so that a report can say how often it really did.
+    fn trace(&self) -> Option<&'static str> {
+        None
+    }
+
     /// What it breaks.
     fn targets(&self) -> Vec<Target>;
 
