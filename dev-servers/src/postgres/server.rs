@@ -30,15 +30,12 @@ const WHEEL: Wheel = Wheel {
 pub(super) const FAST_SHUTDOWN: &str = "INT";
 pub(super) const IMMEDIATE_SHUTDOWN: &str = "QUIT";
 
-/// TCP alone, since the path of a socket may be no longer than some 100 characters; and as fast as
-/// can be: what is safe from a crash of the server need not be safe from a power failure.
-const SETTINGS: [&str; 5] = [
-    "listen_addresses=127.0.0.1",
-    "unix_socket_directories=",
-    "max_connections=400",
-    "fsync=off",
-    "full_page_writes=off",
-];
+/// TCP alone, since the path of a socket may be no longer than some 100 characters.
+const SETTINGS: [&str; 3] = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=400"];
+/// As fast as can be: what is safe from a crash of the server need not be safe from a power failure.
+pub(super) const FAST: &[&str] = &["fsync=off", "full_page_writes=off"];
+/// What PostgreSQL does by itself.
+pub(super) const DURABLE: &[&str] = &[];
 
 /// A server of our own, in a temporary folder.
 #[derive(Debug)]
@@ -48,17 +45,18 @@ pub(super) struct OwnServer {
     folder: TempDir,
     binary: PathBuf,
     user: Option<User>,
+    settings: &'static [&'static str],
     pub(super) port: u16,
 }
 
 impl OwnServer {
-    pub(super) async fn start() -> Result<Self, Error> {
-        let mut server = blocking(Self::prepare).await?;
+    pub(super) async fn start(settings: &'static [&'static str]) -> Result<Self, Error> {
+        let mut server = blocking(|| Self::prepare(settings)).await?;
         server.launch().await?;
         Ok(server)
     }
 
-    fn prepare() -> Result<Self, Error> {
+    fn prepare(settings: &'static [&'static str]) -> Result<Self, Error> {
         let user = User::instead_of_root()?;
         let binary = find(user)?;
         let folder = temporary_folder(user)?;
@@ -78,7 +76,7 @@ impl OwnServer {
         if !output.status.success() {
             return Err(Error::InitDb(said(&output)));
         }
-        Ok(Self { process: None, folder, binary, user, port: port::free() })
+        Ok(Self { process: None, folder, binary, user, settings, port: port::free() })
     }
 
     pub(super) async fn end(&mut self, signal: &'static str) {
@@ -100,7 +98,7 @@ impl OwnServer {
 
     fn spawn(&self) -> Result<Process, Error> {
         let mut args = vec!["-D".to_owned(), "data".to_owned(), format!("--port={}", self.port)];
-        args.extend(SETTINGS.map(|setting| format!("--{setting}")));
+        args.extend(SETTINGS.iter().chain(self.settings).map(|setting| format!("--{setting}")));
         Process::start(Launch {
             name: "PostgreSQL",
             binary: &self.binary,
