@@ -18,6 +18,8 @@ use crate::upsert::ApplyError;
 
 /// This task, to the status.
 const CONSUMER: &str = "consumer";
+/// How many events are applied together: PostgreSQL's table of locks has room for some 6,400 by default, and each takes one.
+const MOST_TOGETHER: usize = 1_000;
 /// How long a stopping consumer goes on with the batch in hand before it gives the rest back.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -88,7 +90,8 @@ async fn process(processor: &Processor, attached: &Attached, batch: Vec<Delivery
     let hold = Hold::start(attached.ack_wait, &batch);
     let (fresh, repeated): (Vec<_>, Vec<_>) = batch.into_iter().partition(|delivery| delivery.deliveries == 1);
     let mut in_hand = InHand { processor, attached, hold, stopped: None };
-    for run in fresh.chunk_by(|one, next| processor.may_join(&one.message) && processor.may_join(&next.message)) {
+    let runs = fresh.chunk_by(|one, next| processor.may_join(&one.message) && processor.may_join(&next.message));
+    for run in runs.flat_map(|run| run.chunks(MOST_TOGETHER)) {
         in_hand.process_run(run).await;
     }
     for delivery in processor.least_begun_first(repeated, |delivery: &Delivery| &delivery.message).await {

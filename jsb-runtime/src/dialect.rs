@@ -14,9 +14,9 @@ pub(crate) fn writing() -> TransactionOptions {
 /// own: the snapshot of a statement that locks is older than the lock. SQLite's write lock is held already.
 pub(crate) async fn lock_key<C: ConnectionTrait>(db: &C, resource: &str, id: &str) -> Result<(), DbErr> {
     if db.get_database_backend() == DbBackend::Postgres {
-        let sql = "SELECT pg_advisory_xact_lock($1, hashtext($2) & 65535)";
+        let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))";
         let key = format!("{resource}/{id}");
-        db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [LOCK_CLASS.into(), key.into()]))
+        db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [key.into(), KEY_LOCKS.into()]))
             .await?;
     }
     Ok(())
@@ -25,9 +25,9 @@ pub(crate) async fn lock_key<C: ConnectionTrait>(db: &C, resource: &str, id: &st
 /// Takes the locks of many keys, always in the same order.
 pub(crate) async fn lock_keys<C: ConnectionTrait>(db: &C, resource: &str, ids: &[String]) -> Result<(), DbErr> {
     if db.get_database_backend() == DbBackend::Postgres {
-        let sql = "SELECT pg_advisory_xact_lock($1, hash) FROM \
-                   (SELECT DISTINCT hashtext($2 || id) & 65535 AS hash FROM unnest($3) AS id ORDER BY hash) AS hashes";
-        let values = [LOCK_CLASS.into(), format!("{resource}/").into(), ids.to_vec().into()];
+        let sql = "SELECT pg_advisory_xact_lock(hash) FROM \
+                   (SELECT DISTINCT hashtextextended($1 || id, $2) AS hash FROM unnest($3) AS id ORDER BY hash) AS keys";
+        let values = [format!("{resource}/").into(), KEY_LOCKS.into(), ids.to_vec().into()];
         db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     }
     Ok(())
@@ -42,9 +42,9 @@ pub(crate) async fn give_way<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The advisory locks of JSB, "JSB" in ASCII. A transaction that touches very many keys must not fill the server's lock
-/// table, so keys share 65,536 locks; two that share one only wait for each other.
-const LOCK_CLASS: i32 = 0x004a_5342;
+/// The seed of the keys' locks, "JSB" in ASCII. Every key has a lock of its own among 2^64: if they shared a few, any two
+/// transactions of some hundred rows would meet in several, and deadlock.
+const KEY_LOCKS: i64 = 0x004a_5342;
 
 /// The database's clock in milliseconds since 1970, as an SQL expression: leases must not depend on the clocks of processes.
 pub(crate) fn now_millis(backend: DbBackend) -> &'static str {

@@ -140,17 +140,16 @@ impl Relay {
             return Ok(Step::Elsewhere);
         }
         let pending = outbox::pending(&self.db, self.config.batch_size).await?;
-        let mut published = false;
+        let (mut sent, mut failed, mut refused) = (Vec::new(), false, None);
         for wave in self.allowed(waves(&pending, self.longest_delay())) {
             let answers = join_all(wave.iter().map(|row| self.publish(row))).await;
-            let (mut sent, mut refused) = (Vec::new(), None);
             for (row, answer) in wave.into_iter().zip(answers) {
                 match answer {
                     Ok(()) => sent.push(row.id),
                     Err(error) if error.is_permanent() => {
                         tracing::error!(event_id = row.event_id, error = chain(&error), "an event cannot be published");
                         outbox::mark_failed(&self.db, row.id, &chain(&error)).await?;
-                        published = true;
+                        failed = true;
                     }
                     Err(error) => {
                         if let PublishError::Rejected(_) = error {
@@ -162,19 +161,18 @@ impl Relay {
                     }
                 }
             }
-            outbox::mark_sent(&self.db, &sent).await?;
-            published |= !sent.is_empty();
             // The later events of a row that was refused keep their place behind it.
-            if let Some(error) = refused {
-                return Ok(Step::Refused(error));
+            if refused.is_some() {
+                break;
             }
         }
-        Ok(if published { Step::Published } else { Step::Idle })
-    }
-
-    /// The longest that an event is delayed which the server refused.
-    fn longest_delay(&self) -> Duration {
-        self.config.backoff.iter().max().copied().unwrap_or(FIRST_PAUSE)
+        // One commit for all waves: a row that is saved all the time has a wave for each of its events.
+        outbox::mark_sent(&self.db, &sent).await?;
+        Ok(match refused {
+            Some(error) => Step::Refused(error),
+            None if failed || !sent.is_empty() => Step::Published,
+            None => Step::Idle,
+        })
     }
 
     /// All waves; where NATS denied the last event, only one, to see whether that is over.

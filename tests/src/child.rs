@@ -9,9 +9,9 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 
-use crate::App;
 use crate::probe::CHILD;
 use crate::wait::DEADLINE;
+use crate::{App, memory};
 
 /// What a child says once its bridge runs.
 pub const READY: &str = "ready";
@@ -19,7 +19,7 @@ pub const READY: &str = "ready";
 /// How a child is started: the program, and what it finds in its environment.
 #[derive(Clone)]
 pub struct ChildCommand {
-    program: &'static str,
+    program: PathBuf,
     environment: Vec<(&'static str, String)>,
     log: Option<PathBuf>,
 }
@@ -33,11 +33,11 @@ pub struct Child {
 
 impl ChildCommand {
     /// The program as one more process of `app`, configured like it.
-    pub fn new(program: &'static str, app: &App) -> Self {
+    pub fn new(program: impl Into<PathBuf>, app: &App) -> Self {
         let mut environment = environment(&app.config);
         environment.push(("DATABASE_URL", app.database.url.clone()));
         environment.push((CHILD, String::new()));
-        Self { program, environment, log: None }
+        Self { program: program.into(), environment, log: None }
     }
 
     /// Logs everything there is to be said, and the error that it may end with, to a file.
@@ -79,7 +79,7 @@ impl ChildCommand {
 
     fn spawn(&self) -> Child {
         let log = |path: &PathBuf| Stdio::from(File::create(path).expect("a file for the log"));
-        let mut process = Command::new(self.program)
+        let mut process = Command::new(&self.program)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -114,6 +114,14 @@ impl Child {
         said.unwrap_or_else(|_| panic!("the child did not say {expected:?} within {DEADLINE:?}"));
     }
 
+    /// Gives an order and takes whatever the child answers.
+    pub async fn ask(&mut self, order: &str) -> String {
+        self.orders.write_all(format!("{order}\n").as_bytes()).await.expect("a child that listens");
+        let answer = tokio::time::timeout(DEADLINE, self.answers.next_line()).await;
+        let answer = answer.unwrap_or_else(|_| panic!("the child did not answer {order:?} within {DEADLINE:?}"));
+        answer.expect("a line of text").unwrap_or_else(|| panic!("the child ended instead of answering {order:?}"))
+    }
+
     /// Kills the child by SIGKILL.
     pub async fn kill(mut self) {
         self.process.kill().await.expect("a child that is killed");
@@ -121,9 +129,12 @@ impl Child {
 
     /// The most memory that the child has used, in bytes, where the system says so.
     pub fn peak_memory(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()?)).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-        line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
+        memory::peak(self.process.id()?)
+    }
+
+    /// The memory that the child uses now, in bytes, where the system says so.
+    pub fn memory(&self) -> Option<u64> {
+        memory::resident(self.process.id()?)
     }
 
     /// Lets the child stop in order.

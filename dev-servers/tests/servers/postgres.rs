@@ -1,5 +1,5 @@
 use dev_servers::Postgres;
-use sea_orm::{ConnectionTrait, Database, DbErr};
+use sea_orm::{ConnectionTrait, Database, DbErr, Statement};
 
 use crate::{TestResult, exists, is_free, port};
 
@@ -21,6 +21,20 @@ async fn rows_survive_a_stop_and_a_kill() -> TestResult {
     postgres.restart().await?;
     assert_eq!(postgres.url("kept"), url);
     assert_eq!(update_all(&url).await?, 2);
+    Ok(())
+}
+
+#[tokio::test]
+async fn commits_reach_the_disk_where_that_is_asked_for() -> TestResult {
+    let durable = Postgres::start_own_with(&["fsync=on", "full_page_writes=on"]).await?;
+    for (postgres, expected) in [(Postgres::start_own().await?, "off"), (durable, "on")] {
+        let db = Database::connect(postgres.url("postgres")).await?;
+        for setting in ["fsync", "full_page_writes"] {
+            let show = Statement::from_string(db.get_database_backend(), format!("SHOW {setting}"));
+            let shown = db.query_one_raw(show).await?.ok_or("a setting")?;
+            assert_eq!(shown.try_get_by_index::<String>(0)?, expected, "{setting}");
+        }
+    }
     Ok(())
 }
 

@@ -1,6 +1,5 @@
 //! The fault harness for as long as one likes: see `tests/README.md`.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -8,6 +7,7 @@ use clap::Parser;
 use clap::builder::PossibleValuesParser;
 use jsb_tests::faults::fault::KINDS;
 use jsb_tests::faults::{OurStage, Plan, Terrain, run};
+use jsb_tests::programs::beside_us;
 
 /// Breaks two systems in every way that a seed says, and compares them.
 #[derive(Parser)]
@@ -60,15 +60,4 @@ async fn main() -> anyhow::Result<ExitCode> {
     }
     eprintln!("{runs} run(s) from seed {first}; not clean: {unclean:?}");
     Ok(if unclean.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// A program that cargo has built with this one.
-fn beside_us(name: &str) -> anyhow::Result<PathBuf> {
-    let program = std::env::current_exe()?.with_file_name(name);
-    anyhow::ensure!(
-        program.is_file(),
-        "{} is missing: build it by `cargo build -p jsb-tests --bins`",
-        program.display()
-    );
-    Ok(program)
 }
