@@ -175,6 +175,11 @@ impl Relay {
         })
     }
 
+    /// The longest that an event is delayed which the server refused.
+    fn longest_delay(&self) -> Duration {
+        self.config.backoff.iter().max().copied().unwrap_or(FIRST_PAUSE)
+    }
+
     /// All waves; where NATS denied the last event, only one, to see whether that is over.
     fn allowed<'a>(&self, mut waves: Vec<Vec<&'a Pending>>) -> Vec<Vec<&'a Pending>> {
         if self.transport.is_denied(&subject::sync(&self.config.app_name, &self.config.destination_app)) {
