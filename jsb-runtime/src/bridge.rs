@@ -151,8 +151,8 @@ async fn stay_attached(transport: Transport, stop: CancellationToken) {
                     failures += 1;
                     report(&transport, &error);
                     tracing::warn!(error = chain(&error), failures, "the stream or the consumer is not there");
-                    // Where nobody answers, nobody says either when JetStream is back.
-                    let longest = if matches!(error, ProvisionError::Request(_)) { 2 } else { 10 };
+                    // Nobody says when JetStream is back.
+                    let longest = if error.is_outage() { 2 } else { 10 };
                     let pause = backoff::doubling(Duration::from_millis(500), Duration::from_secs(longest), failures);
                     tokio::time::sleep(pause).await;
                     if transport.is_deaf() {

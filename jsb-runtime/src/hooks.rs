@@ -133,7 +133,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
             keys::must_be_ours::<M, C>(db, &key).await?;
             deleted_version::<M, C>(db, &key).await?
         }
-        Some(key) => stored_version::<M, C>(db, &key, LockType::NoKeyUpdate).await?,
+        Some(key) => locked_version::<M, C>(db, &key).await?,
         None => {
             keys::draw::<M, C>(&mut row, db).await?;
             None
@@ -233,6 +233,16 @@ fn common_form(value: Value, nullable: bool) -> Value {
         Value::Json(Some(json)) if json.is_null() && nullable => Value::Json(None),
         value => value,
     }
+}
+
+/// The version of the row, under its lock. A row that is not there may have been deleted and made anew while its lock was
+/// waited for; under the key's lock nobody makes one.
+async fn locked_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<Option<Version>, DbErr> {
+    if let Some(version) = stored_version::<M, C>(db, key, LockType::NoKeyUpdate).await? {
+        return Ok(Some(version));
+    }
+    dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
+    stored_version::<M, C>(db, key, LockType::NoKeyUpdate).await
 }
 
 /// The version of the key's tombstone, under the key's lock: an applied event of this key may be on its way.

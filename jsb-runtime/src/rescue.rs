@@ -11,7 +11,7 @@ use crate::causes::chain;
 use crate::jetstream::PullError;
 use crate::message::Message;
 use crate::origin::Origin;
-use crate::outcome::Outcome;
+use crate::outcome::{Outcome, Settled};
 use crate::processor::Processor;
 use crate::{inbox, settings};
 
@@ -120,7 +120,15 @@ impl Processor {
         let mut all = true;
         for message in self.least_begun_first(messages, |message| message).await {
             match self.process(&message, Origin::GivenUp).await {
-                Outcome::Settled(_) => self.release([&message]).await?,
+                Outcome::Settled(settled) => {
+                    if settled != Settled::Duplicate {
+                        tracing::info!(
+                            event_id = message.event_id,
+                            "an event that the server had given up was processed"
+                        );
+                    }
+                    self.release([&message]).await?;
+                }
                 Outcome::Parked | Outcome::Dead => {}
                 Outcome::Retry(_) | Outcome::Held => all = false,
             }

@@ -212,6 +212,15 @@ impl ProvisionError {
         NOT_THERE.contains(&error.error_code())
     }
 
+    /// Whether JetStream is away: nobody answers, or only a server without the others of its cluster.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            Self::Request(_) => true,
+            Self::Refused { error, .. } => error.error_code() == ErrorCode::CLUSTER_NOT_AVAILABLE,
+            _ => false,
+        }
+    }
+
     /// Whether the server has changed since it was looked at.
     pub(super) fn is_conflict(&self) -> bool {
         let Self::Refused { error, .. } = self else { return false };

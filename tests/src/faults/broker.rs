@@ -1,6 +1,6 @@
 //! The NATS side of a world: one server, or a cluster of three whose routes can be cut.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use async_nats::header::NATS_MESSAGE_ID;
@@ -19,6 +19,8 @@ use super::world::{STREAM, Which};
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long reading the whole stream may take.
 const READ: Duration = Duration::from_secs(60);
+/// How soon it is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// One server, or several that form a cluster.
 pub struct Broker {
@@ -113,8 +115,18 @@ impl Broker {
         Ok((info.num_pending, info.num_ack_pending))
     }
 
-    /// The ids of the events that an app has published, as they lie in the stream.
+    /// The ids of the events that an app has published, as they lie in the stream; waits until a cluster has a leader.
     pub async fn published_by(&self, which: Which) -> anyhow::Result<Vec<String>> {
+        let began = Instant::now();
+        loop {
+            match self.read_published_by(which).await {
+                Err(_) if began.elapsed() < READ => tokio::time::sleep(AGAIN).await,
+                read => return read,
+            }
+        }
+    }
+
+    async fn read_published_by(&self, which: Which) -> anyhow::Result<Vec<String>> {
         let stream = self.context().await?.get_stream(STREAM).await?;
         let filter_subject = format!("{}.sync.{}", which.app(), which.other().app());
         let config = OrderedConfig { filter_subject, headers_only: true, ..Default::default() };

@@ -6,12 +6,12 @@ use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use futures_util::future::join_all;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::tally;
-use jsb_tests::{App, Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{DatabaseConnection, EntityTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, Statement, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -48,13 +48,44 @@ async fn agreed(pair: &Pair) -> Vec<tally::Model> {
 
 /// A pair that does not run, with one row on both sides whose version is ahead of both clocks: the next save on either
 /// side draws the same version.
-async fn ahead_of_clocks(backend: jsb_tests::Backend) -> (Pair, tally::Model) {
+async fn ahead_of_clocks(backend: Backend) -> (Pair, tally::Model) {
     let mut pair = Pair::start(backend).await;
     let row = skewed(TimeDelta::days(1), tally(0).insert(&pair.a.db)).await.expect("a save");
     assert_eq!(agreed(&pair).await, std::slice::from_ref(&row));
     pair.a.stop().await;
     pair.b.stop().await;
     (pair, row)
+}
+
+/// Waits until somebody waits for a lock of this PostgreSQL database.
+async fn somebody_waits(db: &DatabaseConnection) {
+    let waiting = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+    eventually("somebody waits for a lock", || async {
+        let found = db.query_one_raw(Statement::from_string(DbBackend::Postgres, waiting)).await?;
+        Ok::<_, sea_orm::DbErr>(found.map(drop))
+    })
+    .await;
+}
+
+/// On SQLite nobody writes beside another one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_that_waited_while_its_row_was_made_anew_is_above_the_new_one() {
+    let mut pair = Pair::start(Backend::Postgres).await;
+    let row = tally(0).insert(&pair.a.db).await.expect("a save");
+    agreed(&pair).await;
+    let txn = pair.a.db.begin().await.expect("a transaction");
+    row.clone().delete(&txn).await.expect("a delete");
+    let db = pair.a.db.clone();
+    let update = tokio::spawn(async move { set(row.id, 2, &db).await });
+    somebody_waits(&pair.a.db).await;
+    let anew = tally::ActiveModel { id: Set(row.id), value: Set(1), ..Default::default() };
+    let anew = skewed(TimeDelta::hours(1), anew.insert(&txn)).await.expect("a save by a clock that is ahead");
+    txn.commit().await.expect("a commit");
+    let updated = update.await.expect("an update");
+    assert!(updated.updated_at > anew.updated_at, "{updated:?} replaced {anew:?}");
+    assert_eq!(agreed(&pair).await, [updated]);
+    pair.a.stop().await;
+    pair.b.stop().await;
 }
 
 /// An event of the other side on a tally, with a version of so many microseconds.
