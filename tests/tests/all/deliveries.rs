@@ -119,7 +119,11 @@ on_both! {
         let mut pair = Pair::configured(backend, |config| config.backoff([hour; 5])).await;
         pair.start_both().await;
         let shaky = probe::send(&pair.a.db, "fail", Orders { failures: 1, ..Orders::default() }).await;
-        eventually("it failed once", || inbox::with_status(&pair.b.db, &shaky.event_id, "failed")).await;
+        eventually("it failed once", || async {
+            let row = inbox::with_status(&pair.b.db, &shaky.event_id, "failed").await?;
+            Ok::<_, DbErr>(row.filter(|row| row.attempts == 1))
+        })
+        .await;
         let stream = Stream::of(&pair.b.config).await;
         stream.purge().await;
         let overdue = "UPDATE inbox_events SET available_at = '2026-01-01T00:00:00+00:00'";
