@@ -26,21 +26,25 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// Pulls and applies until the bridge stops, then finishes the batch in hand.
 pub(crate) async fn run(processor: Arc<Processor>) {
     let stop = &processor.stop;
-    let mut failures = 0;
+    let (mut failures, mut idle) = (0, false);
     while !stop.is_cancelled() {
+        // What an idle consumer would find out about the database it can as well find out with the next event.
+        if !idle && !processor.until_database_answers().await {
+            break;
+        }
         let pulled = tokio::select! {
             () = stop.cancelled() => break,
             pulled = pull(&processor, failures > 0) => pulled,
         };
         match pulled {
             Ok(Some((attached, batch))) => {
-                failures = 0;
+                (failures, idle) = (0, batch.is_empty());
                 processor.transport.report(CONSUMER, None);
                 process(&processor, &attached, batch).await;
             }
-            Ok(None) => failures = 0,
+            Ok(None) => (failures, idle) = (0, false),
             Err(error) => {
-                failures += 1;
+                (failures, idle) = (failures + 1, false);
                 let pause = backoff::doubling(Duration::from_millis(100), Duration::from_secs(5), failures);
                 tracing::warn!(error = chain(&error), failures, "nothing could be pulled");
                 // What is denied stands in the status already.
@@ -59,9 +63,6 @@ pub(crate) async fn run(processor: Arc<Processor>) {
 async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<(Attached, Vec<Delivery>)>, SweepError> {
     let attached = processor.transport.attached().await;
     processor.sweep_once().await?;
-    if !processor.until_database_answers().await {
-        return Ok(None);
-    }
     let pulled = tokio::select! {
         pulled = processor.transport.pull(&attached, processor.config.batch_size) => pulled,
         // The server has forgotten the request.

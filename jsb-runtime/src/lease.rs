@@ -24,9 +24,14 @@ impl Lease {
         Self { name, holder: Uuid::now_v7().to_string(), renewed: None }
     }
 
+    /// Whether this process holds the lease, and need not renew it yet.
+    pub(crate) fn is_held(&self) -> bool {
+        self.renewed.is_some_and(|renewed| renewed.elapsed() < RENEW_AFTER)
+    }
+
     /// Takes or renews the lease; whether this process holds it now. Asks the database only when it is time to.
     pub(crate) async fn hold(&mut self, db: &DatabaseConnection) -> Result<bool, DbErr> {
-        if self.renewed.is_some_and(|renewed| renewed.elapsed() < RENEW_AFTER) {
+        if self.is_held() {
             return Ok(true);
         }
         let asked = Instant::now();

@@ -118,6 +118,12 @@ impl Pending {
     }
 }
 
+/// Whether any row waits.
+pub(crate) async fn any_pending<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
+    let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_pending()).limit(1).to_owned();
+    Ok(db.query_one(&select).await?.is_some())
+}
+
 /// The oldest rows that wait, as many as fit in memory but at least one. By status, not by a cursor over ids: a
 /// transaction that drew its id early may commit late.
 pub(crate) async fn pending<C: ConnectionTrait>(db: &C, limit: usize) -> Result<Vec<Pending>, DbErr> {

@@ -26,7 +26,7 @@ const BATCH: u64 = 100;
 const CIRCLE: Origin = Origin::Stored { age: TimeDelta::zero() };
 /// How often the timer looks, while something waits and while nothing does.
 const POLL: Duration = Duration::from_secs(1);
-const IDLE_POLL: Duration = Duration::from_secs(5);
+const IDLE_POLL: Duration = Duration::from_secs(10);
 
 impl Processor {
     /// Tries parked events whose time has come, until the bridge stops.
