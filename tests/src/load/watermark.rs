@@ -1,14 +1,17 @@
 //! Whether memory stays flat.
 
-/// How much more memory than at its mark a process may use later: a quarter, or this much where a quarter is less, since
-/// the pages that an allocator keeps come and go by megabytes.
-const PLAY: u64 = 8 << 20;
+/// How much more memory than at its mark a process may use later that goes on as before: a quarter, or this much where a
+/// quarter is less, since the pages that an allocator keeps come and go by megabytes.
+pub(super) const FLAT: u64 = 8 << 20;
+/// The same where it had little in hand at its mark and full batches later, each of which may have 8 MiB.
+pub(super) const FULL_BATCHES: u64 = 64 << 20;
 
 /// The highest memory of a process, up to a mark and after it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Watermark {
     before: u64,
     after: Option<u64>,
+    play: u64,
 }
 
 impl Watermark {
@@ -18,15 +21,16 @@ impl Watermark {
         *highest = (*highest).max(bytes);
     }
 
-    /// Everything that is noted from now on is to be no higher than what was.
-    pub fn mark(&mut self) {
+    /// Everything that is noted from now on is to be no higher than what was, but for some play, in bytes.
+    pub fn mark(&mut self, play: u64) {
         self.after.get_or_insert(0);
+        self.play = play;
     }
 
     /// The highest before and after the mark, if the memory has grown.
     pub fn growth(&self) -> Option<(u64, u64)> {
         let after = self.after?;
-        (after > self.before + (self.before / 4).max(PLAY)).then_some((self.before, after))
+        (after > self.before + (self.before / 4).max(self.play)).then_some((self.before, after))
     }
 }
 
@@ -39,7 +43,7 @@ mod tests {
     fn growth(before: &[u64], after: &[u64]) -> Option<(u64, u64)> {
         let mut watermark = Watermark::default();
         before.iter().for_each(|megabytes| watermark.note(megabytes * MB));
-        watermark.mark();
+        watermark.mark(FLAT);
         after.iter().for_each(|megabytes| watermark.note(megabytes * MB));
         watermark.growth()
     }

@@ -71,7 +71,7 @@ impl World {
         for side in [&self.a, &self.b] {
             if let Some((before, after)) = side.memory.growth() {
                 let (name, before, after) = (side.name, megabytes(Some(before)), megabytes(Some(after)));
-                self.problems.push(format!("the memory of {name} is not flat: {before}, later {after}"));
+                self.problems.push(format!("the memory of {name} has grown: {before}, later {after}"));
             }
         }
         self.problems.extend(books::disagreements(&self.a.app.db, &self.b.app.db, events).await?);
@@ -82,10 +82,10 @@ impl World {
         Ok(self.problems)
     }
 
-    /// From now on memory must stay flat.
-    pub(super) fn mark_memory(&mut self) {
-        self.a.memory.mark();
-        self.b.memory.mark();
+    /// From now on memory must stay as it is, but for some play, in bytes.
+    pub(super) fn mark_memory(&mut self, play: u64) {
+        self.a.memory.mark(play);
+        self.b.memory.mark(play);
     }
 
     /// Waits until B has applied so many events.

@@ -7,6 +7,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::SAVES;
 use crate::load::Latency;
+use crate::load::watermark::FULL_BATCHES;
 use crate::load::work::{Pace, What, Work};
 use crate::load::world::{World, starves, tell};
 
@@ -29,7 +30,7 @@ pub(super) async fn play(mut world: World, pending: u64) -> anyhow::Result<Vec<S
     let left = async |world: &mut World| Ok(enough.saturating_sub(world.a.seen(PACED).await?.done));
     world.until("enough is saved to compare with", left).await?;
     let (before, _) = told(&mut world, "before the outage").await?;
-    world.mark_memory();
+    world.mark_memory(FULL_BATCHES);
 
     world.nats.stop().await;
     let pace = Pace::Writers { count: WRITERS, per_transaction: PER_TRANSACTION };

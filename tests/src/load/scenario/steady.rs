@@ -1,6 +1,7 @@
 //! Steady load for long.
 
 use super::SAVES;
+use crate::load::watermark::FLAT;
 use crate::load::work::{Pace, What, Work};
 use crate::load::world::{World, tell};
 
@@ -17,7 +18,7 @@ pub(super) async fn play(mut world: World, events: u64) -> anyhow::Result<Vec<St
         world.tell_part(part).await?;
         tell(format_args!("    saves of a: {} saved, {}", saves.done, saves.latency));
         // Pools and buffers have their size by now.
-        world.mark_memory();
+        world.mark_memory(FLAT);
     }
     world.until_done(SAVES).await?;
     world.end(events).await
