@@ -4,23 +4,19 @@
 
 use libfuzzer_sys::fuzz_target;
 
-#[path = "../../jsb-derive/src/attr.rs"]
-mod attr;
-#[path = "../../jsb-derive/src/check.rs"]
-mod check;
-#[path = "../../jsb-derive/src/expand.rs"]
-mod expand;
-#[path = "../../jsb-derive/src/fallback.rs"]
-mod fallback;
-#[path = "../../jsb-derive/src/faults.rs"]
-mod faults;
-#[path = "../../jsb-derive/src/handler.rs"]
-mod handler;
-#[path = "../../jsb-derive/src/input.rs"]
-mod input;
-#[path = "../../jsb-derive/src/invariants.rs"]
-mod invariants;
-#[path = "../../jsb-derive/src/syncable.rs"]
-mod syncable;
+#[path = "../../jsb-derive/src"]
+mod derive {
+    pub(crate) mod attr;
+    pub(crate) mod check;
+    pub(crate) mod expand;
+    pub(crate) mod fallback;
+    pub(crate) mod faults;
+    pub(crate) mod handler;
+    pub(crate) mod input;
+    pub(crate) mod invariants;
+    pub(crate) mod syncable;
+}
+// The modules find each other in the root of their crate.
+use derive::{attr, check, expand, fallback, faults, handler, input, invariants, syncable};
 
 fuzz_target!(|source: &str| invariants::check(source));
