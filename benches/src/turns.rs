@@ -3,11 +3,26 @@
 use anyhow::Result;
 use jsb_runtime::Role;
 
-use crate::bench::rate;
+use crate::bench::{Bench, rate};
 use crate::by_hand;
+use crate::database::Backend;
 use crate::fill;
 use crate::ground::Nats;
 use crate::site::Site;
+
+/// Baseline and ours in turns, each on a site of its own.
+pub(crate) async fn on_sites_of_their_own(
+    bench: &Bench,
+    backend: Backend,
+    baseline: impl AsyncFn(&Site) -> Result<f64>,
+    ours: impl AsyncFn(&Site) -> Result<f64>,
+) -> Result<(Vec<f64>, Vec<f64>)> {
+    let (one, other) = (Site::alone(&bench.ground, backend).await?, Site::alone(&bench.ground, backend).await?);
+    let figures = bench.rounds(async || baseline(&one).await, async || ours(&other).await).await?;
+    one.remove(&bench.ground).await?;
+    other.remove(&bench.ground).await?;
+    Ok(figures)
+}
 
 /// Relays `count` new rows by hand, connecting included, and says how many a second.
 pub(crate) async fn relay_by_hand(site: &Site, count: usize) -> Result<f64> {

@@ -5,7 +5,6 @@ use anyhow::Result;
 use crate::bench::Bench;
 use crate::database::Backend;
 use crate::report::{Comparison, Target};
-use crate::site::Site;
 use crate::turns;
 
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Comparison>> {
@@ -20,16 +19,13 @@ pub(super) async fn compare(
     target: f64,
 ) -> Result<Comparison> {
     let count = bench.part_of(full);
-    let by_hand = Site::alone(&bench.ground, backend).await?;
-    let ours = Site::alone(&bench.ground, backend).await?;
-    let (theirs, figures) = bench
-        .rounds(
-            async || turns::relay_by_hand(&by_hand, count).await,
-            async || turns::relay_by_bridge(&ours, count).await,
-        )
-        .await?;
-    by_hand.remove(&bench.ground).await?;
-    ours.remove(&bench.ground).await?;
+    let (theirs, figures) = turns::on_sites_of_their_own(
+        bench,
+        backend,
+        async |site| turns::relay_by_hand(site, count).await,
+        async |site| turns::relay_by_bridge(site, count).await,
+    )
+    .await?;
     let measure = format!("relay of {count} pending rows");
     Ok(Comparison::new(stage, measure, "events/s", theirs, figures, Target::AtLeast(target)))
 }
