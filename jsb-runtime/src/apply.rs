@@ -31,18 +31,10 @@ impl Attempt<'_> {
     /// Tries the event; everything it writes commits, or nothing does.
     pub(crate) async fn run(&self, db: &DatabaseConnection) -> Result<Settled, ApplyError> {
         let (txn, own) = (db.begin_with_options(dialect::writing()).await?, OwnTransaction::default());
-        match direct::own_transaction(own.clone(), self.run_in(&txn)).await {
-            Ok(settled) => {
-                txn.commit().await?;
-                direct::committed(own);
-                Ok(settled)
-            }
-            Err(error) => {
-                // The attempt's own error says more than the rollback's, and the transaction ends in any case.
-                let _ = txn.rollback().await;
-                Err(error)
-            }
-        }
+        let settled = direct::own_transaction(own.clone(), self.run_in(&txn)).await;
+        let settled = dialect::end(txn, settled).await?;
+        direct::committed(own);
+        Ok(settled)
     }
 
     /// The attempt within a transaction of the caller's.

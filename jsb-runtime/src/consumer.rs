@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use sea_orm::DbErr;
 
 use crate::backoff;
+use crate::batch;
 use crate::causes::chain;
 use crate::hold::Hold;
 use crate::jetstream::{Attached, Delivery, Disposition};
@@ -18,8 +19,6 @@ use crate::upsert::ApplyError;
 
 /// This task, to the status.
 const CONSUMER: &str = "consumer";
-/// How many events are applied together: PostgreSQL's table of locks has room for some 6,400 by default, and each takes one.
-const MOST_TOGETHER: usize = 1_000;
 /// How long a stopping consumer goes on with the batch in hand before it gives the rest back.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -59,7 +58,7 @@ pub(crate) async fn run(processor: Arc<Processor>) {
     }
 }
 
-/// The next batch, `None` if the connection or the bridge ended first. While the database is away nothing is pulled; what nobody else will bring is looked for first.
+/// The next batch, `None` if the connection ended first. What nobody else will bring is looked for first.
 async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<(Attached, Vec<Delivery>)>, SweepError> {
     let attached = processor.transport.attached().await;
     processor.sweep_once().await?;
@@ -92,7 +91,7 @@ async fn process(processor: &Processor, attached: &Attached, batch: Vec<Delivery
     let (fresh, repeated): (Vec<_>, Vec<_>) = batch.into_iter().partition(|delivery| delivery.deliveries == 1);
     let mut in_hand = InHand { processor, attached, hold, stopped: None };
     let runs = fresh.chunk_by(|one, next| processor.may_join(&one.message) && processor.may_join(&next.message));
-    for run in runs.flat_map(|run| run.chunks(MOST_TOGETHER)) {
+    for run in runs.flat_map(|run| run.chunks(batch::MOST)) {
         in_hand.process_run(run).await;
     }
     for delivery in processor.least_begun_first(repeated, |delivery: &Delivery| &delivery.message).await {

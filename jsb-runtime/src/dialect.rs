@@ -1,13 +1,24 @@
 //! What PostgreSQL and SQLite do differently, in one place: locks, clocks, transactions, and what their errors mean.
 
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, sqlx,
+    ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionSession, sqlx,
 };
 
 /// How JSB begins a transaction that will write: on SQLite with the write lock, since a deferred transaction that has
 /// read first fails at once when another one wrote meanwhile.
 pub(crate) fn writing() -> TransactionOptions {
     TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
+}
+
+/// Ends a transaction by what came of the work in it: commits what succeeded, and takes everything else back.
+pub(crate) async fn end<T, E: From<DbErr>>(txn: impl TransactionSession, outcome: Result<T, E>) -> Result<T, E> {
+    match &outcome {
+        Ok(_) => txn.commit().await?,
+        // The work's own error says more than the rollback's, and the transaction ends in any case.
+        Err(_) => drop(txn.rollback().await),
+    }
+    outcome
 }
 
 /// Takes the lock of a key, whether or not it has a row, until the transaction ends. It has to be a statement of its
@@ -253,9 +264,12 @@ pub(crate) async fn unfit_isolation<C: ConnectionTrait>(db: &C) -> Result<Option
     Ok(level.filter(|level| !sees_commits(level)))
 }
 
-/// Whether a transaction of this isolation level sees what others commit meanwhile, which the version rules need.
+/// The isolation levels at which a transaction sees what others commit meanwhile, which the version rules need.
+pub(crate) const SEE_COMMITS: [&str; 2] = ["read committed", "read uncommitted"];
+
+/// Whether a transaction of this isolation level sees what others commit meanwhile.
 pub(crate) fn sees_commits(isolation: &str) -> bool {
-    matches!(isolation, "read committed" | "read uncommitted")
+    SEE_COMMITS.contains(&isolation)
 }
 
 /// Whether the database may draw the key of a deleted row again.

@@ -19,9 +19,6 @@ use crate::outcome::Reason;
 
 const TABLE: &str = "inbox_events";
 
-/// How many rows are made by one statement: SQLite binds 32,766 values to one.
-const INSERTED: usize = 2_000;
-
 /// How often a message may begin without an outcome before it is taken for one that kills its process.
 pub(crate) const MAX_STARTS: u32 = 5;
 
@@ -59,16 +56,14 @@ pub(crate) async fn claim<C: ConnectionTrait>(txn: &C, message: &Message) -> Res
 
 /// Takes events for this transaction as [`claim`] does; whether each is new. Of one that comes twice the first is.
 pub(crate) async fn claim_all<C: ConnectionTrait>(txn: &C, messages: &[&Message]) -> Result<Vec<bool>, DbErr> {
-    let mut inserted = HashSet::new();
     // In the same order in every process, so that two that meet do not wait for each other.
     let mut sorted = messages.to_vec();
-    sorted.sort_unstable_by_key(|message| key_of(message));
-    for messages in sorted.chunks(INSERTED) {
-        let mut insert = insert(messages, "processed");
-        let rows = txn.query_all(insert.returning(Query::returning().columns(["source_app", "event_id"]))).await?;
-        for row in rows {
-            inserted.insert((row.try_get::<String>("", "source_app")?, row.try_get::<String>("", "event_id")?));
-        }
+    sorted.sort_unstable_by_key(|message| (&message.source_app, &message.event_id));
+    let mut insert = insert(&sorted, "processed");
+    let rows = txn.query_all(insert.returning(Query::returning().columns(["source_app", "event_id"]))).await?;
+    let mut inserted = HashSet::new();
+    for row in rows {
+        inserted.insert((row.try_get::<String>("", "source_app")?, row.try_get::<String>("", "event_id")?));
     }
     let mut is_new = |message: &&Message| inserted.remove(&(message.source_app.clone(), message.event_id.clone()));
     Ok(messages.iter().map(&mut is_new).collect())
@@ -249,10 +244,6 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
     let key = Expr::tuple([Expr::col("source_app"), Expr::col("event_id")]);
     let delete = Query::delete().from_table(TABLE).and_where(key.in_subquery(oldest)).to_owned();
     Ok(db.execute(&delete).await?.rows_affected())
-}
-
-fn key_of(message: &Message) -> (&str, &str) {
-    (&message.source_app, &message.event_id)
 }
 
 fn is(message: &Message) -> Condition {

@@ -10,12 +10,12 @@ use sea_orm::{
 
 use crate::event::{Envelope, event_type};
 use crate::row;
-use crate::syncable::{ActiveModelOf, OnDelete, Syncable, VersionType};
+use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable, VersionType};
 use crate::upsert::{self, ApplyError, Change, Effect, Found, decide};
 use crate::version::Version;
 use crate::{clock, dialect, tombstone};
 
-/// Far below the 32,766 values that SQLite binds to a statement, and PostgreSQL's 65,535.
+/// How many values one insert of rows binds: far below the 32,766 of SQLite, and PostgreSQL's 65,535.
 const MAX_VALUES: usize = 20_000;
 
 /// What many events come to.
@@ -92,9 +92,7 @@ pub(crate) async fn upsert_all<M: Syncable>(
 pub(crate) async fn delete_all<M: Syncable>(txn: &DatabaseTransaction, doomed: Vec<Doomed>) -> Result<(), ApplyError> {
     let (keys, tombstones): (Vec<_>, Vec<_>) =
         doomed.into_iter().map(|doomed| (doomed.key, (doomed.id, doomed.version))).unzip();
-    for keys in keys.chunks(MAX_VALUES / row::key_columns::<M>().count()) {
-        M::Entity::delete_many().filter(has_any_key::<M>(keys)).exec(txn).await?;
-    }
+    M::Entity::delete_many().filter(has_any_key::<M>(&keys)).exec(txn).await?;
     Ok(tombstone::put_all(txn, M::RESOURCE, &tombstones).await?)
 }
 
@@ -143,10 +141,7 @@ async fn find_all<M: Syncable>(
 ) -> Result<HashMap<String, Merging<M>>, DbErr> {
     let mut distinct: HashMap<String, Vec<Value>> = ids.iter().cloned().zip(keys).collect();
     let keys: Vec<Vec<Value>> = distinct.values().cloned().collect();
-    let mut versions = HashMap::new();
-    for keys in keys.chunks(MAX_VALUES / row::key_columns::<M>().count()) {
-        versions.extend(stored_versions::<M>(txn, keys).await?);
-    }
+    let versions = stored_versions::<M>(txn, &keys).await?;
     let mut tombstones = tombstone::find_all(txn, M::RESOURCE, distinct.keys().map(String::as_str)).await?;
     let pruned = match versions.len() < distinct.len() {
         true => tombstone::highest_pruned(txn).await?,
@@ -201,7 +196,7 @@ fn has_any_key<M: Syncable>(keys: &[Vec<Value>]) -> Condition {
 }
 
 /// The columns that an event can write, the version among them.
-fn written_columns<M: Syncable>() -> impl Iterator<Item = crate::syncable::ColumnOf<M>> {
+fn written_columns<M: Syncable>() -> impl Iterator<Item = ColumnOf<M>> {
     M::FIELDS.iter().map(|field| field.column)
 }
 
@@ -211,10 +206,8 @@ fn is_full<M: Syncable>(row: &ActiveModelOf<M>) -> bool {
 
 /// As an upsert, which updates many rows in one statement; under their locks none of them can be gone.
 async fn update_all<M: Syncable>(txn: &DatabaseTransaction, rows: Vec<ActiveModelOf<M>>) -> Result<(), DbErr> {
-    let is_key =
-        |column: &crate::syncable::ColumnOf<M>| row::key_columns::<M>().any(|key| key.as_str() == column.as_str());
     let on_conflict = OnConflict::columns(row::key_columns::<M>())
-        .update_columns(written_columns::<M>().filter(|column| !is_key(column)))
+        .update_columns(written_columns::<M>().filter(|column| !row::is_key::<M>(column)))
         .to_owned();
     insert_all::<M>(txn, rows, Some(on_conflict)).await
 }

@@ -18,6 +18,11 @@ pub(crate) fn key_columns<M: Syncable>() -> impl Iterator<Item = ColumnOf<M>> {
     <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column)
 }
 
+/// Whether a column is one of the primary key's.
+pub(crate) fn is_key<M: Syncable>(column: &ColumnOf<M>) -> bool {
+    key_columns::<M>().any(|key| key.as_str() == column.as_str())
+}
+
 /// A row's payload: every field that travels.
 pub(crate) fn payload_of<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
     payload_with::<M>(row, M::FIELDS.iter())
@@ -25,8 +30,7 @@ pub(crate) fn payload_of<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, Pa
 
 /// A row's payload while its key is still to be drawn.
 pub(crate) fn payload_but_key<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
-    let is_key = |field: &&Field<ColumnOf<M>>| key_columns::<M>().any(|key| key.as_str() == field.column.as_str());
-    payload_with::<M>(row, M::FIELDS.iter().filter(|field| !is_key(field)))
+    payload_with::<M>(row, M::FIELDS.iter().filter(|field| !is_key::<M>(&field.column)))
 }
 
 fn payload_with<'a, M: Syncable>(
@@ -105,7 +109,8 @@ pub(crate) fn is_too_long(id: &str) -> bool {
     id.len() > MAX_ID_BYTES
 }
 
-fn field_name<M: Syncable>(column: ColumnOf<M>) -> String {
+/// A column's name in the payload.
+pub(crate) fn field_name<M: Syncable>(column: ColumnOf<M>) -> String {
     let field = M::FIELDS.iter().find(|field| field.column.as_str() == column.as_str());
     field.map_or_else(|| column.as_str().to_owned(), |field| field.name().to_owned())
 }

@@ -5,13 +5,12 @@ mod at_once;
 use std::any::type_name;
 
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, TransactionSession, TransactionTrait,
-    UpdateResult,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, TransactionTrait, UpdateResult,
 };
 
 use crate::direct::{self, OwnTransaction};
 use crate::syncable::{ActiveModelOf, Syncable};
-use crate::{dialect, skip};
+use crate::{dialect, outbox, skip};
 
 /// What synced rows are saved on: a connection pool, or a transaction of yours.
 #[diagnostic::on_unimplemented(
@@ -41,18 +40,9 @@ async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Ou
         true => direct::own_transaction(own.clone(), save.run(&txn)).await,
         false => save.run(&txn).await,
     };
-    match saved {
-        Ok(saved) => {
-            txn.commit().await.map_err(dialect::explained)?;
-            direct::committed(own);
-            Ok(saved)
-        }
-        Err(error) => {
-            // The save's own error says more than the rollback's, and the transaction ends in any case.
-            let _ = txn.rollback().await;
-            Err(dialect::explained(error))
-        }
-    }
+    let saved = dialect::end(txn, saved).await.map_err(dialect::explained)?;
+    direct::committed(own);
+    Ok(saved)
 }
 
 struct Insert<M: Syncable>(ActiveModelOf<M>);
@@ -85,18 +75,20 @@ impl<M: Syncable> Save for Delete<M> {
 
 /// Inserts the row and records its event, atomically.
 pub async fn insert<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Result<M, DbErr> {
-    match at_once::insert(&row, db).await? {
-        Some(saved) => Ok(saved),
-        None => atomically(Insert::<M>(row), db).await,
+    if let Some(saved) = at_once::insert(&row, db).await? {
+        outbox::hint();
+        return Ok(saved);
     }
+    atomically(Insert::<M>(row), db).await
 }
 
 /// Updates the row and records its event, atomically; an active model that changes nothing is only read.
 pub async fn update<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Result<M, DbErr> {
-    match at_once::update(&row, db).await? {
-        Some(saved) => Ok(saved),
-        None => skip::noticing_changes(atomically(Update::<M>(row), db)).await,
+    if let Some(saved) = at_once::update(&row, db).await? {
+        outbox::hint();
+        return Ok(saved);
     }
+    skip::noticing_changes(atomically(Update::<M>(row), db)).await
 }
 
 /// As [`update`], for callers that do not want the row back; the event needs it all the same.

@@ -1,12 +1,12 @@
 //! The one-row table that tells hooks, which see a connection and nothing else, what `start` was configured with.
 
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use uuid::Uuid;
 
 use crate::dialect;
 
-const TABLE: &str = "sync_settings";
+pub(crate) const TABLE: &str = "sync_settings";
 
 /// What a save must know before it writes.
 pub(crate) struct SaveSettings {
@@ -41,6 +41,15 @@ pub(crate) async fn for_save<C: ConnectionTrait>(db: &C) -> Result<SaveSettings,
         database_id: row.try_get::<Option<String>>("", "database_id")?.unwrap_or_default(),
         read_committed: backend != DbBackend::Postgres || dialect::sees_commits(&isolation),
     })
+}
+
+/// The same for a save in one statement, as a condition on this table: a bridge was started here that publishes through the
+/// outbox, and the isolation level is fit. PostgreSQL only.
+pub(crate) fn may_publish() -> Condition {
+    Condition::all()
+        .add(Expr::col((TABLE, "id")).eq(1))
+        .add(Expr::col((TABLE, "use_outbox")).eq(true))
+        .add(Expr::cust("current_setting('transaction_isolation')").is_in(dialect::SEE_COMMITS))
 }
 
 /// Writes what `start` was told, and returns the database's own id, drawn at the first start.

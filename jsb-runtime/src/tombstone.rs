@@ -3,15 +3,12 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Order, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Order, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use crate::version::Version;
 
 const TABLE: &str = "sync_tombstones";
-
-/// How many are written by one statement.
-const INSERTED: usize = 5_000;
 
 /// The version at which this key was last deleted.
 pub(crate) async fn find<C: ConnectionTrait>(db: &C, resource: &str, id: &str) -> Result<Option<Version>, DbErr> {
@@ -24,14 +21,24 @@ pub(crate) async fn find_all<C: ConnectionTrait>(
     resource: &str,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, Version>, DbErr> {
-    let select = Query::select()
+    let select = of(resource, ids);
+    let version = |row: &QueryResult| row.try_get::<DateTime<Utc>>("", "version").map(Version::at);
+    db.query_all(&select).await?.iter().map(|row| Ok((row.try_get("", "resource_id")?, version(row)?))).collect()
+}
+
+/// The tombstones of these keys.
+fn of<'a>(resource: &str, ids: impl IntoIterator<Item = &'a str>) -> SelectStatement {
+    Query::select()
         .columns(["resource_id", "version"])
         .from(TABLE)
         .and_where(Expr::col("resource_type").eq(resource))
         .and_where(Expr::col("resource_id").is_in(ids))
-        .to_owned();
-    let version = |row: &QueryResult| row.try_get::<DateTime<Utc>>("", "version").map(Version::at);
-    db.query_all(&select).await?.iter().map(|row| Ok((row.try_get("", "resource_id")?, version(row)?))).collect()
+        .to_owned()
+}
+
+/// Whether this key was never deleted, as a condition; the caller holds the key's lock.
+pub(crate) fn is_missing(resource: &str, id: &str) -> Expr {
+    Expr::exists(of(resource, [id])).not()
 }
 
 /// Remembers a delete; the caller holds the key's lock and has found no newer tombstone.
@@ -39,22 +46,19 @@ pub(crate) async fn put<C: ConnectionTrait>(db: &C, resource: &str, id: &str, ve
     put_all(db, resource, &[(id.to_owned(), version)]).await
 }
 
-/// As [`put`], for many keys, each of which comes once.
+/// As [`put`], for one key or more, each of which comes once.
 pub(crate) async fn put_all<C: ConnectionTrait>(
     db: &C,
     resource: &str,
     deleted: &[(String, Version)],
 ) -> Result<(), DbErr> {
-    for deleted in deleted.chunks(INSERTED) {
-        let mut insert = Query::insert();
-        insert.into_table(TABLE).columns(["resource_type", "resource_id", "version"]);
-        for (id, version) in deleted {
-            insert.values_panic([resource.into(), id.as_str().into(), version.time().into()]);
-        }
-        insert.on_conflict(OnConflict::columns(["resource_type", "resource_id"]).update_column("version").to_owned());
-        db.execute(&insert).await?;
+    let mut insert = Query::insert();
+    insert.into_table(TABLE).columns(["resource_type", "resource_id", "version"]);
+    for (id, version) in deleted {
+        insert.values_panic([resource.into(), id.as_str().into(), version.time().into()]);
     }
-    Ok(())
+    insert.on_conflict(OnConflict::columns(["resource_type", "resource_id"]).update_column("version").to_owned());
+    db.execute(&insert).await.map(drop)
 }
 
 /// The newest tombstone that was pruned: below it, nobody knows whether an absent row was deleted.
