@@ -168,8 +168,6 @@ fn sqlite_fault(code: &str) -> Fault {
 pub(crate) enum Refusal {
     /// A constraint of the row does not hold.
     Constraint,
-    /// The row came out otherwise than it was sent, or cannot be compared.
-    RowAltered,
     /// Anything else.
     Other,
 }
@@ -181,9 +179,6 @@ pub(crate) fn refusal(error: &DbErr) -> Option<Refusal> {
     };
     let error = error.as_database_error()?;
     Some(match error.code()?.as_ref() {
-        "23502" if error.table() == Some("outbox_events") => Refusal::RowAltered,
-        // No operator compares values of this type.
-        "42883" => Refusal::RowAltered,
         code if code.starts_with("23") && error.table() != Some("outbox_events") => Refusal::Constraint,
         _ => Refusal::Other,
     })

@@ -7,7 +7,9 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait, Func, InsertStatement, Order, Query, SelectStatement, WindowStatement};
+use sea_orm::sea_query::{
+    Expr, ExprTrait, Func, InsertStatement, Order, Query, SelectStatement, Value, WindowStatement,
+};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
 use tokio::sync::watch;
 
@@ -34,57 +36,60 @@ pub(crate) fn hints() -> watch::Receiver<()> {
 pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: &NewEvent) -> Result<(), DbErr> {
     let (id, payload) = (event.resource_id.as_str().into(), event.payload.to_string().into());
     let mut insert = Query::insert();
-    insert.into_table(TABLE).columns(COLUMNS).values_panic(values(event, id, payload, "pending".into())?);
+    insert.into_table(TABLE).columns(COLUMNS).values_panic(row_of(said_of(event)?.map(Expr::val), id, payload));
     db.execute(&insert).await?;
     hint();
     Ok(())
 }
 
-/// Records, as part of a statement, the event of the row that another part of it, `row`, has written.
+/// Records, as part of a statement, the event of the row that another part of it, `row`, has written: what is [`said_of`]
+/// the event, and an id and a payload that are made of the row.
 pub(crate) fn record_from(
     row: &'static str,
-    event: &NewEvent,
+    said: [Expr; SAID],
     id: Expr,
     payload: Expr,
-    status: Expr,
 ) -> Result<InsertStatement, DbErr> {
-    let values = Query::select().exprs(values(event, id, payload, status)?).from(row).to_owned();
+    let values = Query::select().exprs(row_of(said, id, payload)).from(row).to_owned();
     let mut insert = Query::insert();
     insert.into_table(TABLE).columns(COLUMNS);
     insert.select_from(values).map_err(|error| DbErr::Custom(error.to_string()))?;
     Ok(insert)
 }
 
-const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 10] = [
     "event_id",
     "resource_type",
-    "resource_id",
     "event_type",
-    "payload",
     "headers",
     "occurred_at",
-    "status",
-    "attempts",
     "available_at",
     "created_at",
+    "status",
+    "resource_id",
+    "payload",
 ];
 
-fn values(event: &NewEvent, id: Expr, payload: Expr, status: Expr) -> Result<[Expr; COLUMNS.len()], DbErr> {
+/// How many values [`said_of`] gives: those of the first columns.
+pub(crate) const SAID: usize = 7;
+
+/// What an event's row holds besides what is made of the entity's row.
+pub(crate) fn said_of(event: &NewEvent) -> Result<[Value; SAID], DbErr> {
     let now = crate::clock::now();
     let headers = serde_json::to_string(&event.trace.headers()).map_err(|error| DbErr::Json(error.to_string()))?;
     Ok([
         event.event_id.as_str().into(),
         event.resource_type.as_str().into(),
-        id,
         event.event_type.as_str().into(),
-        payload,
         headers.into(),
         event.occurred_at.into(),
-        status,
-        0.into(),
         now.into(),
         now.into(),
     ])
+}
+
+fn row_of(said: [Expr; SAID], id: Expr, payload: Expr) -> impl Iterator<Item = Expr> {
+    said.into_iter().chain(["pending".into(), id, payload])
 }
 
 /// A row that waits to be published.

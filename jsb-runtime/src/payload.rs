@@ -1,5 +1,7 @@
 //! Columns to JSON and back, by the column's own type.
 
+pub(crate) mod postgres;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{

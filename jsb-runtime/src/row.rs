@@ -10,7 +10,7 @@ use serde_json::{Map, Value as Json};
 use crate::causes::shortened;
 use crate::event::{Envelope, MAX_ID_BYTES};
 use crate::payload::{self, PayloadError};
-use crate::syncable::{ActiveModelOf, ColumnOf, Field, Syncable, VersionType};
+use crate::syncable::{ActiveModelOf, ColumnOf, Syncable, VersionType};
 use crate::version::Version;
 
 /// The primary key's columns, in their order.
@@ -25,20 +25,8 @@ pub(crate) fn is_key<M: Syncable>(column: &ColumnOf<M>) -> bool {
 
 /// A row's payload: every field that travels.
 pub(crate) fn payload_of<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
-    payload_with::<M>(row, M::FIELDS.iter())
-}
-
-/// A row's payload while its key is still to be drawn.
-pub(crate) fn payload_but_key<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
-    payload_with::<M>(row, M::FIELDS.iter().filter(|field| !is_key::<M>(&field.column)))
-}
-
-fn payload_with<'a, M: Syncable>(
-    row: &ActiveModelOf<M>,
-    fields: impl Iterator<Item = &'a Field<ColumnOf<M>>>,
-) -> Result<Json, PayloadError> {
     let mut payload = Map::new();
-    for field in fields {
+    for field in M::FIELDS {
         let json = match row.get(field.column).into_value() {
             Some(value) => payload::to_json(value)
                 .map_err(|reason| PayloadError::Column { column: field.name().to_owned(), reason })?,

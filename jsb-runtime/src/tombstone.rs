@@ -21,24 +21,24 @@ pub(crate) async fn find_all<C: ConnectionTrait>(
     resource: &str,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, Version>, DbErr> {
-    let select = of(resource, ids);
+    let select = of(resource, Expr::col("resource_id").is_in(ids));
     let version = |row: &QueryResult| row.try_get::<DateTime<Utc>>("", "version").map(Version::at);
     db.query_all(&select).await?.iter().map(|row| Ok((row.try_get("", "resource_id")?, version(row)?))).collect()
 }
 
-/// The tombstones of these keys.
-fn of<'a>(resource: &str, ids: impl IntoIterator<Item = &'a str>) -> SelectStatement {
+/// The tombstones of some keys of a resource.
+fn of(resource: &str, which: Expr) -> SelectStatement {
     Query::select()
         .columns(["resource_id", "version"])
         .from(TABLE)
         .and_where(Expr::col("resource_type").eq(resource))
-        .and_where(Expr::col("resource_id").is_in(ids))
+        .and_where(which)
         .to_owned()
 }
 
 /// Whether this key was never deleted, as a condition; the caller holds the key's lock.
-pub(crate) fn is_missing(resource: &str, id: &str) -> Expr {
-    Expr::exists(of(resource, [id])).not()
+pub(crate) fn is_missing(resource: &str, id: Expr) -> Expr {
+    Expr::exists(of(resource, Expr::col("resource_id").eq(id))).not()
 }
 
 /// Remembers a delete; the caller holds the key's lock and has found no newer tombstone.

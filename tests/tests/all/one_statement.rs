@@ -1,12 +1,14 @@
 //! On PostgreSQL a save is one statement where it can be. What keeps it from that comes to the same in more of them.
 
 use futures_util::future::join_all;
-use jsb_tests::entities::{organization, tally};
+use jsb_tests::entities::{gap, membership, organization, specimen, tally};
 use jsb_tests::{App, Backend, Pair};
-use sea_orm::ActiveValue::Set;
-use sea_orm::{DatabaseConnection, EntityTrait, IntoActiveModel, SqlErr};
-use serde_json::Value as Json;
+use sea_orm::ActiveValue::{Set, Unchanged};
+use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, SqlErr, TransactionTrait};
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
+
+use crate::samples;
 
 fn organization(domain: &str) -> organization::ActiveModel {
     organization::ActiveModel {
@@ -70,7 +72,8 @@ async fn a_save_on_the_pool_is_one_statement() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_copy_of_a_row_is_not_what_travels() {
-    let pair = pair().await;
+    let mut pair = pair().await;
+    pair.a.stop().await;
     let old = tally(1).insert(&pair.a.db).await.expect("a tally");
     let mut change = old.clone().into_active_model();
     change.remark = Set("published".to_owned());
@@ -89,6 +92,12 @@ async fn an_old_copy_of_a_row_is_not_what_travels() {
     change.value = Set(3);
     change.update(&pair.a.db).await.expect("an update of the old copy");
     assert_eq!(newest(&pair.a).await["remark"], "silent");
+
+    let unread = tally::ActiveModel { id: Unchanged(newer.id), value: Set(4), ..Default::default() };
+    let saved = unread.update(&pair.a.db).await.expect("an update of a row that was not read");
+    assert_eq!((saved.value, saved.remark.as_str()), (4, "silent"));
+    assert_eq!(newest(&pair.a).await["remark"], "silent");
+    assert_eq!(written_at_once(&pair.a, "tallies").await, 1);
     pair.stop().await;
 }
 
@@ -108,6 +117,108 @@ async fn what_the_database_makes_of_a_row_is_what_travels() {
     pair.quiet().await;
     let (a, b) = pair.rows::<tally::Entity>().await;
     assert_eq!(a, b);
+    pair.stop().await;
+}
+
+/// Saves a row at once and then by the hooks, and finds that both say the same of it.
+macro_rules! says_the_same {
+    ($pair:ident, $module:ident, $row:expr) => {{
+        let saved = $row.into_active_model().reset_all().insert(&$pair.a.db).await.expect("a save at once");
+        assert_eq!(written_at_once(&$pair.a, concat!(stringify!($module), "s")).await, 1);
+        let mut at_once = newest(&$pair.a).await;
+        assert_eq!(at_once["updated_at"], json!(saved.updated_at.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()));
+        let txn = $pair.a.db.begin().await.expect("a transaction");
+        let again = saved.clone().into_active_model().reset_all().update(&txn).await.expect("a save by the hooks");
+        txn.commit().await.expect("a commit");
+        assert_eq!($module::Model { updated_at: saved.updated_at, ..again }, saved);
+        let by_the_hooks = newest(&$pair.a).await;
+        at_once["updated_at"] = by_the_hooks["updated_at"].clone();
+        assert_eq!(at_once, by_the_hooks);
+    }};
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgresql_writes_every_type_as_the_hooks_do() {
+    let mut pair = pair().await;
+    pair.a.stop().await;
+    says_the_same!(pair, specimen, samples::specimen());
+    says_the_same!(pair, gap, samples::full_gap());
+    says_the_same!(pair, gap, samples::empty_gap());
+    for (single, double) in [(2.0, -0.0), (f32::MAX, f64::MAX), (f32::MIN_POSITIVE, 5e-324), (16_777_216.0, 1e21)] {
+        let id = Uuid::now_v7();
+        says_the_same!(
+            pair,
+            gap,
+            gap::Model { id, single: Some(single), double: Some(double), ..samples::empty_gap() }
+        );
+    }
+    for text in ["", "null", "\u{1}\u{8}\t\u{7f}\u{2028}", "</script>", "{}'\"\\%$1"] {
+        let json = json!({text: [text, {}, 1e300, 0.1]});
+        let (bytes, text) = (text.repeat(100).into_bytes(), text.to_owned());
+        let id = Uuid::now_v7();
+        let row = gap::Model { id, text: Some(text), bytes: Some(bytes), json: Some(json), ..samples::empty_gap() };
+        says_the_same!(pair, gap, row);
+    }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_reads_as_the_hooks_write_it() {
+    let mut pair = pair().await;
+    pair.a.stop().await;
+    for group in ["plain", "with/slash", "100%2F", "é\u{1F980} ", "'; --"] {
+        let row = membership::ActiveModel {
+            group: Set(group.to_owned()),
+            member: Set(-1),
+            role: Set("guest".to_owned()),
+            ..Default::default()
+        };
+        let saved = row.insert(&pair.a.db).await.expect("a save at once");
+        let mut change = saved.into_active_model();
+        change.role = Set("host".to_owned());
+        let txn = pair.a.db.begin().await.expect("a transaction");
+        change.update(&txn).await.expect("a save by the hooks");
+        txn.commit().await.expect("a commit");
+        let ids: Vec<_> =
+            pair.a.recorded().await.into_iter().rev().take(2).map(|mut event| event["resource_id"].take()).collect();
+        assert_eq!(ids[0], ids[1]);
+    }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_without_a_form_on_the_wire_is_refused_with_its_reason() {
+    let pair = pair().await;
+    let row = samples::empty_gap().into_active_model().reset_all().insert(&pair.a.db).await.expect("a row");
+    for (column, value, reason) in
+        [("double", "'NaN'", "NaN has no form in JSON"), ("utc", "'20000-01-01'", "has no form on the wire")]
+    {
+        pair.a.sql(&format!("UPDATE gaps SET \"{column}\" = {value}")).await;
+        let change = gap::ActiveModel { id: Unchanged(row.id), flag: Set(Some(true)), ..Default::default() };
+        let refused = change.update(&pair.a.db).await.expect_err("a value that cannot travel");
+        assert!(refused.to_string().contains(reason), "{refused}");
+        pair.a.sql(&format!("UPDATE gaps SET \"{column}\" = NULL")).await;
+    }
+    assert_eq!(pair.a.texts("SELECT id::text FROM gaps WHERE flag IS NOT NULL").await, [""; 0]);
+    assert_eq!(pair.a.recorded().await.len(), 1);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_goes_above_a_version_that_is_ahead_but_not_by_a_year() {
+    let pair = pair().await;
+    let row = tally(1).insert(&pair.a.db).await.expect("a tally");
+    let update = async |value| {
+        let change = tally::ActiveModel { id: Unchanged(row.id), value: Set(value), ..Default::default() };
+        change.update(&pair.a.db).await
+    };
+    pair.a.sql("UPDATE tallies SET updated_at = now() + interval '364 days'").await;
+    let ahead = tally::Entity::find_by_id(row.id).one(&pair.a.db).await.expect("a read").expect("the row").updated_at;
+    let saved = update(2).await.expect("an update");
+    assert_eq!(saved.updated_at, ahead + chrono::TimeDelta::microseconds(1));
+    pair.a.sql("UPDATE tallies SET updated_at = now() + interval '366 days'").await;
+    let refused = update(3).await.expect_err("a version that no save can go above");
+    assert!(refused.to_string().contains("more than a year ahead"), "{refused}");
     pair.stop().await;
 }
 
