@@ -1,14 +1,31 @@
 //! What PostgreSQL and SQLite do differently, in one place: locks, clocks, transactions, and what their errors mean.
 
+use std::time::Duration;
+
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionSession, sqlx,
 };
+use tokio::sync::{Mutex, MutexGuard};
 
 /// How JSB begins a transaction that will write: on SQLite with the write lock, since a deferred transaction that has
 /// read first fails at once when another one wrote meanwhile.
 pub(crate) fn writing() -> TransactionOptions {
     TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
+}
+
+/// The one that may write to SQLite next, of the writers of this process that queue.
+static SQLITE_WRITER: Mutex<()> = Mutex::const_new(());
+/// How long one queues, in case that the writer in front waits for somebody else's transaction.
+const LONGEST_QUEUE: Duration = Duration::from_secs(5);
+
+/// Queues for SQLite's write lock until the guard is dropped: of writers that meet there, SQLite lets each look again and
+/// again, with ever longer pauses in which nobody writes. Only for transactions in which nothing of the application's runs.
+pub(crate) async fn queue_to_write<C: ConnectionTrait>(db: &C) -> Option<MutexGuard<'static, ()>> {
+    match db.get_database_backend() {
+        DbBackend::Sqlite => tokio::time::timeout(LONGEST_QUEUE, SQLITE_WRITER.lock()).await.ok(),
+        _ => None,
+    }
 }
 
 /// Ends a transaction by what came of the work in it: commits what succeeded, and takes everything else back.

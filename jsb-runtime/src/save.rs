@@ -24,6 +24,8 @@ impl<C: ConnectionTrait + TransactionTrait> SaveConnection for C {}
 /// One call of a user's, to be made on whatever transaction it ends up in.
 trait Save: Send {
     type Output: Send;
+    /// Whether hooks of the application's run with it.
+    const HAS_OWN_HOOKS: bool;
     fn run<C: ConnectionTrait>(self, db: &C) -> impl Future<Output = Result<Self::Output, DbErr>> + Send;
 }
 
@@ -33,10 +35,12 @@ async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Ou
     if type_name::<C>() == type_name::<C::Transaction>() {
         return save.run(db).await;
     }
+    // Anything but a pool may stand for a transaction of the user's, in which this one is a savepoint.
+    let on_pool = type_name::<C>() == type_name::<DatabaseConnection>();
+    let _turn = if on_pool && !S::HAS_OWN_HOOKS { dialect::queue_to_write(db).await } else { None };
     let own = OwnTransaction::default();
     let txn = db.begin_with_options(dialect::writing()).await?;
-    // Anything but a pool may stand for a transaction of the user's, in which this one is a savepoint.
-    let saved = match type_name::<C>() == type_name::<DatabaseConnection>() {
+    let saved = match on_pool {
         true => direct::own_transaction(own.clone(), save.run(&txn)).await,
         false => save.run(&txn).await,
     };
@@ -51,6 +55,7 @@ struct Delete<M: Syncable>(ActiveModelOf<M>);
 
 impl<M: Syncable> Save for Insert<M> {
     type Output = M;
+    const HAS_OWN_HOOKS: bool = M::HAS_OWN_HOOKS;
 
     async fn run<C: ConnectionTrait>(self, db: &C) -> Result<M, DbErr> {
         self.0.insert(db).await
@@ -59,6 +64,7 @@ impl<M: Syncable> Save for Insert<M> {
 
 impl<M: Syncable> Save for Update<M> {
     type Output = M;
+    const HAS_OWN_HOOKS: bool = M::HAS_OWN_HOOKS;
 
     async fn run<C: ConnectionTrait>(self, db: &C) -> Result<M, DbErr> {
         self.0.update(db).await
@@ -67,6 +73,7 @@ impl<M: Syncable> Save for Update<M> {
 
 impl<M: Syncable> Save for Delete<M> {
     type Output = DeleteResult;
+    const HAS_OWN_HOOKS: bool = M::HAS_OWN_HOOKS;
 
     async fn run<C: ConnectionTrait>(self, db: &C) -> Result<DeleteResult, DbErr> {
         self.0.delete(db).await

@@ -6,7 +6,7 @@ use jsb_tests::{App, Backend, Pair};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, IsolationLevel,
-    PaginatorTrait, TransactionTrait, TryIntoModel,
+    PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryIntoModel,
 };
 use uuid::Uuid;
 
@@ -52,6 +52,24 @@ on_both! {
         tally(3).insert(&txn).await.expect("another");
         txn.commit().await.expect("a commit");
         assert_eq!(counts(&app).await, (3, 3));
+    }
+
+    async fn saves_on_the_pool_get_their_turn_when_a_transaction_ends(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let mode = Some(SqliteTransactionMode::Immediate);
+        let writing = TransactionOptions { sqlite_transaction_mode: mode, ..Default::default() };
+        let txn = app.db.begin_with_options(writing).await.expect("a transaction");
+        let on_the_pool = |value| {
+            let db = app.db.clone();
+            tokio::spawn(async move { tally(value).insert(&db).await.map(drop) })
+        };
+        let saves: Vec<_> = (0..20).map(on_the_pool).collect();
+        tally(20).insert(&txn).await.expect("a save in it while others wait");
+        txn.commit().await.expect("a commit");
+        for save in saves {
+            save.await.expect("a task").expect("a save on the pool");
+        }
+        assert_eq!(counts(&app).await, (21, 21));
     }
 
     async fn a_rolled_back_save_leaves_nothing(backend: Backend) {
