@@ -80,3 +80,29 @@ fn fill(values: &mut Vec<Value>) {
         None => values.clear(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::sea_query::PostgresQueryBuilder;
+
+    use super::*;
+
+    #[test]
+    fn the_text_does_not_depend_on_the_values() {
+        let text = |values: &[Option<i64>]| {
+            let values = values.iter().copied().map(Value::from).collect();
+            let column = Column::new(values, true).expect("numbers have an array form");
+            rows([column], |_, value| value).build(PostgresQueryBuilder).0
+        };
+        assert_eq!(text(&[Some(1), None, Some(3)]), text(&[Some(1)]));
+        assert_eq!(text(&[None]), text(&[Some(1)]));
+    }
+
+    #[test]
+    fn what_the_driver_takes_in_no_array_is_refused() {
+        assert!(Column::new(vec![Value::from(1_u8)], false).is_none());
+        assert!(Column::new(vec![Value::from(1_i32), Value::from(1_i64)], false).is_none());
+        assert!(array(vec![Value::from(1_i64), Value::BigInt(None)]).is_none());
+        assert!(array(Vec::new()).is_none());
+    }
+}
