@@ -1,8 +1,11 @@
 //! The consumer: pulls, hands each message to the processor, and turns the outcome into an acknowledgement.
 
+mod pulled;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pulled::{Ahead, Pulled, pull};
 use sea_orm::DbErr;
 
 use crate::backoff;
@@ -14,32 +17,36 @@ use crate::message::Message;
 use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
 use crate::processor::Processor;
-use crate::rescue::SweepError;
 use crate::upsert::ApplyError;
 
 /// This task, to the status.
 const CONSUMER: &str = "consumer";
-/// How long a stopping consumer goes on with the batch in hand before it gives the rest back.
+/// How long a stopping consumer goes on with what is in hand before it gives the rest back.
 const DRAIN: Duration = Duration::from_secs(10);
 
-/// Pulls and applies until the bridge stops, then finishes the batch in hand.
+/// Pulls and applies until the bridge stops, then finishes what is in hand: a batch, and the one that was pulled
+/// meanwhile, which comes after it in the order of events.
 pub(crate) async fn run(processor: Arc<Processor>) {
     let stop = &processor.stop;
     let (mut failures, mut idle) = (0, false);
-    while !stop.is_cancelled() {
-        // What an idle consumer would find out about the database it can as well find out with the next event.
-        if !idle && !processor.until_database_answers().await {
-            break;
-        }
-        let pulled = tokio::select! {
-            () = stop.cancelled() => break,
-            pulled = pull(&processor, failures > 0) => pulled,
+    let (mut ahead, mut stopped) = (None::<Ahead>, None);
+    loop {
+        let pulled = match ahead.take() {
+            Some(ahead) => ahead.pulled().await,
+            None if stop.is_cancelled() => break,
+            // What an idle consumer would find out about the database it can as well find out with the next event.
+            None if !idle && !processor.until_database_answers().await => break,
+            None => tokio::select! {
+                () = stop.cancelled() => break,
+                pulled = pull(&processor, failures > 0) => pulled,
+            },
         };
         match pulled {
-            Ok(Some((attached, batch))) => {
-                (failures, idle) = (0, batch.is_empty());
+            Ok(Some(batch)) => {
+                (failures, idle) = (0, batch.deliveries.is_empty());
                 processor.transport.report(CONSUMER, None);
-                process(&processor, &attached, batch).await;
+                ahead = Ahead::behind(&processor, &batch);
+                process(&processor, batch, &mut stopped).await;
             }
             Ok(None) => (failures, idle) = (0, false),
             Err(error) => {
@@ -58,41 +65,29 @@ pub(crate) async fn run(processor: Arc<Processor>) {
     }
 }
 
-/// The next batch, `None` if the connection ended first. What nobody else will bring is looked for first.
-async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<(Attached, Vec<Delivery>)>, SweepError> {
-    let attached = processor.transport.attached().await;
-    processor.sweep_once().await?;
-    let pulled = tokio::select! {
-        pulled = processor.transport.pull(&attached, processor.config.batch_size) => pulled,
-        // The server has forgotten the request.
-        () = processor.transport.until_detached() => return Ok(None),
-    };
-    pulled.map(|batch| Some((attached, batch))).map_err(|error| {
-        // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
-        if failed_before && !error.is_denied() {
-            processor.transport.detach();
-        }
-        error.into()
-    })
-}
-
 /// A pulled batch on its way to its outcomes.
 struct InHand<'a> {
     processor: &'a Processor,
-    attached: &'a Attached,
+    attached: Attached,
     hold: Hold,
-    stopped: Option<Instant>,
+    /// Since when the bridge stops.
+    stopped: &'a mut Option<Instant>,
 }
 
 /// Processes a batch in order; what was delivered before comes last, what began least often first, so that a message
 /// that kills its process takes no other with it.
-async fn process(processor: &Processor, attached: &Attached, batch: Vec<Delivery>) {
-    let hold = Hold::start(attached.ack_wait, &batch);
-    let (fresh, repeated): (Vec<_>, Vec<_>) = batch.into_iter().partition(|delivery| delivery.deliveries == 1);
-    let mut in_hand = InHand { processor, attached, hold, stopped: None };
-    let runs = fresh.chunk_by(|one, next| processor.may_join(&one.message) && processor.may_join(&next.message));
-    for run in runs.flat_map(|run| run.chunks(batch::MOST)) {
-        in_hand.process_run(run).await;
+async fn process(processor: &Processor, batch: Pulled, stopped: &mut Option<Instant>) {
+    let Pulled { attached, deliveries, hold } = batch;
+    let (fresh, repeated): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| delivery.deliveries == 1);
+    let mut in_hand = InHand { processor, attached, hold, stopped };
+    let may_join: Vec<bool> = fresh.iter().map(|delivery| processor.may_join(&delivery.message)).collect();
+    let mut rest = fresh.as_slice();
+    for run in may_join.chunk_by(|one, next| *one && *next) {
+        let (run, behind) = rest.split_at(run.len());
+        for run in run.chunks(batch::MOST) {
+            in_hand.process_run(run).await;
+        }
+        rest = behind;
     }
     for delivery in processor.least_begun_first(repeated, |delivery: &Delivery| &delivery.message).await {
         in_hand.process_alone(&delivery).await;
@@ -126,17 +121,16 @@ impl InHand<'_> {
 
     async fn apply_together(&mut self, run: &[Delivery]) -> Result<(), ApplyError> {
         if self.is_out_of_time() {
-            self.give_back(run).await;
+            self.give_back(&run.iter().collect::<Vec<_>>()).await;
             return Ok(());
         }
         let messages: Vec<&Message> = run.iter().map(|delivery| &delivery.message).collect();
         let settled = self.processor.apply_together(&messages).await?;
         let (together, alone): (Vec<_>, Vec<_>) = run.iter().zip(settled).partition(|(_, settled)| settled.is_some());
-        for (delivery, _) in &together {
-            self.tell(delivery, Disposition::Ack).await;
-        }
+        let together: Vec<&Delivery> = together.into_iter().map(|(delivery, _)| delivery).collect();
+        self.tell(&together, Disposition::Ack).await;
         tracing::debug!(events = together.len(), "events were applied together");
-        log_if_failed(self.processor.release(together.iter().map(|(delivery, _)| &delivery.message)).await);
+        log_if_failed(self.processor.release(together.iter().map(|delivery| &delivery.message)).await);
         for (delivery, _) in alone {
             self.process_alone(delivery).await;
         }
@@ -145,11 +139,11 @@ impl InHand<'_> {
 
     async fn process_alone(&mut self, delivery: &Delivery) {
         if self.is_out_of_time() {
-            return self.give_back(std::slice::from_ref(delivery)).await;
+            return self.give_back(&[delivery]).await;
         }
         let origin = Origin::Delivery { number: delivery.deliveries, of: self.attached.max_deliver };
         let outcome = self.processor.process(&delivery.message, origin).await;
-        self.tell(delivery, disposition(&outcome)).await;
+        self.tell(&[delivery], disposition(&outcome)).await;
         tracing::debug!(event_id = delivery.message.event_id, ?outcome, "an event was processed");
         if let Outcome::Settled(Settled::Applied | Settled::Stale) = outcome {
             log_if_failed(self.processor.release([&delivery.message]).await);
@@ -161,15 +155,14 @@ impl InHand<'_> {
         self.processor.stop.is_cancelled() && self.stopped.get_or_insert_with(Instant::now).elapsed() > DRAIN
     }
 
-    async fn give_back(&self, deliveries: &[Delivery]) {
-        for delivery in deliveries {
-            self.tell(delivery, Disposition::Nak(Duration::from_secs(1))).await;
-        }
+    async fn give_back(&self, deliveries: &[&Delivery]) {
+        self.tell(deliveries, Disposition::Nak(Duration::from_secs(1))).await;
     }
 
-    async fn tell(&self, delivery: &Delivery, disposition: Disposition) {
-        self.hold.settle(delivery);
-        delivery.tell(disposition).await;
+    async fn tell(&self, deliveries: &[&Delivery], disposition: Disposition) {
+        self.hold.settle(deliveries);
+        let replies: Vec<_> = deliveries.iter().map(|delivery| &delivery.reply).collect();
+        self.processor.transport.tell(&replies, disposition).await;
     }
 }
 

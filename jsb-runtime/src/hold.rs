@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::jetstream::{Acker, Delivery, Disposition};
+use crate::jetstream::{Delivery, Disposition, Reply, Transport};
 
 /// However short a foreign consumer's ack wait is.
 const FASTEST_TICK: Duration = Duration::from_millis(10);
 
-type Open = BTreeMap<u64, Acker>;
+/// By their sequences in the stream.
+type Open = BTreeMap<u64, Reply>;
 
 /// Tells the server again and again that the open deliveries are being worked on, until it is dropped.
 pub(crate) struct Hold {
@@ -22,26 +23,27 @@ pub(crate) struct Hold {
 impl Hold {
     /// Holds a batch whose deliveries the server would repeat after `ack_wait`. A task of its own ticks, so that a
     /// handler that blocks its thread does not stop it.
-    pub(crate) fn start(ack_wait: Duration, batch: &[Delivery]) -> Self {
-        let open: Open = batch.iter().map(|delivery| (delivery.message.stream_seq, delivery.acker())).collect();
+    pub(crate) fn start(transport: Transport, ack_wait: Duration, batch: &[Delivery]) -> Self {
+        let open: Open = batch.iter().map(|delivery| (delivery.message.stream_seq, delivery.reply.clone())).collect();
         let open = Arc::new(Mutex::new(open));
-        let ticking = tokio::spawn(tick((ack_wait / 3).max(FASTEST_TICK), Arc::clone(&open)));
+        let ticking = tokio::spawn(tick(transport, (ack_wait / 3).max(FASTEST_TICK), Arc::clone(&open)));
         Self { open, _ticking: AbortOnDropHandle::new(ticking) }
     }
 
-    /// Lets go of one delivery, before the server is told its outcome.
-    pub(crate) fn settle(&self, delivery: &Delivery) {
-        locked(&self.open).remove(&delivery.message.stream_seq);
+    /// Lets go of deliveries, before the server is told their outcome.
+    pub(crate) fn settle(&self, deliveries: &[&Delivery]) {
+        let mut open = locked(&self.open);
+        for delivery in deliveries {
+            open.remove(&delivery.message.stream_seq);
+        }
     }
 }
 
-async fn tick(every: Duration, open: Arc<Mutex<Open>>) {
+async fn tick(transport: Transport, every: Duration, open: Arc<Mutex<Open>>) {
     loop {
         tokio::time::sleep(every).await;
-        let in_hand: Vec<Acker> = locked(&open).values().cloned().collect();
-        for acker in in_hand {
-            acker.tell(Disposition::Progress).await;
-        }
+        let in_hand: Vec<Reply> = locked(&open).values().cloned().collect();
+        transport.tell(&in_hand.iter().collect::<Vec<_>>(), Disposition::Progress).await;
     }
 }
 

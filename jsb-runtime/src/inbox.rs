@@ -9,10 +9,11 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr};
 use waiting::is_due;
 pub(crate) use waiting::{Stored, any_waiting, awaited, due, in_conflict, parked, wake};
 
+use crate::arrays::{self, Column};
 use crate::causes::storable;
 use crate::message::Message;
 use crate::outcome::Reason;
@@ -59,8 +60,14 @@ pub(crate) async fn claim_all<C: ConnectionTrait>(txn: &C, messages: &[&Message]
     // In the same order in every process, so that two that meet do not wait for each other.
     let mut sorted = messages.to_vec();
     sorted.sort_unstable_by_key(|message| (&message.source_app, &message.event_id));
-    let mut insert = insert(&sorted, "processed");
+    let mut insert = match txn.get_database_backend() {
+        DbBackend::Postgres => insert_processed(&sorted),
+        _ => insert(&sorted, "processed"),
+    };
     let rows = txn.query_all(insert.returning(Query::returning().columns(["source_app", "event_id"]))).await?;
+    if rows.len() == messages.len() {
+        return Ok(vec![true; messages.len()]);
+    }
     let mut inserted = HashSet::new();
     for row in rows {
         inserted.insert((row.try_get::<String>("", "source_app")?, row.try_get::<String>("", "event_id")?));
@@ -295,4 +302,39 @@ fn insert(messages: &[&Message], status: &str) -> InsertStatement {
         ]);
     }
     insert.on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned()).to_owned()
+}
+
+/// As [`insert`], of processed events, as PostgreSQL takes many of them.
+fn insert_processed(messages: &[&Message]) -> InsertStatement {
+    let now = crate::clock::now();
+    let texts = |text: fn(&Message) -> &str| Column::texts(messages.iter().map(|message| text(message)));
+    let columns = [
+        texts(|message| &message.source_app),
+        texts(|message| &message.event_id),
+        texts(|message| message.labels().0),
+        texts(|message| message.labels().1),
+        texts(|message| message.labels().2),
+        texts(|message| &message.subject),
+        Column::numbers(messages.iter().map(|message| i64::try_from(message.stream_seq).ok())),
+    ];
+    let mut rows = arrays::rows(columns, |_, value| value);
+    rows.exprs([Expr::val("processed"), Expr::val(now), Expr::val(now)]);
+    let mut insert = Query::insert();
+    insert
+        .into_table(TABLE)
+        .columns([
+            "source_app",
+            "event_id",
+            "resource_type",
+            "resource_id",
+            "event_type",
+            "subject",
+            "stream_seq",
+            "status",
+            "received_at",
+            "processed_at",
+        ])
+        .on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned());
+    insert.select_from(rows).expect("as many columns as are selected");
+    insert
 }

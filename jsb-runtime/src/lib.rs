@@ -47,6 +47,7 @@ pub mod topology;
 pub mod operate;
 
 mod apply;
+mod arrays;
 mod batch;
 mod circle;
 mod consumer;

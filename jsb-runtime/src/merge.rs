@@ -2,12 +2,15 @@
 
 use std::collections::HashMap;
 
-use sea_orm::sea_query::{IntoValueTuple, LockType, OnConflict, Value};
+use sea_orm::sea_query::extension::postgres::PgFunc;
+use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, IntoValueTuple, LockType, OnConflict, Query, Value};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait,
-    IdenStatic, Order, PrimaryKeyTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, TryGetableMany,
+    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr,
+    EntityName, EntityTrait, IdenStatic, Iterable, Order, PrimaryKeyTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, TryGetableMany,
 };
 
+use crate::arrays::{self, Column};
 use crate::event::{Envelope, event_type};
 use crate::row;
 use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable, VersionType};
@@ -34,8 +37,8 @@ pub(crate) struct Doomed {
 }
 
 /// A row on its way from what is found to what the events make of it.
-struct Merging<M: Syncable> {
-    key: Vec<Value>,
+struct Merging<'a, M: Syncable> {
+    key: &'a [Value],
     found: Found,
     is_here: bool,
     written: Option<ActiveModelOf<M>>,
@@ -53,29 +56,29 @@ pub(crate) async fn upsert_all<M: Syncable>(
     events: &[&Envelope],
     own_app: &str,
 ) -> Result<Merged, ApplyError> {
-    let keys = events.iter().map(|event| row::key_in::<M>(event)).collect::<Result<Vec<_>, _>>()?;
-    let ids: Vec<String> = keys.iter().map(|key| row::resource_id(key.iter().cloned())).collect();
+    let (keys, ids): (Vec<_>, Vec<_>) =
+        events.iter().map(|event| row::key_and_id_in::<M>(event)).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
     dialect::lock_keys(txn, M::RESOURCE, &ids).await?;
 
-    let mut rows = find_all::<M>(txn, &ids, keys).await?;
+    let mut rows = find_all::<M>(txn, &ids, &keys).await?;
     let mut effects = Vec::with_capacity(events.len());
     // In the order in which they first come up, since an earlier row may give up a unique value that a later one takes.
     let mut order = Vec::new();
-    for (event, id) in events.iter().zip(ids) {
-        let Some(merging) = rows.get_mut(&id) else { continue };
+    for (event, id) in events.iter().zip(&ids) {
+        let Some(merging) = rows.get_mut(id.as_str()) else { continue };
         if merging.written.is_none() && merging.deleted.is_none() {
-            order.push(id);
+            order.push(id.as_str());
         }
         effects.push(merging.take(event, own_app)?);
     }
 
-    let merged: Vec<_> = order.into_iter().filter_map(|id| rows.remove(&id).map(|merging| (id, merging))).collect();
+    let merged: Vec<_> = order.into_iter().filter_map(|id| rows.remove(id).map(|merging| (id, merging))).collect();
     let (mut changed, mut new, mut doomed) = (Vec::new(), Vec::new(), Vec::new());
     for (id, Merging { key, is_here, written, deleted, .. }) in merged {
         match (deleted, written) {
-            (Some(version), _) => doomed.push(Doomed { id, key, version }),
+            (Some(version), _) => doomed.push(Doomed { id: id.to_owned(), key: key.to_vec(), version }),
             (None, Some(row)) if !is_full::<M>(&row) => match is_here {
-                true => upsert::update::<M>(txn, row, &key).await?,
+                true => upsert::update::<M>(txn, row, key).await?,
                 false => M::Entity::insert(row).exec_without_returning(txn).await.map(drop)?,
             },
             (None, Some(row)) if is_here => changed.push(row),
@@ -90,13 +93,13 @@ pub(crate) async fn upsert_all<M: Syncable>(
 
 /// Deletes what [`upsert_all`] left to be deleted, and leaves tombstones.
 pub(crate) async fn delete_all<M: Syncable>(txn: &DatabaseTransaction, doomed: Vec<Doomed>) -> Result<(), ApplyError> {
-    let (keys, tombstones): (Vec<_>, Vec<_>) =
-        doomed.into_iter().map(|doomed| (doomed.key, (doomed.id, doomed.version))).unzip();
-    M::Entity::delete_many().filter(has_any_key::<M>(&keys)).exec(txn).await?;
+    let keys: Vec<&[Value]> = doomed.iter().map(|doomed| doomed.key.as_slice()).collect();
+    M::Entity::delete_many().filter(has_any_key::<M>(txn.get_database_backend(), &keys)).exec(txn).await?;
+    let tombstones: Vec<_> = doomed.into_iter().map(|doomed| (doomed.id, doomed.version)).collect();
     Ok(tombstone::put_all(txn, M::RESOURCE, &tombstones).await?)
 }
 
-impl<M: Syncable> Merging<M> {
+impl<M: Syncable> Merging<'_, M> {
     fn take(&mut self, event: &Envelope, own_app: &str) -> Result<Effect, ApplyError> {
         let version = row::version_in::<M>(event)?;
         if version.is_too_far_ahead(clock::now()) {
@@ -112,7 +115,7 @@ impl<M: Syncable> Merging<M> {
             Change::Delete if M::ON_DELETE == OnDelete::Ignore => {}
             Change::Delete => self.deleted = Some(version),
             Change::Update | Change::Insert => {
-                self.write(row::active_model_in::<M>(event)?);
+                self.write(row::active_model_with::<M>(event, self.key.to_vec(), version)?);
                 self.found.row = Some(version);
             }
         }
@@ -133,38 +136,40 @@ impl<M: Syncable> Merging<M> {
     }
 }
 
-/// The rows of these keys as they are now, locked, in the order of their keys.
-async fn find_all<M: Syncable>(
+/// The rows of these keys, which may come up more than once, as they are now: locked, in the order of their keys.
+async fn find_all<'a, M: Syncable>(
     txn: &DatabaseTransaction,
-    ids: &[String],
-    keys: Vec<Vec<Value>>,
-) -> Result<HashMap<String, Merging<M>>, DbErr> {
-    let mut distinct: HashMap<String, Vec<Value>> = ids.iter().cloned().zip(keys).collect();
-    let keys: Vec<Vec<Value>> = distinct.values().cloned().collect();
-    let versions = stored_versions::<M>(txn, &keys).await?;
-    let mut tombstones = tombstone::find_all(txn, M::RESOURCE, distinct.keys().map(String::as_str)).await?;
-    let pruned = match versions.len() < distinct.len() {
-        true => tombstone::highest_pruned(txn).await?,
-        false => None,
-    };
-    let mut rows = HashMap::with_capacity(distinct.len());
+    ids: &'a [String],
+    keys: &'a [Vec<Value>],
+) -> Result<HashMap<&'a str, Merging<'a, M>>, DbErr> {
+    let merging =
+        |key: &'a Vec<Value>| Merging { key, found: Found::default(), is_here: false, written: None, deleted: None };
+    let mut rows: HashMap<&str, Merging<M>> = ids.iter().map(String::as_str).zip(keys.iter().map(merging)).collect();
+    let distinct: Vec<&[Value]> = rows.values().map(|row| row.key).collect();
+    let versions = stored_versions::<M>(txn, &distinct).await?;
+    let all_are_here = versions.len() == rows.len();
     for (id, version) in versions {
         // A column whose values are equal although they read differently.
-        let key =
-            distinct.remove(&id).ok_or_else(|| DbErr::Custom(format!("a row answers to another key than {id}")))?;
-        let found = Found { row: Some(version), tombstone: tombstones.remove(&id), pruned: None };
-        rows.insert(id, Merging { key, found, is_here: true, written: None, deleted: None });
+        let row = rows.get_mut(id.as_str());
+        let row = row.ok_or_else(|| DbErr::Custom(format!("a row answers to another key than {id}")))?;
+        (row.found.row, row.is_here) = (Some(version), true);
     }
-    for (id, key) in distinct {
-        let found = Found { row: None, tombstone: tombstones.remove(&id), pruned };
-        rows.insert(id, Merging { key, found, is_here: false, written: None, deleted: None });
+    let tombstones = tombstone::find_all(txn, M::RESOURCE, rows.keys().copied()).await?;
+    for (id, version) in tombstones {
+        if let Some(row) = rows.get_mut(id.as_str()) {
+            row.found.tombstone = Some(version);
+        }
+    }
+    if !all_are_here {
+        let pruned = tombstone::highest_pruned(txn).await?;
+        rows.values_mut().filter(|row| !row.is_here).for_each(|row| row.found.pruned = pruned);
     }
     Ok(rows)
 }
 
 async fn stored_versions<M: Syncable>(
     txn: &DatabaseTransaction,
-    keys: &[Vec<Value>],
+    keys: &[&[Value]],
 ) -> Result<Vec<(String, Version)>, DbErr> {
     type KeyOf<M> = <<<M as sea_orm::ModelTrait>::Entity as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
     let names: Vec<String> = row::key_columns::<M>().map(|column| column.as_str().to_owned()).collect();
@@ -172,7 +177,7 @@ async fn stored_versions<M: Syncable>(
         .select_only()
         .columns(row::key_columns::<M>())
         .column(M::VERSION)
-        .filter(has_any_key::<M>(keys))
+        .filter(has_any_key::<M>(txn.get_database_backend(), keys))
         .lock(LockType::Update);
     for column in row::key_columns::<M>() {
         select = select.order_by(column, Order::Asc);
@@ -187,12 +192,17 @@ async fn stored_versions<M: Syncable>(
         .collect()
 }
 
-fn has_any_key<M: Syncable>(keys: &[Vec<Value>]) -> Condition {
+fn has_any_key<M: Syncable>(backend: DbBackend, keys: &[&[Value]]) -> Condition {
     let columns: Vec<_> = row::key_columns::<M>().collect();
-    match columns.as_slice() {
-        [single] => Condition::all().add(single.is_in(keys.iter().flatten().cloned())),
-        _ => keys.iter().fold(Condition::any(), |any, key| any.add(row::has_key::<M>(key))),
-    }
+    let [single] = columns.as_slice() else {
+        return keys.iter().fold(Condition::any(), |any, key| any.add(row::has_key::<M>(key)));
+    };
+    let keys: Vec<Value> = keys.iter().copied().flatten().cloned().collect();
+    let array = (backend == DbBackend::Postgres).then(|| arrays::array(keys.clone())).flatten();
+    Condition::all().add(match array {
+        Some(array) => single.into_expr().eq(PgFunc::any(single.save_array_as(Expr::val(array)))),
+        None => single.is_in(keys),
+    })
 }
 
 /// The columns that an event can write, the version among them.
@@ -217,6 +227,14 @@ async fn insert_all<M: Syncable>(
     rows: Vec<ActiveModelOf<M>>,
     on_conflict: Option<OnConflict>,
 ) -> Result<(), DbErr> {
+    if txn.get_database_backend() == DbBackend::Postgres
+        && let Some(mut insert) = insert_of_arrays::<M>(&rows)
+    {
+        if let Some(on_conflict) = on_conflict {
+            insert.on_conflict(on_conflict);
+        }
+        return txn.execute(&insert).await.map(drop);
+    }
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
         let mut insert = M::Entity::insert_many(rows.by_ref().take(MAX_VALUES / M::FIELDS.len()));
@@ -226,4 +244,21 @@ async fn insert_all<M: Syncable>(
         insert.exec_without_returning(txn).await?;
     }
     Ok(())
+}
+
+/// An insert of full rows, which all have the same columns; `None` if there are none, or if a column has no array form.
+fn insert_of_arrays<M: Syncable>(rows: &[ActiveModelOf<M>]) -> Option<InsertStatement> {
+    let first = rows.first()?;
+    let columns: Vec<_> = ColumnOf::<M>::iter().filter(|column| !first.is_not_set(*column)).collect();
+    let arrays = columns.iter().map(|column| {
+        let values = rows.iter().map(|row| row.get(*column).into_value()).collect::<Option<Vec<_>>>()?;
+        Column::new(values, column.def().is_null())
+    });
+    let arrays = arrays.collect::<Option<Vec<_>>>()?;
+    let select = arrays::rows(arrays, |place, value| columns[place].save_as(value));
+    let mut insert = Query::insert();
+    insert.into_table(M::Entity::default().table_ref()).columns(columns);
+    // The SELECT has just these columns.
+    insert.select_from(select).ok()?;
+    Some(insert)
 }

@@ -58,9 +58,10 @@ impl Processor {
     /// Sweeps if messages may have been given up since the last time. Where that is denied, it waits until somebody
     /// sees the problem; what the server delivers does not wait for it.
     pub(crate) async fn sweep_once(&self) -> Result<(), SweepError> {
-        if !self.may_sweep() || !self.must_sweep.swap(false, Ordering::Relaxed) {
+        if !self.is_sweep_due() {
             return Ok(());
         }
+        self.must_sweep.store(false, Ordering::Relaxed);
         let swept = self.sweep().await;
         self.must_sweep.store(!matches!(swept, Ok(Swept::Everything)), Ordering::Relaxed);
         match swept {
@@ -73,9 +74,10 @@ impl Processor {
         }
     }
 
-    fn may_sweep(&self) -> bool {
+    /// Whether [`sweep_once`](Self::sweep_once) would look.
+    pub(crate) fn is_sweep_due(&self) -> bool {
         let denied = *self.sweep_denied.lock().unwrap_or_else(PoisonError::into_inner);
-        denied.is_none_or(|denied| denied.elapsed() >= RETRY_DENIED)
+        self.must_sweep.load(Ordering::Relaxed) && denied.is_none_or(|denied| denied.elapsed() >= RETRY_DENIED)
     }
 
     /// Processes what was delivered and not acknowledged, up to where the server is now; what others have settled

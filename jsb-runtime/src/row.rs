@@ -77,19 +77,25 @@ pub(crate) fn key_of<M: Syncable>(row: &ActiveModelOf<M>) -> Option<Vec<Value>> 
 
 /// The key that an event speaks of: from its payload, or for a single column from its `resource_id`.
 pub(crate) fn key_in<M: Syncable>(event: &Envelope) -> Result<Vec<Value>, PayloadError> {
+    key_and_id_in::<M>(event).map(|(key, _)| key)
+}
+
+/// The key that an event speaks of, and its text.
+pub(crate) fn key_and_id_in<M: Syncable>(event: &Envelope) -> Result<(Vec<Value>, String), PayloadError> {
     let single = key_columns::<M>().count() == 1;
     let key = key_columns::<M>()
         .map(|column| {
             let name = field_name::<M>(column);
-            match event.payload.get(&name) {
-                Some(json) => value_in::<M>(column, &name, json),
+            match event.payload.get(name) {
+                Some(json) => value_in::<M>(column, name, json),
                 None if single => part_value::<M>(column, &event.resource_id),
-                None => Err(PayloadError::NoKey(name)),
+                None => Err(PayloadError::NoKey(name.to_owned())),
             }
         })
         .collect::<Result<Vec<_>, _>>()?;
+    let id = resource_id(key.iter().cloned());
     // A save here is refused such a key too.
-    if is_too_long(&resource_id(key.iter().cloned())) { Err(PayloadError::KeyTooLong) } else { Ok(key) }
+    if is_too_long(&id) { Err(PayloadError::KeyTooLong) } else { Ok((key, id)) }
 }
 
 /// Whether a key's text, or what names a row by it, is more than an index can hold.
@@ -98,9 +104,9 @@ pub(crate) fn is_too_long(id: &str) -> bool {
 }
 
 /// A column's name in the payload.
-pub(crate) fn field_name<M: Syncable>(column: ColumnOf<M>) -> String {
+pub(crate) fn field_name<M: Syncable>(column: ColumnOf<M>) -> &'static str {
     let field = M::FIELDS.iter().find(|field| field.column.as_str() == column.as_str());
-    field.map_or_else(|| column.as_str().to_owned(), |field| field.name().to_owned())
+    field.map_or_else(|| column.as_str(), Field::name)
 }
 
 fn value_in<M: Syncable>(column: ColumnOf<M>, name: &str, json: &Json) -> Result<Value, PayloadError> {
@@ -125,9 +131,9 @@ pub(crate) fn key_from_id<M: Syncable>(id: &str) -> Result<Vec<Value>, PayloadEr
 /// A part of a key from its text: as a string, or as a number where the column takes none.
 fn part_value<M: Syncable>(column: ColumnOf<M>, text: &str) -> Result<Value, PayloadError> {
     let name = field_name::<M>(column);
-    value_in::<M>(column, &name, &Json::from(text)).or_else(|error| {
+    value_in::<M>(column, name, &Json::from(text)).or_else(|error| {
         let number = text.parse().map(Json::Number).map_err(|_| error)?;
-        value_in::<M>(column, &name, &number)
+        value_in::<M>(column, name, &number)
     })
 }
 
@@ -138,6 +144,15 @@ pub(crate) fn has_key<M: Syncable>(key: &[Value]) -> Condition {
 
 /// What an event says of a row: the fields that it carries, the key, and the version.
 pub(crate) fn active_model_in<M: Syncable>(event: &Envelope) -> Result<ActiveModelOf<M>, PayloadError> {
+    active_model_with::<M>(event, key_in::<M>(event)?, version_in::<M>(event)?)
+}
+
+/// As [`active_model_in`], where key and version are known already.
+pub(crate) fn active_model_with<M: Syncable>(
+    event: &Envelope,
+    key: Vec<Value>,
+    version: Version,
+) -> Result<ActiveModelOf<M>, PayloadError> {
     let fields = event.payload.as_object().ok_or(PayloadError::NotAnObject)?;
     let mut row = <ActiveModelOf<M> as ActiveModelTrait>::default();
     for field in M::FIELDS {
@@ -145,10 +160,10 @@ pub(crate) fn active_model_in<M: Syncable>(event: &Envelope) -> Result<ActiveMod
             set::<M>(&mut row, field.column, field.name(), json)?;
         }
     }
-    for (column, value) in key_columns::<M>().zip(key_in::<M>(event)?) {
-        row.try_set(column, value).map_err(|_| PayloadError::NoKey(field_name::<M>(column)))?;
+    for (column, value) in key_columns::<M>().zip(key) {
+        row.try_set(column, value).map_err(|_| PayloadError::NoKey(field_name::<M>(column).to_owned()))?;
     }
-    set_version::<M>(&mut row, version_in::<M>(event)?);
+    set_version::<M>(&mut row, version);
     Ok(row)
 }
 
@@ -165,11 +180,11 @@ fn set<M: Syncable>(
 /// The version that an event carries; when it happened, where the payload has none.
 pub(crate) fn version_in<M: Syncable>(event: &Envelope) -> Result<Version, PayloadError> {
     let name = field_name::<M>(M::VERSION);
-    match event.payload.get(&name) {
+    match event.payload.get(name) {
         None | Some(Json::Null) => Ok(Version::at(event.occurred_at)),
         Some(found) => {
             let time = found.as_str().and_then(|text| payload::parse_time(text).ok());
-            time.map(Version::at).ok_or_else(|| unfit(&name, found, "timestamp".to_owned()))
+            time.map(Version::at).ok_or_else(|| unfit(name, found, "timestamp".to_owned()))
         }
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
+use sea_orm::sea_query::extension::postgres::PgExpr;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Order, Query, SelectStatement};
-use sea_orm::{ConnectionTrait, DbErr, QueryResult};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
 
 use crate::version::Version;
 
@@ -21,12 +22,16 @@ pub(crate) async fn find_all<C: ConnectionTrait>(
     resource: &str,
     ids: impl IntoIterator<Item = &str>,
 ) -> Result<HashMap<String, Version>, DbErr> {
-    let select = of(resource, Expr::col("resource_id").is_in(ids));
+    let ids: Vec<String> = ids.into_iter().map(str::to_owned).collect();
+    let select = match db.get_database_backend() {
+        DbBackend::Postgres => of(resource, Expr::col("resource_id").eq_any(ids)),
+        _ => of(resource, Expr::col("resource_id").is_in(ids)),
+    };
     let version = |row: &QueryResult| row.try_get::<DateTime<Utc>>("", "version").map(Version::at);
     db.query_all(&select).await?.iter().map(|row| Ok((row.try_get("", "resource_id")?, version(row)?))).collect()
 }
 
-/// The tombstones of some keys of a resource.
+/// The tombstones of a resource's keys that are chosen so.
 fn of(resource: &str, which: Expr) -> SelectStatement {
     Query::select()
         .columns(["resource_id", "version"])

@@ -56,16 +56,13 @@ pub(crate) struct Delivery {
     pub(crate) message: Message,
     /// How often the server has delivered it, from 1.
     pub(crate) deliveries: u32,
-    acker: Acker,
+    /// Where it is acknowledged.
+    pub(crate) reply: Reply,
 }
 
-/// What a delivery is acknowledged through.
+/// The subject that a delivery is acknowledged at.
 #[derive(Clone)]
-pub(crate) struct Acker {
-    acker: Arc<jetstream::message::Acker>,
-    transport: Transport,
-    subject: Option<Subject>,
-}
+pub(crate) struct Reply(Option<Subject>);
 
 /// What the server is told about a delivery.
 #[derive(Clone, Copy, Debug)]
@@ -80,56 +77,56 @@ pub(crate) enum Disposition {
     Progress,
 }
 
-impl Delivery {
-    fn new(delivered: jetstream::Message, transport: &Transport) -> Self {
+impl From<Disposition> for AckKind {
+    fn from(disposition: Disposition) -> Self {
+        match disposition {
+            Disposition::Ack => Self::Ack,
+            Disposition::Nak(delay) => Self::Nak(Some(delay)),
+            Disposition::Term => Self::Term,
+            Disposition::Progress => Self::Progress,
+        }
+    }
+}
+
+impl From<jetstream::Message> for Delivery {
+    fn from(delivered: jetstream::Message) -> Self {
         let info = delivered.info().ok();
         let deliveries = info.as_ref().and_then(|info| u32::try_from(info.delivered).ok()).unwrap_or(1);
         let sequence = info.as_ref().map_or(0, |info| info.stream_sequence);
         let headers = delivered.headers.as_ref().map(plain).unwrap_or_default();
-        let subject = delivered.reply.clone();
-        let (delivered, acker) = delivered.split();
+        let delivered = delivered.message;
         let message = Message::read(delivered.subject.to_string(), headers, delivered.payload.to_vec(), sequence);
-        let acker = Acker { acker: Arc::new(acker), transport: transport.clone(), subject };
-        Self { message, deliveries, acker }
-    }
-
-    pub(crate) fn acker(&self) -> Acker {
-        self.acker.clone()
-    }
-
-    pub(crate) async fn tell(&self, disposition: Disposition) {
-        self.acker.tell(disposition).await;
+        Self { message, deliveries, reply: Reply(delivered.reply) }
     }
 }
 
-impl Acker {
-    /// Tells the server. If the word is lost, the message comes again and is known as a duplicate.
-    pub(crate) async fn tell(&self, disposition: Disposition) {
-        let kind = match disposition {
-            Disposition::Ack => AckKind::Ack,
-            Disposition::Nak(delay) => AckKind::Nak(Some(delay)),
-            Disposition::Term => AckKind::Term,
-            Disposition::Progress => AckKind::Progress,
+impl Transport {
+    /// Tells the server about deliveries. If a word is lost, the message comes again and is known as a duplicate.
+    pub(crate) async fn tell(&self, replies: &[&Reply], disposition: Disposition) {
+        let tell_all = async {
+            for reply in replies {
+                if let Err(error) = self.tell_one(reply, disposition.into()).await {
+                    tracing::debug!(error, "an acknowledgement was not sent");
+                }
+            }
         };
-        let told = tokio::select! {
-            told = self.send(kind) => told,
+        tokio::select! {
+            () = tell_all => {}
             // The client would keep it, and then its caller waiting, until NATS is back.
-            () = self.transport.until_down() => Err("NATS is away".to_owned()),
-        };
-        if let Err(error) = told {
-            tracing::debug!(error, "an acknowledgement was not sent");
+            () = self.until_down() => tracing::debug!("NATS is away, and acknowledgements were not sent"),
         }
     }
 
     /// Sends the word; where NATS denied the last one, it waits for the answer, to see whether that is over.
-    async fn send(&self, kind: AckKind) -> Result<(), String> {
-        let denials = &self.transport.denials;
-        let Some(denied) = self.subject.as_ref().and_then(|subject| denials.of_acknowledgement(subject)) else {
-            return self.acker.ack_with(kind).await.map_err(|error| error.to_string());
+    async fn tell_one(&self, reply: &Reply, kind: AckKind) -> Result<(), String> {
+        let subject = reply.0.clone().ok_or("the message did not come from a stream")?;
+        let Some(denied) = self.denials.of_acknowledgement(&subject) else {
+            return self.context.client().publish(subject, kind.into()).await.map_err(|error| error.to_string());
         };
-        let told = self.transport.unless(|permission| *permission == denied, self.acker.double_ack_with(kind)).await;
+        let acker = jetstream::message::Acker::new(self.context.clone(), Some(subject));
+        let told = self.unless(|permission| *permission == denied, acker.double_ack_with(kind)).await;
         told.map_err(|denied| denied.to_string())?.map_err(|error| error.to_string())?;
-        denials.works(&denied);
+        self.denials.works(&denied);
         Ok(())
     }
 }
@@ -137,9 +134,16 @@ impl Acker {
 impl Transport {
     /// Up to `limit` messages: those that are there, or else the next one to come.
     pub(crate) async fn pull(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
-        let consumer = &attached.consumer.cached_info().name;
-        let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{consumer}", attached.stream);
-        self.unless_denied(&subject, self.pull_what_comes(attached, limit)).await?
+        self.unless_denied(&pull_subject(attached), self.pull_what_comes(attached, limit)).await?
+    }
+
+    /// Up to `limit` messages that are there; it does not wait for any.
+    pub(crate) async fn pull_what_is_there(
+        &self,
+        attached: &Attached,
+        limit: usize,
+    ) -> Result<Vec<Delivery>, PullError> {
+        self.unless_denied(&pull_subject(attached), self.fetch(attached, limit)).await?
     }
 
     async fn pull_what_comes(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
@@ -169,7 +173,7 @@ impl Transport {
         let mut deliveries = Vec::new();
         while let Some(message) = messages.next().await {
             match message {
-                Ok(message) => deliveries.push(Delivery::new(message, self)),
+                Ok(message) => deliveries.push(message.into()),
                 // What came before the error is in hand all the same.
                 Err(_) if !deliveries.is_empty() => break,
                 Err(error) if has_no_room(&error) => break,
@@ -184,6 +188,11 @@ impl Transport {
 fn has_no_room(error: &async_nats::Error) -> bool {
     // The client passes on nothing but the server's words.
     error.to_string().contains("Message Size Exceeds MaxBytes")
+}
+
+/// Where the next messages of a consumer are asked for.
+fn pull_subject(attached: &Attached) -> String {
+    format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", attached.stream, attached.consumer.cached_info().name)
 }
 
 /// Where a message of a stream is asked for.

@@ -17,6 +17,7 @@ macro_rules! on_both {
     };
 }
 
+mod ahead;
 mod bad_input;
 mod batch;
 mod capture;

@@ -3,9 +3,9 @@
 use std::fmt::Debug;
 
 use jsb_tests::entities::{gap, label, membership, specimen, versioned};
-use jsb_tests::{Backend, Pair};
+use jsb_tests::{Backend, Pair, eventually};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, DbErr, EntityTrait, IntoActiveModel};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -58,6 +58,55 @@ async fn gaps_travel(pair: &mut Pair) {
     let found = equal::<gap::Entity>(pair).await;
     assert_eq!(found, [emptied, filled]);
     assert_eq!((&found[0].json, found[1].json.is_some()), (&None, true));
+}
+
+/// Starts B for what A has saved, and finds that it came together.
+async fn arrive_together(pair: &mut Pair, events: i64) {
+    eventually("the events are published", || async {
+        Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == events).then_some(()))
+    })
+    .await;
+    pair.b.start().await;
+    pair.b.has_settled(events.unsigned_abs()).await;
+    pair.b.stop().await;
+    let (a, b) = pair.rows::<gap::Entity>().await;
+    assert_eq!(a, b);
+}
+
+async fn rows_travel_together(pair: &mut Pair) {
+    pair.start_both().await;
+    pair.b.stop().await;
+    for row in [samples::specimen(), specimen::Model { mood: specimen::Mood::Sad, ..samples::specimen() }] {
+        row.into_active_model().reset_all().insert(&pair.a.db).await.expect("a specimen");
+    }
+    let ids = [Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+    let json_null = gap::Model { json: Some(Json::Null), ..samples::empty_gap() };
+    for (id, row) in ids.into_iter().zip([samples::full_gap(), samples::empty_gap(), json_null]) {
+        gap::Model { id, ..row }.into_active_model().reset_all().insert(&pair.a.db).await.expect("a gap");
+    }
+    arrive_together(pair, 5).await;
+
+    for row in pair.rows::<specimen::Entity>().await.0 {
+        let mut change = row.into_active_model().reset_all();
+        (change.bytes, change.size) = (Set(Vec::new()), Set(specimen::Size::Small));
+        change.update(&pair.a.db).await.expect("an update");
+    }
+    for (id, row) in ids.into_iter().zip([samples::empty_gap(), samples::full_gap(), samples::full_gap()]) {
+        gap::Model { id, ..row }.into_active_model().reset_all().update(&pair.a.db).await.expect("an update");
+    }
+    arrive_together(pair, 10).await;
+
+    // Nothing but nulls.
+    for id in ids {
+        let empty = gap::Model { id, ..samples::empty_gap() };
+        empty.into_active_model().reset_all().update(&pair.a.db).await.expect("an update");
+    }
+    arrive_together(pair, 13).await;
+    let times = pair.b.texts("SELECT DISTINCT CAST(received_at AS text) FROM inbox_events").await;
+    assert_eq!(times.len(), 3, "each time in one transaction");
+    pair.b.start().await;
+    equal::<specimen::Entity>(pair).await;
+    assert_eq!(equal::<gap::Entity>(pair).await.len(), ids.len());
 }
 
 async fn json_nulls_travel(pair: &mut Pair) {
@@ -152,6 +201,7 @@ macro_rules! also_mixed {
 
 also_mixed! {
     values_of_every_type_arrive_as_they_were_saved: specimens_travel;
+    values_of_every_type_arrive_together: rows_travel_together;
     nullable_values_arrive_as_they_were_saved: gaps_travel;
     the_json_null_of_a_nullable_column_is_the_same_on_both_sides: json_nulls_travel;
     versions_of_every_type_order_rows: versions_travel;

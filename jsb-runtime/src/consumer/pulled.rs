@@ -1,0 +1,84 @@
+//! What the consumer has pulled, and the batch that it pulls while the one before is applied.
+
+use std::panic::resume_unwind;
+use std::sync::Arc;
+
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::clock;
+use crate::hold::Hold;
+use crate::jetstream::{Attached, Delivery, PullError};
+use crate::processor::Processor;
+use crate::rescue::SweepError;
+
+/// A batch, held from the moment when it came.
+pub(super) struct Pulled {
+    pub(super) attached: Attached,
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) hold: Hold,
+}
+
+impl Pulled {
+    fn new(processor: &Processor, attached: Attached, deliveries: Vec<Delivery>) -> Self {
+        let hold = Hold::start(processor.transport.clone(), attached.ack_wait, &deliveries);
+        Self { attached, deliveries, hold }
+    }
+}
+
+/// The next batch, `None` if the connection ended first. What nobody else will bring is looked for first.
+pub(super) async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<Pulled>, SweepError> {
+    let attached = processor.transport.attached().await;
+    processor.sweep_once().await?;
+    let pulled = tokio::select! {
+        pulled = processor.transport.pull(&attached, processor.config.batch_size) => pulled,
+        // The server has forgotten the request.
+        () = processor.transport.until_detached() => return Ok(None),
+    };
+    pulled.map(|batch| Some(Pulled::new(processor, attached, batch))).map_err(|error| {
+        // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
+        if failed_before && !error.is_denied() {
+            processor.transport.detach();
+        }
+        error.into()
+    })
+}
+
+/// The batch behind the one in hand, pulled and read by a task of its own.
+pub(super) struct Ahead(AbortOnDropHandle<Result<Option<Pulled>, PullError>>);
+
+impl Ahead {
+    /// Pulls what is there behind `batch`, if that is full, so that there is more, and nothing in it calls for care: what
+    /// comes again may have killed its process, and a handler takes its time.
+    pub(super) fn behind(processor: &Arc<Processor>, batch: &Pulled) -> Option<Self> {
+        let is_light = |delivery: &Delivery| delivery.deliveries == 1 && processor.may_join(&delivery.message);
+        let is_full = batch.deliveries.len() == processor.config.batch_size;
+        if !is_full
+            || processor.stop.is_cancelled()
+            || processor.is_sweep_due()
+            || !batch.deliveries.iter().all(is_light)
+        {
+            return None;
+        }
+        let (processor, attached) = (Arc::clone(processor), batch.attached.clone());
+        let pull = async move {
+            let there = tokio::select! {
+                there = processor.transport.pull_what_is_there(&attached, processor.config.batch_size) => there?,
+                () = processor.transport.until_detached() => return Ok(None),
+            };
+            Ok(Some(Pulled::new(&processor, attached, there)))
+        };
+        Some(Self(AbortOnDropHandle::new(tokio::spawn(clock::skewed(clock::offset(), pull)))))
+    }
+
+    /// The batch, `None` if the connection ended first.
+    pub(super) async fn pulled(self) -> Result<Option<Pulled>, SweepError> {
+        match self.0.await {
+            Ok(pulled) => Ok(pulled?),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => resume_unwind(panic),
+                // The runtime ends.
+                Err(_) => Ok(None),
+            },
+        }
+    }
+}
