@@ -12,7 +12,7 @@ use crate::inbox::{self, Claim};
 use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{self, HandlerRegistration, Registry};
-use crate::upsert::{ApplyError, Effect};
+use crate::upsert::{self, ApplyError, Effect};
 use crate::{dialect, settings, trace};
 
 /// An event and what is needed to try it.
@@ -62,7 +62,7 @@ impl Attempt<'_> {
             return Err(ApplyError::Unknown { resource, event_type });
         }
         let effect = match entity {
-            Some(entity) => (entity.apply)(txn, event, self.own_app).await?,
+            Some(entity) => upsert::apply(txn, entity.schema(), event, self.own_app).await?,
             None => Effect::Applied,
         };
         let incoming = Incoming { envelope: event.clone(), stale: effect == Effect::Stale };
@@ -110,7 +110,7 @@ pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Res
         resource: event.resource_type.clone(),
         event_type: event.event_type.clone(),
     })?;
-    (entity.apply)(txn, event, &own_app).await.map_err(|error| match error {
+    upsert::apply(txn, entity.schema(), event, &own_app).await.map_err(|error| match error {
         ApplyError::Db(error) => ApplyError::Db(dialect::explained(error)),
         other => other,
     })

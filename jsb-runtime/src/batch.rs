@@ -8,7 +8,7 @@ use crate::apply::is_entity_event;
 use crate::dialect;
 use crate::event::Envelope;
 use crate::inbox;
-use crate::merge::Doomed;
+use crate::merge::{self, Doomed};
 use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{EntityRegistration, Registry};
@@ -56,7 +56,7 @@ impl Batch<'_> {
         let mut settled = vec![None; self.messages.len()];
         let mut doomed = Vec::new();
         for (entity, places, events) in self.shares(&new) {
-            let merged = (entity.upsert_all)(txn, &events, self.own_app).await?;
+            let merged = merge::upsert_all(txn, entity.schema(), &events, self.own_app).await?;
             for (place, effect) in places.into_iter().zip(merged.effects) {
                 settled[place] = Some(effect.into());
             }
@@ -65,7 +65,7 @@ impl Batch<'_> {
         // Children go before their parents.
         let doomed = doomed.into_iter().rev().filter(|(_, rows): &(_, Vec<Doomed>)| !rows.is_empty());
         for (entity, rows) in doomed {
-            (entity.delete_all)(txn, rows).await?;
+            merge::delete_all(txn, entity.schema(), rows).await?;
         }
         Ok(settled)
     }

@@ -11,7 +11,7 @@ use crate::dlq::DeadLetter;
 use crate::event::Envelope;
 use crate::inbox::{self, Parking};
 use crate::message::Message;
-use crate::obstacle::Obstacle;
+use crate::obstacle::{self, Obstacle};
 use crate::origin::Origin;
 use crate::outcome::{Outcome, Patience, Reason, Settled, patience};
 use crate::processor::{Processor, Recorded};
@@ -93,7 +93,7 @@ impl Processor {
             _ => return Ok(None),
         };
         let txn = self.db.begin().await?;
-        let found = (entity.blocked_by)(&txn, event, &obstacle).await;
+        let found = obstacle::blocked_by(&txn, entity.schema(), event, &obstacle).await;
         txn.commit().await?;
         match found {
             // A row of a longer name is never synced; the timer looks all the same.
@@ -130,7 +130,7 @@ impl Processor {
         let (txn, own) = (self.db.begin_with_options(dialect::writing()).await?, OwnTransaction::default());
         inbox::claim(&txn, message).await?;
         // An error drops the transaction, which rolls it back.
-        let keep = trace::caused_by(message.trace(), (entity.keep)(&txn, event));
+        let keep = trace::caused_by(message.trace(), (entity.keep)(&txn, entity.schema(), event));
         let kept = direct::own_transaction(own.clone(), keep).await?;
         if kept {
             inbox::processed(&txn, message).await?;

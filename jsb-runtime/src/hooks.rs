@@ -43,14 +43,13 @@ use std::any::type_name;
 
 use sea_orm::sea_query::{LockType, Value};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, Iterable,
-    QueryFilter, QuerySelect,
+    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IdenStatic,
+    Iterable, QueryFilter, QuerySelect, QueryTrait,
 };
 
 use crate::event::{NewEvent, event_type};
 use crate::settings::{self, SaveSettings};
-use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable};
-use crate::upsert::stored_version;
+use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable, VersionType};
 use crate::version::{self, Version};
 use crate::{clock, dialect, direct, keys, payload, row, skip, tombstone};
 
@@ -139,19 +138,18 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
             None
         }
     };
-    let version = drawn::<M>(above)?;
+    let version = drawn(M::RESOURCE, above)?;
     row::set_version::<M>(&mut row, version);
     dialect::mark_save(db).await?;
     Ok(row)
 }
 
 /// The version of a save or delete now.
-fn drawn<M: Syncable>(above: Option<Version>) -> Result<Version, DbErr> {
+pub(crate) fn drawn(resource: &str, above: Option<Version>) -> Result<Version, DbErr> {
     let version = version::draw(clock::now(), above);
     if version.is_too_far_ahead(clock::now()) {
         return Err(DbErr::Custom(format!(
-            "a `{}` has version {}, more than a year ahead of this clock: no save can go above it; mend the clock or the row",
-            M::RESOURCE,
+            "a `{resource}` has version {}, more than a year ahead of this clock: no save can go above it; mend the clock or the row",
             version.time()
         )));
     }
@@ -174,6 +172,11 @@ async fn settings_in_transaction<M: Syncable, C: ConnectionTrait>(db: &C) -> Res
 /// A hook sees a connection and cannot ask it whether it is a transaction, but it can see its type.
 fn is_transaction<C>() -> bool {
     type_name::<C>() == type_name::<DatabaseTransaction>()
+}
+
+/// Refuses what a save in this transaction would be refused for.
+pub(crate) async fn may_save(txn: &DatabaseTransaction) -> Result<(), DbErr> {
+    admit(&settings::for_save(txn).await?)
 }
 
 fn admit(settings: &SaveSettings) -> Result<(), DbErr> {
@@ -235,14 +238,22 @@ fn common_form(value: Value, nullable: bool) -> Value {
     }
 }
 
+/// The version of the row with this key, under a lock that keeps others from changing it until the transaction ends.
+async fn stored_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<Option<Version>, DbErr> {
+    let found = M::Entity::find().select_only().column(M::VERSION).filter(row::has_key::<M>(key));
+    let found = db.query_one(found.lock(LockType::NoKeyUpdate).as_query()).await?;
+    let version = found.map(|row| row.try_get::<M::Version>("", M::VERSION.as_str())).transpose()?;
+    Ok(version.map(VersionType::into_version))
+}
+
 /// The version of the row, under its lock. A row that is not there may have been deleted and made anew while its lock was
 /// waited for; under the key's lock nobody makes one.
 async fn locked_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<Option<Version>, DbErr> {
-    if let Some(version) = stored_version::<M, C>(db, key, LockType::NoKeyUpdate).await? {
+    if let Some(version) = stored_version::<M, C>(db, key).await? {
         return Ok(Some(version));
     }
     dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
-    stored_version::<M, C>(db, key, LockType::NoKeyUpdate).await
+    stored_version::<M, C>(db, key).await
 }
 
 /// The version of the key's tombstone, under the key's lock: an applied event of this key may be on its way.
@@ -279,7 +290,7 @@ async fn load_doomed<M: Syncable, C: ConnectionTrait>(
 
 /// The row's last state, as it travels: its version is the tombstone's.
 fn with_tombstones_version<M: Syncable>(mut row: ActiveModelOf<M>) -> Result<ActiveModelOf<M>, DbErr> {
-    let version = drawn::<M>(row::version_of::<M>(&row))?;
+    let version = drawn(M::RESOURCE, row::version_of::<M>(&row))?;
     row::set_version::<M>(&mut row, version);
     Ok(row)
 }

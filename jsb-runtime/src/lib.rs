@@ -27,6 +27,7 @@ pub mod version;
 mod handler;
 mod registry;
 mod row;
+mod schema;
 mod syncable;
 
 pub mod hooks;
@@ -110,7 +111,7 @@ pub mod testing {
 #[doc(hidden)]
 pub mod __private {
     pub use crate::handler::{Incoming, decode};
-    pub use crate::registry::{EntityRegistration, HandlerRegistration};
+    pub use crate::registry::{EntityRegistration, HandlerRegistration, LazySchema};
     pub use crate::save::{delete, delete_model, insert, save, update, update_without_returning};
     pub use crate::syncable::{Field, Keys, OnDelete};
     pub use crate::{HandlerContext, HandlerResult, SaveConnection};
@@ -127,7 +128,8 @@ pub mod __private {
 #[macro_export]
 macro_rules! __register {
     ($model:ty) => {
-        $crate::__private::inventory::submit! { $crate::__private::EntityRegistration::of::<$model>() }
+        static SCHEMA: $crate::__private::LazySchema = $crate::__private::LazySchema::of::<$model>();
+        $crate::__private::inventory::submit! { $crate::__private::EntityRegistration::of::<$model>(&SCHEMA) }
     };
 }
 

@@ -3,17 +3,14 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, IntoValueTuple, LockType, OnConflict, Query, Value};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr,
-    EntityName, EntityTrait, IdenStatic, Iterable, Order, PrimaryKeyTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, TryGetableMany,
-};
+use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, LockType, OnConflict, Order, Query, Value};
+use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
 use crate::arrays::{self, Column};
 use crate::event::{Envelope, event_type};
 use crate::row;
-use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable, VersionType};
+use crate::schema::{Schema, Values};
+use crate::syncable::OnDelete;
 use crate::upsert::{self, ApplyError, Change, Effect, Found, decide};
 use crate::version::Version;
 use crate::{clock, dialect, tombstone};
@@ -37,11 +34,11 @@ pub(crate) struct Doomed {
 }
 
 /// A row on its way from what is found to what the events make of it.
-struct Merging<'a, M: Syncable> {
+struct Merging<'a> {
     key: &'a [Value],
     found: Found,
     is_here: bool,
-    written: Option<ActiveModelOf<M>>,
+    written: Option<Values>,
     deleted: Option<Version>,
 }
 
@@ -51,16 +48,17 @@ struct Merging<'a, M: Syncable> {
 /// # Errors
 ///
 /// Whenever an event needs a closer look. Nothing is wrong with the others then: the caller tries fewer at a time.
-pub(crate) async fn upsert_all<M: Syncable>(
+pub(crate) async fn upsert_all(
     txn: &DatabaseTransaction,
+    schema: &Schema,
     events: &[&Envelope],
     own_app: &str,
 ) -> Result<Merged, ApplyError> {
     let (keys, ids): (Vec<_>, Vec<_>) =
-        events.iter().map(|event| row::key_and_id_in::<M>(event)).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    dialect::lock_keys(txn, M::RESOURCE, &ids).await?;
+        events.iter().map(|event| schema.key_in(event)).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
+    dialect::lock_keys(txn, schema.resource, &ids).await?;
 
-    let mut rows = find_all::<M>(txn, &ids, &keys).await?;
+    let mut rows = find_all(txn, schema, &ids, &keys).await?;
     let mut effects = Vec::with_capacity(events.len());
     // In the order in which they first come up, since an earlier row may give up a unique value that a later one takes.
     let mut order = Vec::new();
@@ -69,7 +67,7 @@ pub(crate) async fn upsert_all<M: Syncable>(
         if merging.written.is_none() && merging.deleted.is_none() {
             order.push(id.as_str());
         }
-        effects.push(merging.take(event, own_app)?);
+        effects.push(merging.take(schema, event, own_app)?);
     }
 
     let merged: Vec<_> = order.into_iter().filter_map(|id| rows.remove(id).map(|merging| (id, merging))).collect();
@@ -77,31 +75,35 @@ pub(crate) async fn upsert_all<M: Syncable>(
     for (id, Merging { key, is_here, written, deleted, .. }) in merged {
         match (deleted, written) {
             (Some(version), _) => doomed.push(Doomed { id: id.to_owned(), key: key.to_vec(), version }),
-            (None, Some(row)) if !is_full::<M>(&row) => match is_here {
-                true => upsert::update::<M>(txn, row, key).await?,
-                false => M::Entity::insert(row).exec_without_returning(txn).await.map(drop)?,
+            (None, Some(row)) if row.contains(&None) => match is_here {
+                true => upsert::update(txn, schema, row, key).await?,
+                false => upsert::insert(txn, schema, row).await?,
             },
             (None, Some(row)) if is_here => changed.push(row),
             (None, Some(row)) => new.push(row),
             (None, None) => {}
         }
     }
-    update_all::<M>(txn, changed).await?;
-    insert_all::<M>(txn, new, None).await?;
+    update_all(txn, schema, changed).await?;
+    insert_all(txn, schema, new, None).await?;
     Ok(Merged { effects, doomed })
 }
 
 /// Deletes what [`upsert_all`] left to be deleted, and leaves tombstones.
-pub(crate) async fn delete_all<M: Syncable>(txn: &DatabaseTransaction, doomed: Vec<Doomed>) -> Result<(), ApplyError> {
+pub(crate) async fn delete_all(
+    txn: &DatabaseTransaction,
+    schema: &Schema,
+    doomed: Vec<Doomed>,
+) -> Result<(), ApplyError> {
     let keys: Vec<&[Value]> = doomed.iter().map(|doomed| doomed.key.as_slice()).collect();
-    M::Entity::delete_many().filter(has_any_key::<M>(txn.get_database_backend(), &keys)).exec(txn).await?;
+    txn.execute(&schema.delete(has_any_key(txn.get_database_backend(), schema, &keys))).await?;
     let tombstones: Vec<_> = doomed.into_iter().map(|doomed| (doomed.id, doomed.version)).collect();
-    Ok(tombstone::put_all(txn, M::RESOURCE, &tombstones).await?)
+    Ok(tombstone::put_all(txn, schema.resource, &tombstones).await?)
 }
 
-impl<M: Syncable> Merging<'_, M> {
-    fn take(&mut self, event: &Envelope, own_app: &str) -> Result<Effect, ApplyError> {
-        let version = row::version_in::<M>(event)?;
+impl Merging<'_> {
+    fn take(&mut self, schema: &Schema, event: &Envelope, own_app: &str) -> Result<Effect, ApplyError> {
+        let version = schema.version_in(event)?;
         if version.is_too_far_ahead(clock::now()) {
             return Err(ApplyError::VersionInFuture(version));
         }
@@ -112,10 +114,10 @@ impl<M: Syncable> Merging<'_, M> {
         match decide(version, deletes, &event.producer, &self.found, own_app) {
             Change::Stale => return Ok(Effect::Stale),
             Change::OlderThanTombstones => return Err(ApplyError::OlderThanTombstones(version)),
-            Change::Delete if M::ON_DELETE == OnDelete::Ignore => {}
+            Change::Delete if schema.on_delete == OnDelete::Ignore => {}
             Change::Delete => self.deleted = Some(version),
             Change::Update | Change::Insert => {
-                self.write(row::active_model_with::<M>(event, self.key.to_vec(), version)?);
+                self.write(schema.values_in(event, self.key, version)?);
                 self.found.row = Some(version);
             }
         }
@@ -123,30 +125,31 @@ impl<M: Syncable> Merging<'_, M> {
     }
 
     /// What a newer event does not carry stays as an older one says.
-    fn write(&mut self, newer: ActiveModelOf<M>) {
+    fn write(&mut self, newer: Values) {
         let Some(written) = &mut self.written else {
             self.written = Some(newer);
             return;
         };
-        for column in written_columns::<M>() {
-            if let ActiveValue::Set(value) = newer.get(column) {
-                written.set(column, value);
+        for (value, newer) in written.iter_mut().zip(newer) {
+            if newer.is_some() {
+                *value = newer;
             }
         }
     }
 }
 
 /// The rows of these keys, which may come up more than once, as they are now: locked, in the order of their keys.
-async fn find_all<'a, M: Syncable>(
+async fn find_all<'a>(
     txn: &DatabaseTransaction,
+    schema: &Schema,
     ids: &'a [String],
     keys: &'a [Vec<Value>],
-) -> Result<HashMap<&'a str, Merging<'a, M>>, DbErr> {
+) -> Result<HashMap<&'a str, Merging<'a>>, DbErr> {
     let merging =
         |key: &'a Vec<Value>| Merging { key, found: Found::default(), is_here: false, written: None, deleted: None };
-    let mut rows: HashMap<&str, Merging<M>> = ids.iter().map(String::as_str).zip(keys.iter().map(merging)).collect();
+    let mut rows: HashMap<&str, Merging> = ids.iter().map(String::as_str).zip(keys.iter().map(merging)).collect();
     let distinct: Vec<&[Value]> = rows.values().map(|row| row.key).collect();
-    let versions = stored_versions::<M>(txn, &distinct).await?;
+    let versions = stored_versions(txn, schema, &distinct).await?;
     let all_are_here = versions.len() == rows.len();
     for (id, version) in versions {
         // A column whose values are equal although they read differently.
@@ -154,7 +157,7 @@ async fn find_all<'a, M: Syncable>(
         let row = row.ok_or_else(|| DbErr::Custom(format!("a row answers to another key than {id}")))?;
         (row.found.row, row.is_here) = (Some(version), true);
     }
-    let tombstones = tombstone::find_all(txn, M::RESOURCE, rows.keys().copied()).await?;
+    let tombstones = tombstone::find_all(txn, schema.resource, rows.keys().copied()).await?;
     for (id, version) in tombstones {
         if let Some(row) = rows.get_mut(id.as_str()) {
             row.found.tombstone = Some(version);
@@ -167,97 +170,80 @@ async fn find_all<'a, M: Syncable>(
     Ok(rows)
 }
 
-async fn stored_versions<M: Syncable>(
+async fn stored_versions(
     txn: &DatabaseTransaction,
+    schema: &Schema,
     keys: &[&[Value]],
 ) -> Result<Vec<(String, Version)>, DbErr> {
-    type KeyOf<M> = <<<M as sea_orm::ModelTrait>::Entity as EntityTrait>::PrimaryKey as PrimaryKeyTrait>::ValueType;
-    let names: Vec<String> = row::key_columns::<M>().map(|column| column.as_str().to_owned()).collect();
-    let mut select = M::Entity::find()
-        .select_only()
-        .columns(row::key_columns::<M>())
-        .column(M::VERSION)
-        .filter(has_any_key::<M>(txn.get_database_backend(), keys))
-        .lock(LockType::Update);
-    for column in row::key_columns::<M>() {
-        select = select.order_by(column, Order::Asc);
+    let read = schema.key.iter().copied().chain([schema.version]);
+    let mut select = schema.select(read, has_any_key(txn.get_database_backend(), schema, keys));
+    select.lock(LockType::Update);
+    for place in &schema.key {
+        select.order_by_expr(schema.column(*place), Order::Asc);
     }
-    let rows = txn.query_all(select.as_query()).await?;
-    rows.iter()
-        .map(|row| {
-            let key = KeyOf::<M>::try_get_many(row, "", &names)?.into_value_tuple();
-            let version = row.try_get::<M::Version>("", M::VERSION.as_str())?;
-            Ok((row::resource_id(key.into_iter()), version.into_version()))
-        })
-        .collect()
+    let rows = txn.query_all(&select).await?;
+    let version = |row| {
+        let id = row::resource_id((schema.types.key_of)(row)?.into_iter());
+        Ok((id, (schema.types.version_of)(row)?))
+    };
+    rows.iter().map(version).collect()
 }
 
-fn has_any_key<M: Syncable>(backend: DbBackend, keys: &[&[Value]]) -> Condition {
-    let columns: Vec<_> = row::key_columns::<M>().collect();
-    let [single] = columns.as_slice() else {
-        return keys.iter().fold(Condition::any(), |any, key| any.add(row::has_key::<M>(key)));
+fn has_any_key(backend: DbBackend, schema: &Schema, keys: &[&[Value]]) -> Condition {
+    let &[single] = schema.key.as_slice() else {
+        return keys.iter().fold(Condition::any(), |any, key| any.add(schema.has_key(key)));
     };
     let keys: Vec<Value> = keys.iter().copied().flatten().cloned().collect();
     let array = (backend == DbBackend::Postgres).then(|| arrays::array(keys.clone())).flatten();
+    let column = schema.column(single);
     Condition::all().add(match array {
-        Some(array) => single.into_expr().eq(PgFunc::any(single.save_array_as(Expr::val(array)))),
-        None => single.is_in(keys),
+        Some(array) => column.eq(PgFunc::any((schema.types.save_array_as)(single, Expr::val(array)))),
+        None => column.is_in(keys.into_iter().map(|key| schema.bound(single, key))),
     })
 }
 
-/// The columns that an event can write, the version among them.
-fn written_columns<M: Syncable>() -> impl Iterator<Item = ColumnOf<M>> {
-    M::FIELDS.iter().map(|field| field.column)
-}
-
-fn is_full<M: Syncable>(row: &ActiveModelOf<M>) -> bool {
-    written_columns::<M>().all(|column| !row.is_not_set(column))
-}
-
 /// As an upsert, which updates many rows in one statement; under their locks none of them can be gone.
-async fn update_all<M: Syncable>(txn: &DatabaseTransaction, rows: Vec<ActiveModelOf<M>>) -> Result<(), DbErr> {
-    let on_conflict = OnConflict::columns(row::key_columns::<M>())
-        .update_columns(written_columns::<M>().filter(|column| !row::is_key::<M>(column)))
-        .to_owned();
-    insert_all::<M>(txn, rows, Some(on_conflict)).await
+async fn update_all(txn: &DatabaseTransaction, schema: &Schema, rows: Vec<Values>) -> Result<(), DbErr> {
+    let (key, others): (Vec<_>, Vec<_>) = (0..schema.columns.len()).partition(|place| schema.is_key(*place));
+    let names = |places: Vec<usize>| places.into_iter().map(|place| schema.columns[place].name);
+    let on_conflict = OnConflict::columns(names(key)).update_columns(names(others)).to_owned();
+    insert_all(txn, schema, rows, Some(on_conflict)).await
 }
 
-async fn insert_all<M: Syncable>(
+/// Inserts full rows.
+async fn insert_all(
     txn: &DatabaseTransaction,
-    rows: Vec<ActiveModelOf<M>>,
+    schema: &Schema,
+    rows: Vec<Values>,
     on_conflict: Option<OnConflict>,
 ) -> Result<(), DbErr> {
+    let with_conflict = |mut insert: InsertStatement| match &on_conflict {
+        Some(on_conflict) => insert.on_conflict(on_conflict.clone()).to_owned(),
+        None => insert,
+    };
     if txn.get_database_backend() == DbBackend::Postgres
-        && let Some(mut insert) = insert_of_arrays::<M>(&rows)
+        && let Some(insert) = insert_of_arrays(schema, &rows)
     {
-        if let Some(on_conflict) = on_conflict {
-            insert.on_conflict(on_conflict);
-        }
-        return txn.execute(&insert).await.map(drop);
+        return txn.execute(&with_conflict(insert)).await.map(drop);
     }
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        let mut insert = M::Entity::insert_many(rows.by_ref().take(MAX_VALUES / M::FIELDS.len()));
-        if let Some(on_conflict) = &on_conflict {
-            insert = insert.on_conflict(on_conflict.clone());
-        }
-        insert.exec_without_returning(txn).await?;
+        let insert = schema.insert(rows.by_ref().take(MAX_VALUES / schema.columns.len()));
+        txn.execute(&with_conflict(insert)).await?;
     }
     Ok(())
 }
 
-/// An insert of full rows, which all have the same columns; `None` if there are none, or if a column has no array form.
-fn insert_of_arrays<M: Syncable>(rows: &[ActiveModelOf<M>]) -> Option<InsertStatement> {
-    let first = rows.first()?;
-    let columns: Vec<_> = ColumnOf::<M>::iter().filter(|column| !first.is_not_set(*column)).collect();
-    let arrays = columns.iter().map(|column| {
-        let values = rows.iter().map(|row| row.get(*column).into_value()).collect::<Option<Vec<_>>>()?;
-        Column::new(values, column.def().is_null())
+/// An insert of an array for each column; `None` if there are no rows, or if a column has no array form.
+fn insert_of_arrays(schema: &Schema, rows: &[Values]) -> Option<InsertStatement> {
+    let arrays = schema.columns.iter().enumerate().map(|(place, column)| {
+        let values = rows.iter().map(|row| row[place].clone()).collect::<Option<Vec<_>>>()?;
+        Column::new(values, column.is_nullable)
     });
     let arrays = arrays.collect::<Option<Vec<_>>>()?;
-    let select = arrays::rows(arrays, |place, value| columns[place].save_as(value));
+    let select = arrays::rows(arrays, |place, value| (schema.types.save_as)(place, value));
     let mut insert = Query::insert();
-    insert.into_table(M::Entity::default().table_ref()).columns(columns);
+    insert.into_table(schema.table_ref.clone()).columns(schema.columns.iter().map(|column| column.name));
     // The SELECT has just these columns.
     insert.select_from(select).ok()?;
     Some(insert)

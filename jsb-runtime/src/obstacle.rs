@@ -1,17 +1,14 @@
 //! What an event waits for when the database refuses it for now: a missing parent, or the holder of a unique value.
 
 use rand::distr::{Alphanumeric, SampleString};
-use sea_orm::sea_query::{Expr, ExprTrait, Query, TableName, TableRef, Value};
-use sea_orm::{
-    ActiveModelTrait, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, EntityName, EntityTrait,
-    IdenStatic, Identity, Iterable, QueryFilter, RelationDef, RelationTrait,
-};
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Query, TableName, TableRef, Value};
+use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, QueryResult};
 use uuid::Uuid;
 
 use crate::event::Envelope;
 use crate::row;
-use crate::syncable::{ActiveModelOf, ColumnOf, Syncable};
-use crate::upsert::ApplyError;
+use crate::schema::{Column, Reference, Schema, Values};
+use crate::upsert::{self, ApplyError};
 
 /// In whose way an event is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,50 +27,41 @@ pub(crate) struct RowId {
 }
 
 /// The row that an event waits for, if it can be told.
-pub(crate) async fn blocked_by<M: Syncable>(
+pub(crate) async fn blocked_by(
     txn: &DatabaseTransaction,
+    schema: &Schema,
     event: &Envelope,
     obstacle: &Obstacle,
 ) -> Result<Option<RowId>, ApplyError> {
-    let row = row::active_model_in::<M>(event)?;
+    let (key, _) = schema.key_in(event)?;
+    let row = schema.values_in(event, &key, schema.version_in(event)?)?;
     match obstacle {
-        Obstacle::Parent => missing_parent::<M>(txn, &row).await,
-        Obstacle::Unique(columns) => holder::<M>(txn, &row, columns).await,
+        Obstacle::Parent => missing_parent(txn, schema, &row).await,
+        Obstacle::Unique(columns) => holder(txn, schema, &row, columns).await,
     }
 }
 
-async fn missing_parent<M: Syncable>(
-    txn: &DatabaseTransaction,
-    row: &ActiveModelOf<M>,
-) -> Result<Option<RowId>, ApplyError> {
-    for parent in relations::<M>().into_iter().filter(|relation| !relation.is_owner) {
-        let Some(key) = foreign_key::<M>(row, &parent.from_col) else { continue };
-        if !exists(txn, &parent, &key).await? {
-            return Ok(Some(RowId { table: table_name(&parent.to_tbl), id: row::resource_id(key.into_iter()) }));
+async fn missing_parent(txn: &DatabaseTransaction, schema: &Schema, row: &Values) -> Result<Option<RowId>, ApplyError> {
+    for reference in &schema.parents {
+        let Some(key) = foreign_key(schema, row, reference) else { continue };
+        if !exists(txn, reference, &key).await? {
+            let table = table_name(&reference.parent);
+            return Ok(Some(RowId { table, id: row::resource_id(key.into_iter()) }));
         }
     }
     Ok(None)
 }
 
-/// Collected, since the iterator itself cannot be kept across an await.
-fn relations<M: Syncable>() -> Vec<RelationDef> {
-    <M::Entity as EntityTrait>::Relation::iter().map(|relation| relation.def()).collect()
-}
-
 /// The values of a foreign key; `None` where it is null or not known.
-fn foreign_key<M: Syncable>(row: &ActiveModelOf<M>, columns: &Identity) -> Option<Vec<Value>> {
-    let value = |name: &str| row.get(column_named::<M>(name)?).into_value().filter(|value| *value != value.as_null());
-    columns.iter().map(|name| value(&name.to_string())).collect()
+fn foreign_key(schema: &Schema, row: &Values, reference: &Reference) -> Option<Vec<Value>> {
+    let value = |name: &String| row[schema.column_named(name)?].clone().filter(|value| *value != value.as_null());
+    reference.from.iter().map(value).collect()
 }
 
-fn column_named<M: Syncable>(name: &str) -> Option<ColumnOf<M>> {
-    ColumnOf::<M>::iter().find(|column| column.as_str() == name)
-}
-
-async fn exists(txn: &DatabaseTransaction, parent: &RelationDef, key: &[Value]) -> Result<bool, ApplyError> {
+async fn exists(txn: &DatabaseTransaction, reference: &Reference, key: &[Value]) -> Result<bool, ApplyError> {
     let mut select = Query::select();
-    select.expr(Expr::val(1)).from(parent.to_tbl.clone());
-    for (name, value) in parent.to_col.iter().zip(key) {
+    select.expr(Expr::val(1)).from(reference.parent.clone());
+    for (name, value) in reference.to.iter().zip(key) {
         select.and_where(Expr::col(name.clone()).eq(value.clone()));
     }
     Ok(txn.query_one(&select).await?.is_some())
@@ -86,59 +74,71 @@ fn table_name(table: &TableRef) -> String {
     }
 }
 
-async fn holder<M: Syncable>(
+async fn holder(
     txn: &DatabaseTransaction,
-    row: &ActiveModelOf<M>,
+    schema: &Schema,
+    row: &Values,
     columns: &[String],
 ) -> Result<Option<RowId>, ApplyError> {
     let mut same = Condition::all();
     for name in columns {
-        let value = column_named::<M>(name).and_then(|column| Some((column, row.get(column).into_value()?)));
-        let Some((column, value)) = value else { return Ok(None) };
-        same = same.add(column.eq(value));
+        let value = schema.column_named(name).and_then(|place| Some((place, row[place].as_ref()?)));
+        let Some((place, value)) = value else { return Ok(None) };
+        same = same.add(schema.is(place, value));
     }
     if columns.is_empty() {
         return Ok(None);
     }
-    let found = M::Entity::find().filter(same).one(txn).await?;
-    let id = found.map(|found| row::resource_id(row::key_columns::<M>().map(|column| found.get(column))));
-    Ok(id.map(|id| RowId { table: M::Entity::default().table_name().to_owned(), id }))
+    let select = schema.select(schema.key.iter().copied(), same).limit(1).to_owned();
+    let key = txn.query_one(&select).await?.map(|found| (schema.types.key_of)(&found)).transpose()?;
+    Ok(key.map(|key| RowId { table: schema.table.to_owned(), id: row::resource_id(key.into_iter()) }))
 }
 
 /// Takes the value of a unique index from a row that is about to get another in the same transaction. One column is
 /// enough, and neither a part of the key nor a reference to a parent can be it.
-pub(crate) async fn move_aside<M: Syncable>(
+pub(crate) async fn move_aside(
     txn: &DatabaseTransaction,
+    schema: &Schema,
     id: &str,
     columns: &[String],
 ) -> Result<(), ApplyError> {
-    let key = row::key_from_id::<M>(id)?;
-    let Some(here) = M::Entity::find().filter(row::has_key::<M>(&key)).one(txn).await? else { return Ok(()) };
-    let mut free = columns.iter().filter(|name| !is_tied::<M>(name)).filter_map(|name| column_named::<M>(name));
-    if let Some((column, value)) = free.find_map(|column| Some((column, stand_in(&here.get(column))?))) {
-        let mut row = <ActiveModelOf<M> as ActiveModelTrait>::default();
-        row.set(column, value);
-        M::Entity::update_many().set(row).filter(row::has_key::<M>(&key)).exec(txn).await?;
+    let key = schema.key_from_id(id)?;
+    let places = columns.iter().filter_map(|name| schema.column_named(name));
+    let free: Vec<usize> = places.filter(|place| !is_tied(schema, *place)).collect();
+    let select = schema.select(free.iter().copied(), schema.has_key(&key));
+    let Some(here) = txn.query_one(&select).await? else { return Ok(()) };
+    if let Some((place, value)) =
+        free.into_iter().find_map(|place| Some((place, stand_in(&schema.columns[place], &here)?)))
+    {
+        let mut row = vec![None; schema.columns.len()];
+        row[place] = Some(value);
+        upsert::update(txn, schema, row, &key).await?;
     }
     Ok(())
 }
 
 /// Whether a column belongs to the row's key or to a foreign key.
-fn is_tied<M: Syncable>(name: &str) -> bool {
-    let in_foreign_key = |relation: RelationDef| relation.from_col.iter().any(|column| column.to_string() == name);
-    row::key_columns::<M>().any(|column| column.as_str() == name)
-        || relations::<M>().into_iter().filter(|relation| !relation.is_owner).any(in_foreign_key)
+fn is_tied(schema: &Schema, place: usize) -> bool {
+    let name = schema.columns[place].name;
+    schema.is_key(place) || schema.parents.iter().any(|reference| reference.from.iter().any(|column| column == name))
 }
 
 /// A value that in all likelihood nobody else has, as long as the one that it stands in for, since a column may be
-/// narrow; another one is drawn the next time. Never committed.
-fn stand_in(value: &Value) -> Option<Value> {
-    Some(match value {
-        Value::String(Some(text)) => Alphanumeric.sample_string(&mut rand::rng(), text.chars().count().max(1)).into(),
-        Value::Uuid(Some(_)) => Uuid::new_v4().into(),
-        Value::BigInt(Some(_)) => rand::random_range(1..=i64::MAX).into(),
-        Value::Int(Some(_)) => rand::random_range(1..=i32::MAX).into(),
-        Value::SmallInt(Some(_)) => rand::random_range(1..=i16::MAX).into(),
+/// narrow; another one is drawn the next time. Never committed. `None` where the row has no such value.
+fn stand_in(column: &Column, here: &QueryResult) -> Option<Value> {
+    Some(match column.of {
+        ArrayType::String => {
+            let text: String = here.try_get("", column.name).ok()?;
+            Alphanumeric.sample_string(&mut rand::rng(), text.chars().count().max(1)).into()
+        }
+        ArrayType::Uuid => here.try_get::<Uuid>("", column.name).map(|_| Uuid::new_v4()).ok()?.into(),
+        ArrayType::BigInt => {
+            here.try_get::<i64>("", column.name).map(|_| rand::random_range(1..=i64::MAX)).ok()?.into()
+        }
+        ArrayType::Int => here.try_get::<i32>("", column.name).map(|_| rand::random_range(1..=i32::MAX)).ok()?.into(),
+        ArrayType::SmallInt => {
+            here.try_get::<i16>("", column.name).map(|_| rand::random_range(1..=i16::MAX)).ok()?.into()
+        }
         _ => return None,
     })
 }

@@ -13,7 +13,7 @@ use crate::circle::{self, Circle, Link};
 use crate::direct::{self, OwnTransaction};
 use crate::inbox::{self, Stored};
 use crate::message::Message;
-use crate::obstacle::{Obstacle, RowId};
+use crate::obstacle::{self, Obstacle, RowId};
 use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
 use crate::processor::Processor;
@@ -156,11 +156,11 @@ impl Processor {
             savepoint.rollback().await?;
             let ApplyError::Db(refused) = &error else { return Err(error) };
             let columns = dialect::unique_columns(txn, refused).await?;
-            let holder = (entity.blocked_by)(txn, event, &Obstacle::Unique(columns.clone())).await?;
+            let holder = obstacle::blocked_by(txn, entity.schema(), event, &Obstacle::Unique(columns.clone())).await?;
             let may_step_aside =
                 |holder: &RowId| self.registry.name_of(holder).is_some_and(|name| to_come.may_step_aside(&name));
             let Some(holder) = holder.filter(may_step_aside) else { return Err(error) };
-            (entity.move_aside)(txn, &holder.id, &columns).await?;
+            obstacle::move_aside(txn, entity.schema(), &holder.id, &columns).await?;
         }
         attempt.run_in(txn).await
     }

@@ -110,7 +110,7 @@ fn unless_migrated(error: DbErr) -> StartError {
 
 async fn check_keys(db: &DatabaseConnection, config: &Config, registry: &Registry) -> Result<(), StartError> {
     for entity in registry.entities().filter(|entity| entity.keys == Keys::Interleaved) {
-        let table = (entity.table)();
+        let table = entity.schema().table;
         let fault = match (keys::node_of(db, table).await?, config.node) {
             (None, _) => format!(
                 "they were never interleaved: call `jsb_migrations::interleave(manager, \"{table}\", ..)` after its migration"
@@ -128,7 +128,7 @@ async fn check_keys(db: &DatabaseConnection, config: &Config, registry: &Registr
 
 async fn check_key_reuse(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
     for entity in registry.entities().filter(|entity| entity.keys == Keys::SingleWriter) {
-        let table = (entity.table)();
+        let table = entity.schema().table;
         if dialect::reuses_keys(db, table).await? {
             let fault = "SQLite gives the key of a deleted row to a new one unless it is declared AUTOINCREMENT; \
                          the other side would take the new row for the deleted one";
@@ -140,7 +140,7 @@ async fn check_key_reuse(db: &DatabaseConnection, registry: &Registry) -> Result
 
 /// Refuses foreign keys that act by themselves, and learns from all of them which tables are the parents of which.
 async fn check_foreign_keys(db: &DatabaseConnection, registry: &mut Registry) -> Result<(), StartError> {
-    let tables: Vec<&str> = registry.entities().map(|entity| (entity.table)()).collect();
+    let tables: Vec<&str> = registry.entities().map(|entity| entity.schema().table).collect();
     let mut keys = dialect::foreign_keys(db, &tables).await?;
     keys.retain(|key| tables.contains(&key.parent.as_str()));
     registry.parents_first(&keys);

@@ -2,58 +2,59 @@
 
 use std::any::type_name;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use futures_util::future::BoxFuture;
-use sea_orm::{DatabaseTransaction, EntityName};
+use sea_orm::DatabaseTransaction;
 
 use crate::dialect::ForeignKey;
 use crate::event::Envelope;
 use crate::handler::{HandlerContext, HandlerResult, Incoming};
-use crate::merge::{self, Doomed, Merged};
-use crate::obstacle::{self, Obstacle, RowId};
+use crate::obstacle::RowId;
+use crate::schema::Schema;
 use crate::syncable::{Keys, Syncable};
-use crate::upsert::{self, ApplyError, Effect, Overtaken};
+use crate::upsert::{self, ApplyError};
 
-/// An entity that is kept in sync, behind function pointers so that the consumer need not know its type.
+/// An entity that is kept in sync, as data, so that the consumer need not know its type.
 pub struct EntityRegistration {
     pub(crate) resource: &'static str,
     pub(crate) keys: Keys,
     pub(crate) model: fn() -> &'static str,
-    pub(crate) table: fn() -> &'static str,
-    pub(crate) apply: for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a str) -> ApplyFuture<'a, Effect>,
-    pub(crate) upsert_all: for<'a> fn(&'a DatabaseTransaction, &'a [&'a Envelope], &'a str) -> ApplyFuture<'a, Merged>,
-    pub(crate) delete_all: fn(&DatabaseTransaction, Vec<Doomed>) -> ApplyFuture<'_, ()>,
-    pub(crate) overtaken:
-        for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a str) -> ApplyFuture<'a, Option<Overtaken>>,
-    pub(crate) keep: for<'a> fn(&'a DatabaseTransaction, &'a Envelope) -> ApplyFuture<'a, bool>,
-    pub(crate) blocked_by:
-        for<'a> fn(&'a DatabaseTransaction, &'a Envelope, &'a Obstacle) -> ApplyFuture<'a, Option<RowId>>,
-    pub(crate) move_aside: for<'a> fn(&'a DatabaseTransaction, &'a str, &'a [String]) -> ApplyFuture<'a, ()>,
+    schema: &'static LazySchema,
+    pub(crate) keep: for<'a> fn(&'a DatabaseTransaction, &'a Schema, &'a Envelope) -> Keep<'a>,
 }
 
-type ApplyFuture<'a, T> = BoxFuture<'a, Result<T, ApplyError>>;
+/// An entity's schema, made when it is first needed.
+pub struct LazySchema(LazyLock<Schema>);
+
+impl LazySchema {
+    /// The schema of the entity whose model is `M`.
+    pub const fn of<M: Syncable>() -> Self {
+        Self(LazyLock::new(Schema::of::<M>))
+    }
+}
+
+type Keep<'a> = BoxFuture<'a, Result<bool, ApplyError>>;
 
 impl EntityRegistration {
-    /// The registration of the entity whose model is `M`.
-    pub const fn of<M: Syncable>() -> Self {
+    /// The registration of the entity whose model is `M`, and whose schema this is.
+    pub const fn of<M: Syncable>(schema: &'static LazySchema) -> Self {
         Self {
             resource: M::RESOURCE,
             keys: M::KEYS,
             model: type_name::<M>,
-            table: table_of::<M>,
-            apply: |txn, event, own_app| Box::pin(upsert::apply::<M>(txn, event, own_app)),
-            upsert_all: |txn, events, own_app| Box::pin(merge::upsert_all::<M>(txn, events, own_app)),
-            delete_all: |txn, doomed| Box::pin(merge::delete_all::<M>(txn, doomed)),
-            overtaken: |txn, event, own_app| Box::pin(upsert::overtaken::<M>(txn, event, own_app)),
-            keep: |txn, event| Box::pin(upsert::keep::<M>(txn, event)),
-            blocked_by: |txn, event, obstacle| Box::pin(obstacle::blocked_by::<M>(txn, event, obstacle)),
-            move_aside: |txn, id, columns| Box::pin(obstacle::move_aside::<M>(txn, id, columns)),
+            schema,
+            keep: if M::HAS_OWN_HOOKS {
+                |txn, schema, event| Box::pin(upsert::keep_by_hooks::<M>(txn, schema, event))
+            } else {
+                |txn, schema, event| Box::pin(upsert::keep(txn, schema, event))
+            },
         }
     }
-}
 
-fn table_of<M: Syncable>() -> &'static str {
-    M::Entity::default().table_name()
+    pub(crate) fn schema(&self) -> &Schema {
+        &self.schema.0
+    }
 }
 
 /// A custom handler.
@@ -155,7 +156,8 @@ impl Registry {
                 *child = depth.max(*child);
             }
         }
-        let depth = |resource: &&str| self.entity(resource).and_then(|entity| depths.get((entity.table)())).copied();
+        let depth =
+            |resource: &&str| self.entity(resource).and_then(|entity| depths.get(entity.schema().table)).copied();
         let mut order = self.order.clone();
         order.sort_by_key(|resource| depth(resource).unwrap_or(0));
         self.order = order;
@@ -172,7 +174,7 @@ impl Registry {
 
     /// A row as the inbox names what is waited for, `resource/id`; `None` where its table is not synced.
     pub(crate) fn name_of(&self, row: &RowId) -> Option<String> {
-        let entity = self.entities().find(|entity| (entity.table)() == row.table)?;
+        let entity = self.entities().find(|entity| entity.schema().table == row.table)?;
         Some(format!("{}/{}", entity.resource, row.id))
     }
 

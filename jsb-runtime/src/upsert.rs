@@ -1,17 +1,17 @@
 //! Applies one event to one row, past the hooks, so that nothing that is applied is published back.
 
 use sea_orm::sea_query::{LockType, Value};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IdenStatic};
-use sea_orm::{QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr};
 
 use crate::causes::chain;
 use crate::dialect::{self, Fault};
-use crate::event::{Envelope, event_type};
+use crate::event::{Envelope, NewEvent, event_type};
 use crate::handler::HandlerError;
 use crate::payload::PayloadError;
-use crate::syncable::{ActiveModelOf, OnDelete, Syncable, VersionType};
+use crate::schema::{Schema, Values};
+use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
 use crate::version::{self, Version};
-use crate::{clock, row, tombstone};
+use crate::{clock, direct, hooks, row, tombstone};
 
 /// What became of an event that was not in the way of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,31 +134,31 @@ impl ApplyError {
 }
 
 /// Takes the key's lock, compares versions, and writes what the event says if it is the newer one.
-pub(crate) async fn apply<M: Syncable>(
+pub(crate) async fn apply(
     txn: &DatabaseTransaction,
+    schema: &Schema,
     event: &Envelope,
     own_app: &str,
 ) -> Result<Effect, ApplyError> {
-    let row = row::active_model_in::<M>(event)?;
-    let version = row::version_in::<M>(event)?;
+    let version = schema.version_in(event)?;
+    let (key, id) = schema.key_in(event)?;
+    let row = schema.values_in(event, &key, version)?;
     if version.is_too_far_ahead(clock::now()) {
         return Err(ApplyError::VersionInFuture(version));
     }
-    let key = row::key_in::<M>(event)?;
-    let id = row::resource_id(key.iter().cloned());
-    dialect::lock_key(txn, M::RESOURCE, &id).await?;
-    let found = found::<M>(txn, &key, &id).await?;
+    dialect::lock_key(txn, schema.resource, &id).await?;
+    let found = found(txn, schema, &key, &id).await?;
     let deletes = event.event_type == event_type::DELETED;
     match decide(version, deletes, &event.producer, &found, own_app) {
         Change::Stale => return Ok(Effect::Stale),
         Change::OlderThanTombstones => return Err(ApplyError::OlderThanTombstones(version)),
-        Change::Delete if M::ON_DELETE == OnDelete::Ignore => {}
+        Change::Delete if schema.on_delete == OnDelete::Ignore => {}
         Change::Delete => {
-            M::Entity::delete_many().filter(row::has_key::<M>(&key)).exec(txn).await?;
-            tombstone::put(txn, M::RESOURCE, &id, version).await?;
+            txn.execute(&schema.delete(schema.has_key(&key))).await?;
+            tombstone::put(txn, schema.resource, &id, version).await?;
         }
-        Change::Update => update::<M>(txn, row, &key).await?,
-        Change::Insert => M::Entity::insert(row).exec_without_returning(txn).await.map(drop)?,
+        Change::Update => update(txn, schema, row, &key).await?,
+        Change::Insert => insert(txn, schema, row).await?,
     }
     Ok(Effect::Applied)
 }
@@ -171,65 +171,93 @@ pub(crate) struct Overtaken {
 }
 
 /// Whether the row here or its tombstone is newer than an event, as it is now: nothing keeps it from changing.
-pub(crate) async fn overtaken<M: Syncable>(
+pub(crate) async fn overtaken(
     txn: &DatabaseTransaction,
+    schema: &Schema,
     event: &Envelope,
     own_app: &str,
 ) -> Result<Option<Overtaken>, ApplyError> {
-    let (version, key) = (row::version_in::<M>(event)?, row::key_in::<M>(event)?);
-    let row = stored_version::<M, _>(txn, &key, LockType::KeyShare).await?;
-    let deleted = tombstone::find(txn, M::RESOURCE, &row::resource_id(key.into_iter())).await?;
+    let (version, (key, id)) = (schema.version_in(event)?, schema.key_in(event)?);
+    let row = stored_version(txn, schema, &key, LockType::KeyShare).await?;
+    let deleted = tombstone::find(txn, schema.resource, &id).await?;
     let here = row.max(deleted).filter(|here| !version::wins(version, &event.producer, Some(*here), own_app));
     Ok(here.map(|here| Overtaken { event: version, here }))
 }
 
-async fn found<M: Syncable>(txn: &DatabaseTransaction, key: &[Value], id: &str) -> Result<Found, DbErr> {
-    let row = stored_version::<M, _>(txn, key, LockType::Update).await?;
-    let tombstone = tombstone::find(txn, M::RESOURCE, id).await?;
+async fn found(txn: &DatabaseTransaction, schema: &Schema, key: &[Value], id: &str) -> Result<Found, DbErr> {
+    let row = stored_version(txn, schema, key, LockType::Update).await?;
+    let tombstone = tombstone::find(txn, schema.resource, id).await?;
     let pruned = if row.is_none() { tombstone::highest_pruned(txn).await? } else { None };
     Ok(Found { row, tombstone, pruned })
 }
 
-/// Not through the active model's own `update`, which runs the hooks.
-pub(crate) async fn update<M: Syncable>(
+pub(crate) async fn insert(txn: &DatabaseTransaction, schema: &Schema, row: Values) -> Result<(), DbErr> {
+    txn.execute(&schema.insert([row])).await.map(drop)
+}
+
+pub(crate) async fn update(
     txn: &DatabaseTransaction,
-    mut row: ActiveModelOf<M>,
+    schema: &Schema,
+    row: Values,
     key: &[Value],
 ) -> Result<(), DbErr> {
-    row::key_columns::<M>().for_each(|column| row.not_set(column));
-    M::Entity::update_many().set(row).filter(row::has_key::<M>(key)).exec(txn).await.map(drop)
+    txn.execute(&schema.update(row, schema.has_key(key))).await.map(drop)
 }
 
 /// The version of the row with this key, under a lock that keeps others from changing it until the transaction ends.
-pub(crate) async fn stored_version<M: Syncable, C: ConnectionTrait>(
-    db: &C,
+async fn stored_version(
+    txn: &DatabaseTransaction,
+    schema: &Schema,
     key: &[Value],
     lock: LockType,
 ) -> Result<Option<Version>, DbErr> {
-    let select = M::Entity::find().select_only().column(M::VERSION).filter(row::has_key::<M>(key)).lock(lock);
-    let found = db.query_one(select.as_query()).await?;
-    let version = found.map(|row| row.try_get::<M::Version>("", M::VERSION.as_str())).transpose()?;
-    Ok(version.map(VersionType::into_version))
+    let select = schema.select([schema.version], schema.has_key(key)).lock(lock).to_owned();
+    txn.query_one(&select).await?.map(|row| (schema.types.version_of)(&row)).transpose()
 }
 
 /// Keeps a parent that the other side deleted while it still has children here: it gets a version above the delete, and
 /// is published, so that it comes back on the other side. `false` if it is gone or newer than the delete by now.
-pub(crate) async fn keep<M: Syncable>(txn: &DatabaseTransaction, event: &Envelope) -> Result<bool, ApplyError> {
-    let key = row::key_in::<M>(event)?;
-    let id = row::resource_id(key.iter().cloned());
-    dialect::lock_key(txn, M::RESOURCE, &id).await?;
-    let here = stored_version::<M, _>(txn, &key, LockType::Update).await?;
-    let deleted = row::version_in::<M>(event)?;
-    if !is_kept(here, deleted) {
-        return Ok(false);
-    }
+pub(crate) async fn keep(txn: &DatabaseTransaction, schema: &Schema, event: &Envelope) -> Result<bool, ApplyError> {
+    let Some(key) = may_keep(txn, schema, event).await? else { return Ok(false) };
+    hooks::may_save(txn).await?;
+    let version = hooks::drawn(schema.resource, Some(schema.version_in(event)?))?;
+    update(txn, schema, schema.versioned(version), &key).await?;
+    let mut select = (schema.types.select)();
+    let kept = txn.query_one(select.cond_where(schema.has_key(&key))).await?;
+    let kept = kept.ok_or_else(|| DbErr::RecordNotUpdated)?;
+    let id = row::resource_id(key.into_iter());
+    direct::record(txn, NewEvent::new(schema.resource, id, event_type::UPDATED, (schema.types.payload_of)(&kept)?))
+        .await?;
+    Ok(true)
+}
+
+/// As [`keep`], through the application's own hooks.
+pub(crate) async fn keep_by_hooks<M: Syncable>(
+    txn: &DatabaseTransaction,
+    schema: &Schema,
+    event: &Envelope,
+) -> Result<bool, ApplyError> {
+    let Some(key) = may_keep(txn, schema, event).await? else { return Ok(false) };
     // A save draws above the version that it finds.
+    let deleted = schema.version_in(event)?;
+    update(txn, schema, schema.versioned(deleted), &key).await?;
     let mut above = <ActiveModelOf<M> as ActiveModelTrait>::default();
     row::set_version::<M>(&mut above, deleted);
-    update::<M>(txn, above.clone(), &key).await?;
     for (column, value) in row::key_columns::<M>().zip(key) {
         above.set(column, value);
     }
     above.update(txn).await?;
     Ok(true)
+}
+
+/// The key of a row that is to be kept, under its lock; `None` if it is gone or newer than the delete.
+async fn may_keep(
+    txn: &DatabaseTransaction,
+    schema: &Schema,
+    event: &Envelope,
+) -> Result<Option<Vec<Value>>, ApplyError> {
+    let (key, id) = schema.key_in(event)?;
+    dialect::lock_key(txn, schema.resource, &id).await?;
+    let here = stored_version(txn, schema, &key, LockType::Update).await?;
+    Ok(is_kept(here, schema.version_in(event)?).then_some(key))
 }

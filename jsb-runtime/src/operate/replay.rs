@@ -11,7 +11,7 @@ use crate::jetstream::{Outgoing, PublishError, StreamError};
 use crate::message::{MESSAGE_ID, Message};
 use crate::outcome::Reason;
 use crate::trace::HOPS;
-use crate::upsert::{ApplyError, Overtaken};
+use crate::upsert::{self, ApplyError, Overtaken};
 use crate::{causes, preflight, registry};
 
 /// Replays the letters of a DLQ.
@@ -135,7 +135,7 @@ impl Replayer<'_> {
             return Ok(Err(format!("this program does not know `{resource}`, so a newer row was not looked for")));
         };
         let txn = self.db.begin().await?;
-        let found = (entity.overtaken)(&txn, event, &self.dlq.connection.config.app_name).await;
+        let found = upsert::overtaken(&txn, entity.schema(), event, &self.dlq.connection.config.app_name).await;
         txn.rollback().await?;
         match found {
             Ok(found) => Ok(Ok(found)),

@@ -1,0 +1,84 @@
+//! What an event says of a row.
+
+use sea_orm::sea_query::{ArrayType, Value};
+use serde_json::Value as Json;
+
+use super::{Column, Schema, Values};
+use crate::causes::shortened;
+use crate::event::Envelope;
+use crate::payload::{self, PayloadError};
+use crate::row;
+use crate::version::Version;
+
+impl Schema {
+    /// The key that an event speaks of, and its text: from its payload, or for a single column from its `resource_id`.
+    pub(crate) fn key_in(&self, event: &Envelope) -> Result<(Vec<Value>, String), PayloadError> {
+        let part = |column: &Column| match event.payload.get(column.field) {
+            Some(json) => column.value_in(json),
+            None if self.key.len() == 1 => column.value_of(&event.resource_id),
+            None => Err(PayloadError::NoKey(column.field.to_owned())),
+        };
+        let key = self.key.iter().map(|place| part(&self.columns[*place])).collect::<Result<Vec<_>, _>>()?;
+        let id = row::resource_id(key.iter().cloned());
+        // A save here is refused such a key too.
+        if row::is_too_long(&id) { Err(PayloadError::KeyTooLong) } else { Ok((key, id)) }
+    }
+
+    /// The key that a resource id stands for, the inverse of [`row::resource_id`].
+    pub(crate) fn key_from_id(&self, id: &str) -> Result<Vec<Value>, PayloadError> {
+        let parts = row::parts(id, self.key.len());
+        self.key.iter().zip(parts).map(|(place, part)| self.columns[*place].value_of(&part)).collect()
+    }
+
+    /// The version that an event carries; when it happened, where the payload has none.
+    pub(crate) fn version_in(&self, event: &Envelope) -> Result<Version, PayloadError> {
+        let column = &self.columns[self.version];
+        match event.payload.get(column.field) {
+            None | Some(Json::Null) => Ok(Version::at(event.occurred_at)),
+            Some(found) => {
+                let time = found.as_str().and_then(|text| payload::parse_time(text).ok());
+                time.map(Version::at).ok_or_else(|| column.unfit(found, "timestamp".to_owned()))
+            }
+        }
+    }
+
+    /// What an event says of a row: the fields that it carries, the key, and the version.
+    pub(crate) fn values_in(&self, event: &Envelope, key: &[Value], version: Version) -> Result<Values, PayloadError> {
+        let fields = event.payload.as_object().ok_or(PayloadError::NotAnObject)?;
+        let value = |column: &Column| fields.get(column.field).map(|json| column.value_in(json)).transpose();
+        let mut values = self.columns.iter().map(value).collect::<Result<Values, _>>()?;
+        for (place, value) in self.key.iter().zip(key) {
+            values[*place] = Some(value.clone());
+        }
+        values[self.version] = Some((self.types.version_value)(version));
+        (self.types.conform)(&mut values).map_err(|(place, error)| {
+            let column = &self.columns[place];
+            match fields.get(column.field) {
+                Some(json) => column.unfit(json, format!("value of this column ({error})")),
+                None => PayloadError::NoKey(column.field.to_owned()),
+            }
+        })?;
+        Ok(values)
+    }
+}
+
+impl Column {
+    fn value_in(&self, json: &Json) -> Result<Value, PayloadError> {
+        if json.is_null() && matches!(self.of, ArrayType::Json) && !self.is_nullable {
+            return Ok(Value::Json(Some(Box::new(Json::Null))));
+        }
+        payload::from_json(json, &self.of).ok_or_else(|| self.unfit(json, format!("{:?}", self.of)))
+    }
+
+    /// A part of a key from its text: as a string, or as a number where the column takes none.
+    fn value_of(&self, text: &str) -> Result<Value, PayloadError> {
+        self.value_in(&Json::from(text)).or_else(|error| {
+            let number = text.parse().map(Json::Number).map_err(|_| error)?;
+            self.value_in(&number)
+        })
+    }
+
+    fn unfit(&self, json: &Json, expected: String) -> PayloadError {
+        PayloadError::Field { field: self.field.to_owned(), found: shortened(&json.to_string(), 80), expected }
+    }
+}
