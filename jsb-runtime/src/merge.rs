@@ -3,11 +3,11 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, IntoValueTuple, LockType, OnConflict, Query, Value};
+use sea_orm::sea_query::{Expr, ExprTrait, IntoValueTuple, LockType, OnConflict, Query, Value};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnTrait, Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr,
     EntityName, EntityTrait, IdenStatic, Iterable, Order, PrimaryKeyTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, TryGetableMany,
+    QueryTrait, Statement, TryGetableMany,
 };
 
 use crate::arrays::{self, Column};
@@ -228,12 +228,9 @@ async fn insert_all<M: Syncable>(
     on_conflict: Option<OnConflict>,
 ) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres
-        && let Some(mut insert) = insert_of_arrays::<M>(&rows)
+        && let Some(insert) = insert_of_arrays::<M>(&rows, on_conflict.as_ref())
     {
-        if let Some(on_conflict) = on_conflict {
-            insert.on_conflict(on_conflict);
-        }
-        return txn.execute(&insert).await.map(drop);
+        return txn.execute_raw(insert).await.map(drop);
     }
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
@@ -247,7 +244,7 @@ async fn insert_all<M: Syncable>(
 }
 
 /// An insert of full rows, which all have the same columns; `None` if there are none, or if a column has no array form.
-fn insert_of_arrays<M: Syncable>(rows: &[ActiveModelOf<M>]) -> Option<InsertStatement> {
+fn insert_of_arrays<M: Syncable>(rows: &[ActiveModelOf<M>], on_conflict: Option<&OnConflict>) -> Option<Statement> {
     let first = rows.first()?;
     let columns: Vec<_> = ColumnOf::<M>::iter().filter(|column| !first.is_not_set(*column)).collect();
     let arrays = columns.iter().map(|column| {
@@ -255,10 +252,13 @@ fn insert_of_arrays<M: Syncable>(rows: &[ActiveModelOf<M>]) -> Option<InsertStat
         Column::new(values, column.def().is_null())
     });
     let arrays = arrays.collect::<Option<Vec<_>>>()?;
-    let select = arrays::rows(arrays, |place, value| columns[place].save_as(value));
+    let rows = arrays::rows(arrays, |place, value| columns[place].save_as(value));
     let mut insert = Query::insert();
     insert.into_table(M::Entity::default().table_ref()).columns(columns);
     // The SELECT has just these columns.
-    insert.select_from(select).ok()?;
-    Some(insert)
+    insert.select_from(rows.select.clone()).ok()?;
+    if let Some(on_conflict) = on_conflict {
+        insert.on_conflict(on_conflict.clone());
+    }
+    Some(rows.inserted_by(&insert))
 }
