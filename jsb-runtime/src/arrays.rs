@@ -1,7 +1,10 @@
 //! Many values in one statement of PostgreSQL's: an array for each column, so that the text is the same for any number of
 //! rows, is short, and is prepared once.
 
-use sea_orm::sea_query::{Alias, ArrayType, CaseStatement, Expr, Func, Query, SelectStatement, Value};
+use sea_orm::sea_query::{
+    Alias, ArrayType, CaseStatement, Expr, Func, InsertStatement, PostgresQueryBuilder, Query, SelectStatement, Value,
+};
+use sea_orm::{DbBackend, Statement};
 
 /// The values of one column, row by row.
 pub(crate) struct Column {
@@ -44,9 +47,30 @@ fn array_type(values: &[Value]) -> Option<ArrayType> {
     (of != ArrayType::TinyUnsigned).then_some(of)
 }
 
+/// A SELECT of many rows, and the arrays that they come from.
+pub(crate) struct Rows {
+    pub(crate) select: SelectStatement,
+    arrays: Vec<Value>,
+}
+
+impl Rows {
+    /// The statement that inserts these rows. The arrays are put in at last, since the builder copies what it binds.
+    pub(crate) fn inserted_by(self, insert: &InsertStatement) -> Statement {
+        let (sql, mut values) = insert.build(PostgresQueryBuilder);
+        let places = values.0.iter_mut().filter(|value| matches!(value, Value::Array(_, None)));
+        places.zip(self.arrays).for_each(|(place, array)| *place = array);
+        Statement { sql, values: Some(values), db_backend: DbBackend::Postgres }
+    }
+}
+
 /// Selects the columns row by row, each as `shown` shows it.
-pub(crate) fn rows(columns: impl IntoIterator<Item = Column>, shown: impl Fn(usize, Expr) -> Expr) -> SelectStatement {
-    let (mut arrays, mut rows) = (Query::select(), Query::select());
+pub(crate) fn rows(columns: impl IntoIterator<Item = Column>, shown: impl Fn(usize, Expr) -> Expr) -> Rows {
+    let (mut places, mut select, mut arrays) = (Query::select(), Query::select(), Vec::new());
+    let mut unnest = |array: Value, name: String| {
+        let place = Value::Array(array.array_type(), None);
+        places.expr_as(Func::cust("unnest").arg(Expr::val(place)), Alias::new(name));
+        arrays.push(array);
+    };
     for (place, column) in columns.into_iter().enumerate() {
         let (name, nulls) = (format!("c{place}"), format!("n{place}"));
         let mut value = Expr::col(("r", name.clone()));
@@ -54,18 +78,15 @@ pub(crate) fn rows(columns: impl IntoIterator<Item = Column>, shown: impl Fn(usi
         if is_nullable {
             let are_null: Vec<bool> = values.iter().map(is_null).collect();
             fill(&mut values);
-            arrays.expr_as(unnest(are_null.into()), Alias::new(nulls.clone()));
+            unnest(are_null.into(), nulls.clone());
             let null = CaseStatement::new().case(Expr::col(("r", nulls)), Expr::null());
             value = null.finally(value).into();
         }
-        arrays.expr_as(unnest(Value::Array(of, Some(Box::new(values)))), Alias::new(name));
-        rows.expr(shown(place, value));
+        unnest(Value::Array(of, Some(Box::new(values))), name);
+        select.expr(shown(place, value));
     }
-    rows.from_subquery(arrays, "r").to_owned()
-}
-
-fn unnest(array: Value) -> Expr {
-    Func::cust("unnest").arg(Expr::val(array)).into()
+    select.from_subquery(places, "r");
+    Rows { select, arrays }
 }
 
 fn is_null(value: &Value) -> bool {
@@ -83,8 +104,6 @@ fn fill(values: &mut Vec<Value>) {
 
 #[cfg(test)]
 mod tests {
-    use sea_orm::sea_query::PostgresQueryBuilder;
-
     use super::*;
 
     #[test]
@@ -92,7 +111,7 @@ mod tests {
         let text = |values: &[Option<i64>]| {
             let values = values.iter().copied().map(Value::from).collect();
             let column = Column::new(values, true).expect("numbers have an array form");
-            rows([column], |_, value| value).build(PostgresQueryBuilder).0
+            rows([column], |_, value| value).select.build(PostgresQueryBuilder).0
         };
         assert_eq!(text(&[Some(1), None, Some(3)]), text(&[Some(1)]));
         assert_eq!(text(&[None]), text(&[Some(1)]));

@@ -144,7 +144,7 @@ impl Config {
             backoff: [1, 5, 15, 30, 60].map(Duration::from_secs).to_vec(),
             stream_replicas: 1,
             stream_max_age: 30 * DAY,
-            batch_size: 500,
+            batch_size: 1_000,
             outbox_retention: 7 * DAY,
             inbox_retention: 45 * DAY,
             tombstone_retention: None,

@@ -77,18 +77,17 @@ struct InHand<'a> {
 /// Processes a batch in order; what was delivered before comes last, what began least often first, so that a message
 /// that kills its process takes no other with it.
 async fn process(processor: &Processor, batch: Pulled, stopped: &mut Option<Instant>) {
-    let Pulled { attached, deliveries, hold } = batch;
-    let (fresh, repeated): (Vec<_>, Vec<_>) = deliveries.into_iter().partition(|delivery| delivery.deliveries == 1);
+    let Pulled { attached, deliveries, may_join, hold } = batch;
     let mut in_hand = InHand { processor, attached, hold, stopped };
-    let may_join: Vec<bool> = fresh.iter().map(|delivery| processor.may_join(&delivery.message)).collect();
-    let mut rest = fresh.as_slice();
-    for run in may_join.chunk_by(|one, next| *one && *next) {
-        let (run, behind) = rest.split_at(run.len());
+    let (fresh, repeated): (Vec<_>, Vec<_>) =
+        deliveries.into_iter().zip(may_join).partition(|(delivery, _)| delivery.deliveries == 1);
+    for run in fresh.chunk_by(|(_, one), (_, next)| *one && *next) {
+        let run: Vec<&Delivery> = run.iter().map(|(delivery, _)| delivery).collect();
         for run in run.chunks(batch::MOST) {
             in_hand.process_run(run).await;
         }
-        rest = behind;
     }
+    let repeated = repeated.into_iter().map(|(delivery, _)| delivery).collect();
     for delivery in processor.least_begun_first(repeated, |delivery: &Delivery| &delivery.message).await {
         in_hand.process_alone(&delivery).await;
     }
@@ -96,16 +95,16 @@ async fn process(processor: &Processor, batch: Pulled, stopped: &mut Option<Inst
 
 impl InHand<'_> {
     /// Applies events together, as many at a time as that succeeds for: where it does not, each half is tried by itself.
-    async fn process_run(&mut self, run: &[Delivery]) {
+    async fn process_run(&mut self, run: &[&Delivery]) {
         let mut runs = vec![run];
         while let Some(run) = runs.pop() {
             let (first, rest) = match run {
                 [] => continue,
-                [alone] => (alone, &[][..]),
+                [alone] => (*alone, &[][..]),
                 _ => match self.apply_together(run).await {
                     Ok(()) => continue,
                     // The first one waits for the database, and then the others go on together.
-                    Err(error) if error.is_outage() => (&run[0], &run[1..]),
+                    Err(error) if error.is_outage() => (run[0], &run[1..]),
                     Err(error) => {
                         tracing::debug!(events = run.len(), error = error.described(), "events are applied in halves");
                         let (one, other) = run.split_at(run.len() / 2);
@@ -119,15 +118,15 @@ impl InHand<'_> {
         }
     }
 
-    async fn apply_together(&mut self, run: &[Delivery]) -> Result<(), ApplyError> {
+    async fn apply_together(&mut self, run: &[&Delivery]) -> Result<(), ApplyError> {
         if self.is_out_of_time() {
-            self.give_back(&run.iter().collect::<Vec<_>>()).await;
+            self.give_back(run).await;
             return Ok(());
         }
         let messages: Vec<&Message> = run.iter().map(|delivery| &delivery.message).collect();
         let settled = self.processor.apply_together(&messages).await?;
         let (together, alone): (Vec<_>, Vec<_>) = run.iter().zip(settled).partition(|(_, settled)| settled.is_some());
-        let together: Vec<&Delivery> = together.into_iter().map(|(delivery, _)| delivery).collect();
+        let together: Vec<&Delivery> = together.into_iter().map(|(delivery, _)| *delivery).collect();
         self.tell(&together, Disposition::Ack).await;
         tracing::debug!(events = together.len(), "events were applied together");
         log_if_failed(self.processor.release(together.iter().map(|delivery| &delivery.message)).await);

@@ -1,8 +1,10 @@
 //! The event: its envelope on the wire, and the forms it has before and after.
 
+use std::fmt;
 use std::ops::Deref;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value as Json;
 use serde_json::value::RawValue;
@@ -143,19 +145,38 @@ struct Body {
     payload: Json,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Id {
-    Text(String),
-    Number(serde_json::Number),
-}
+/// An id, which foreign producers may write as a number. By hand, since serde's untagged enum copies what it tries.
+struct Id(String);
 
-impl Id {
-    fn into_text(self) -> String {
-        match self {
-            Self::Text(text) => text,
-            Self::Number(number) => number.to_string(),
+impl<'de> Deserialize<'de> for Id {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrNumber;
+
+        impl Visitor<'_> for TextOrNumber {
+            type Value = Id;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a string or a number")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Id, E> {
+                Ok(Id(text.to_owned()))
+            }
+
+            fn visit_u64<E>(self, number: u64) -> Result<Id, E> {
+                Ok(Id(number.to_string()))
+            }
+
+            fn visit_i64<E>(self, number: i64) -> Result<Id, E> {
+                Ok(Id(number.to_string()))
+            }
+
+            fn visit_f64<E>(self, number: f64) -> Result<Id, E> {
+                Ok(Id(Json::from(number).to_string()))
+            }
         }
+
+        deserializer.deserialize_any(TextOrNumber)
     }
 }
 
@@ -173,8 +194,8 @@ impl Envelope {
     pub fn read(body: &[u8], message_id: Option<&str>, source: &str) -> Result<Self, EnvelopeError> {
         let body: Body = serde_json::from_slice(body)?;
         let (event_type, prefix) = split_type(body.event_type.unwrap_or_default());
-        let event_id = body.event_id.map(Id::into_text).or_else(|| message_id.map(str::to_owned));
-        let resource_id = body.resource_id.map(Id::into_text).or_else(|| id_of_payload(&body.payload));
+        let event_id = body.event_id.map(|id| id.0).or_else(|| message_id.map(str::to_owned));
+        let resource_id = body.resource_id.map(|id| id.0).or_else(|| id_of_payload(&body.payload));
         Ok(Self {
             event_id: usable_id(event_id, "event_id")?,
             schema_version: body.schema_version.unwrap_or(SCHEMA_VERSION),

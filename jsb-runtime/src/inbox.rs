@@ -8,8 +8,8 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query, ReturningClause};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use waiting::is_due;
 pub(crate) use waiting::{Stored, any_waiting, awaited, due, in_conflict, parked, wake};
 
@@ -60,11 +60,11 @@ pub(crate) async fn claim_all<C: ConnectionTrait>(txn: &C, messages: &[&Message]
     // In the same order in every process, so that two that meet do not wait for each other.
     let mut sorted = messages.to_vec();
     sorted.sort_unstable_by_key(|message| (&message.source_app, &message.event_id));
-    let mut insert = match txn.get_database_backend() {
-        DbBackend::Postgres => insert_processed(&sorted),
-        _ => insert(&sorted, "processed"),
+    let keys = Query::returning().columns(["source_app", "event_id"]);
+    let rows = match txn.get_database_backend() {
+        DbBackend::Postgres => txn.query_all_raw(insert_processed(&sorted, keys)).await?,
+        _ => txn.query_all(insert(&sorted, "processed").returning(keys)).await?,
     };
-    let rows = txn.query_all(insert.returning(Query::returning().columns(["source_app", "event_id"]))).await?;
     if rows.len() == messages.len() {
         return Ok(vec![true; messages.len()]);
     }
@@ -305,7 +305,7 @@ fn insert(messages: &[&Message], status: &str) -> InsertStatement {
 }
 
 /// As [`insert`], of processed events, as PostgreSQL takes many of them.
-fn insert_processed(messages: &[&Message]) -> InsertStatement {
+fn insert_processed(messages: &[&Message], returning: ReturningClause) -> Statement {
     let now = crate::clock::now();
     let texts = |text: fn(&Message) -> &str| Column::texts(messages.iter().map(|message| text(message)));
     let columns = [
@@ -318,7 +318,7 @@ fn insert_processed(messages: &[&Message]) -> InsertStatement {
         Column::numbers(messages.iter().map(|message| i64::try_from(message.stream_seq).ok())),
     ];
     let mut rows = arrays::rows(columns, |_, value| value);
-    rows.exprs([Expr::val("processed"), Expr::val(now), Expr::val(now)]);
+    rows.select.exprs([Expr::val("processed"), Expr::val(now), Expr::val(now)]);
     let mut insert = Query::insert();
     insert
         .into_table(TABLE)
@@ -334,7 +334,8 @@ fn insert_processed(messages: &[&Message]) -> InsertStatement {
             "received_at",
             "processed_at",
         ])
-        .on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned());
-    insert.select_from(rows).expect("as many columns as are selected");
-    insert
+        .on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned())
+        .returning(returning);
+    insert.select_from(rows.select.clone()).expect("as many columns as are selected");
+    rows.inserted_by(&insert)
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, LockType, OnConflict, Order, Query, Value};
-use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict, Order, Query, Value};
+use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 
 use crate::arrays::{self, Column};
 use crate::event::{Envelope, event_type};
@@ -217,34 +217,36 @@ async fn insert_all(
     rows: Vec<Values>,
     on_conflict: Option<OnConflict>,
 ) -> Result<(), DbErr> {
-    let with_conflict = |mut insert: InsertStatement| match &on_conflict {
-        Some(on_conflict) => insert.on_conflict(on_conflict.clone()).to_owned(),
-        None => insert,
-    };
     if txn.get_database_backend() == DbBackend::Postgres
-        && let Some(insert) = insert_of_arrays(schema, &rows)
+        && let Some(insert) = insert_of_arrays(schema, &rows, on_conflict.as_ref())
     {
-        return txn.execute(&with_conflict(insert)).await.map(drop);
+        return txn.execute_raw(insert).await.map(drop);
     }
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
-        let insert = schema.insert(rows.by_ref().take(MAX_VALUES / schema.columns.len()));
-        txn.execute(&with_conflict(insert)).await?;
+        let mut insert = schema.insert(rows.by_ref().take(MAX_VALUES / schema.columns.len()));
+        if let Some(on_conflict) = &on_conflict {
+            insert.on_conflict(on_conflict.clone());
+        }
+        txn.execute(&insert).await?;
     }
     Ok(())
 }
 
 /// An insert of an array for each column; `None` if there are no rows, or if a column has no array form.
-fn insert_of_arrays(schema: &Schema, rows: &[Values]) -> Option<InsertStatement> {
+fn insert_of_arrays(schema: &Schema, rows: &[Values], on_conflict: Option<&OnConflict>) -> Option<Statement> {
     let arrays = schema.columns.iter().enumerate().map(|(place, column)| {
         let values = rows.iter().map(|row| row[place].clone()).collect::<Option<Vec<_>>>()?;
         Column::new(values, column.is_nullable)
     });
     let arrays = arrays.collect::<Option<Vec<_>>>()?;
-    let select = arrays::rows(arrays, |place, value| (schema.types.save_as)(place, value));
+    let rows = arrays::rows(arrays, |place, value| (schema.types.save_as)(place, value));
     let mut insert = Query::insert();
     insert.into_table(schema.table_ref.clone()).columns(schema.columns.iter().map(|column| column.name));
     // The SELECT has just these columns.
-    insert.select_from(select).ok()?;
-    Some(insert)
+    insert.select_from(rows.select.clone()).ok()?;
+    if let Some(on_conflict) = on_conflict {
+        insert.on_conflict(on_conflict.clone());
+    }
+    Some(rows.inserted_by(&insert))
 }

@@ -15,13 +15,17 @@ use crate::rescue::SweepError;
 pub(super) struct Pulled {
     pub(super) attached: Attached,
     pub(super) deliveries: Vec<Delivery>,
+    /// Whether each may be applied together with others.
+    pub(super) may_join: Vec<bool>,
     pub(super) hold: Hold,
 }
 
 impl Pulled {
     fn new(processor: &Processor, attached: Attached, deliveries: Vec<Delivery>) -> Self {
         let hold = Hold::start(processor.transport.clone(), attached.ack_wait, &deliveries);
-        Self { attached, deliveries, hold }
+        let may_join = |delivery: &Delivery| delivery.deliveries == 1 && processor.may_join(&delivery.message);
+        let may_join = deliveries.iter().map(may_join).collect();
+        Self { attached, deliveries, may_join, hold }
     }
 }
 
@@ -50,13 +54,9 @@ impl Ahead {
     /// Pulls what is there behind `batch`, if that is full, so that there is more, and nothing in it calls for care: what
     /// comes again may have killed its process, and a handler takes its time.
     pub(super) fn behind(processor: &Arc<Processor>, batch: &Pulled) -> Option<Self> {
-        let is_light = |delivery: &Delivery| delivery.deliveries == 1 && processor.may_join(&delivery.message);
         let is_full = batch.deliveries.len() == processor.config.batch_size;
-        if !is_full
-            || processor.stop.is_cancelled()
-            || processor.is_sweep_due()
-            || !batch.deliveries.iter().all(is_light)
-        {
+        let is_light = batch.may_join.iter().all(|may_join| *may_join);
+        if !is_full || !is_light || processor.stop.is_cancelled() || processor.is_sweep_due() {
             return None;
         }
         let (processor, attached) = (Arc::clone(processor), batch.attached.clone());

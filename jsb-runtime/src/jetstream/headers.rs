@@ -7,8 +7,9 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue};
 
 /// The first value of each header that the client has read.
 pub(super) fn plain(headers: &HeaderMap) -> BTreeMap<String, String> {
-    let first = |values: &Vec<HeaderValue>| values.first().map(ToString::to_string).unwrap_or_default();
-    headers.iter().map(|(name, values)| (name.to_string(), first(values))).collect()
+    let first = |values: &Vec<HeaderValue>| values.first().map(|value| value.as_str().to_owned()).unwrap_or_default();
+    let name = |name: &HeaderName| AsRef::<str>::as_ref(name).to_owned();
+    headers.iter().map(|(header, values)| (name(header), first(values))).collect()
 }
 
 /// What can be read of headers as they are stored. The client refuses all of them for one line that is none, and with
