@@ -43,6 +43,7 @@ mod permissions;
 mod poison;
 mod promises;
 mod provisioning;
+mod read_ahead;
 mod restrictive;
 mod samples;
 mod sizes;
