@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionSession, sqlx,
+    TransactionSession, Value, sqlx,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -81,6 +81,31 @@ pub(crate) fn now_millis(backend: DbBackend) -> &'static str {
     match backend {
         DbBackend::Postgres => "(extract(epoch from clock_timestamp()) * 1000)::bigint",
         _ => "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)",
+    }
+}
+
+/// A list as one value, so that a statement reads the same for every length.
+pub(crate) fn list(ids: &[i64], backend: DbBackend) -> Value {
+    match backend {
+        DbBackend::Postgres => ids.to_vec().into(),
+        _ => serde_json::Value::from(ids).to_string().into(),
+    }
+}
+
+/// The members of such a list, as a subquery.
+pub(crate) fn each_of(list: &str, backend: DbBackend) -> String {
+    match backend {
+        DbBackend::Postgres => format!("SELECT unnest({list})"),
+        _ => format!("SELECT value FROM json_each({list})"),
+    }
+}
+
+/// Whether a column has one of such a list's members.
+pub(crate) fn is_one_of(column: &str, list: &str, backend: DbBackend) -> String {
+    match backend {
+        // PostgreSQL looks each of them up, however many rows it believes there to be.
+        DbBackend::Postgres => format!("{column} = ANY({list})"),
+        _ => format!("{column} IN ({})", each_of(list, backend)),
     }
 }
 

@@ -1,19 +1,18 @@
 //! The outbox: events are recorded with the row they speak of, claimed in order, and marked once JetStream has them.
 
+mod claim;
 pub mod operate;
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{
-    Expr, ExprTrait, Func, InsertStatement, Order, Query, SelectStatement, Value, WindowStatement,
-};
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
+pub(crate) use claim::{Batch, Pending, claim};
+use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, Order, Query, Value};
+use sea_orm::{ConnectionTrait, DbErr, Statement};
 use tokio::sync::watch;
 
-use crate::config::MAX_BATCH_BYTES;
+use crate::dialect;
 use crate::event::NewEvent;
 
 const TABLE: &str = "outbox_events";
@@ -92,106 +91,29 @@ fn row_of(said: [Expr; SAID], id: Expr, payload: Expr) -> impl Iterator<Item = E
     said.into_iter().chain(["pending".into(), id, payload])
 }
 
-/// A row that waits to be published.
-#[derive(Debug, FromQueryResult)]
-pub(crate) struct Pending {
-    pub(crate) id: i64,
-    pub(crate) event_id: String,
-    pub(crate) resource_type: String,
-    pub(crate) resource_id: String,
-    pub(crate) event_type: String,
-    pub(crate) payload: String,
-    pub(crate) headers: String,
-    pub(crate) occurred_at: DateTime<Utc>,
-    pub(crate) attempts: i32,
-    available_at: DateTime<Utc>,
-}
-
-impl Pending {
-    pub(crate) fn headers(&self) -> BTreeMap<String, String> {
-        serde_json::from_str(&self.headers).unwrap_or_default()
-    }
-
-    pub(crate) fn row(&self) -> (&str, &str) {
-        (&self.resource_type, &self.resource_id)
-    }
-
-    /// Whether it waits after a failure of its own, for no longer than `longest`. Before one, `available_at` is by the clock
-    /// of the process that saved; a time that lies further ahead than any delay was set by a clock that was ahead.
-    pub(crate) fn is_delayed(&self, now: DateTime<Utc>, longest: Duration) -> bool {
-        self.attempts > 0 && self.available_at > now && self.available_at <= now + longest
-    }
-}
-
 /// Whether any row waits.
 pub(crate) async fn any_pending<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_pending()).limit(1).to_owned();
     Ok(db.query_one(&select).await?.is_some())
 }
 
-/// The oldest rows that wait, as many as fit in memory but at least one. By status, not by a cursor over ids: a
-/// transaction that drew its id early may commit late.
-pub(crate) async fn pending<C: ConnectionTrait>(db: &C, limit: usize) -> Result<Vec<Pending>, DbErr> {
-    let select = Query::select()
-        .columns([
-            "id",
-            "event_id",
-            "resource_type",
-            "resource_id",
-            "event_type",
-            "payload",
-            "headers",
-            "occurred_at",
-            "attempts",
-            "available_at",
-        ])
-        .from(TABLE)
-        .and_where(Expr::col("id").in_subquery(fitting(limit)))
-        .order_by("id", Order::Asc)
-        .to_owned();
-    db.query_all(&select).await?.iter().map(|row| Pending::from_query_result(row, "")).collect()
-}
-
-/// The ids of the oldest rows that wait, up to the one that makes the batch full.
-fn fitting(limit: usize) -> SelectStatement {
-    let (bytes, with_older) = (|| Expr::col("bytes"), || Expr::col("with_older"));
-    let oldest = Query::select()
-        .column("id")
-        // The length alone: neither database reads a long text for it.
-        .expr_as(Func::cust("octet_length").arg(Expr::col("payload")), "bytes")
-        .from(TABLE)
-        .and_where(is_pending())
-        .order_by("id", Order::Asc)
-        .limit(limit as u64)
-        .to_owned();
-    let sized = Query::select()
-        .columns(["id", "bytes"])
-        .expr_window_as(bytes().sum(), WindowStatement::new().order_by("id", Order::Asc).to_owned(), "with_older")
-        .from_subquery(oldest, "oldest")
-        .to_owned();
-    Query::select()
-        .column("id")
-        .from_subquery(sized, "sized")
-        .and_where(with_older().sub(bytes()).lt(MAX_BATCH_BYTES as i64))
-        .to_owned()
-}
-
 /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
 fn is_pending() -> Expr {
-    Expr::cust("status = 'pending'")
+    Expr::cust(IS_PENDING)
 }
+
+const IS_PENDING: &str = "status = 'pending'";
 
 /// Marks rows that JetStream has acknowledged.
 pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, ids: &[i64]) -> Result<(), DbErr> {
     if ids.is_empty() {
         return Ok(());
     }
-    let update = Query::update()
-        .table(TABLE)
-        .values([("status", "sent".into()), ("sent_at", crate::clock::now().into()), ("last_error", Expr::null())])
-        .and_where(Expr::col("id").is_in(ids.iter().copied()))
-        .to_owned();
-    db.execute(&update).await.map(drop)
+    let backend = db.get_database_backend();
+    let is_one = dialect::is_one_of("id", "$2", backend);
+    let sql = format!("UPDATE {TABLE} SET status = 'sent', sent_at = $1, last_error = NULL WHERE {is_one}");
+    let values = [crate::clock::now().into(), dialect::list(ids, backend)];
+    db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(drop)
 }
 
 /// Marks a row that can never be published as it is.

@@ -1,4 +1,5 @@
-//! A proxy before a NATS server: it can be cut, as a network can, and can lose what a client publishes to some subjects.
+//! A proxy before a NATS server: it can be cut, as a network can, can lose what a client publishes to some subjects, and
+//! can hold back what the server answers.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,6 +16,7 @@ type Loses = fn(&str) -> bool;
 pub struct Proxy {
     port: u16,
     is_cut: watch::Sender<bool>,
+    is_held: watch::Sender<bool>,
     loses: Arc<Mutex<Loses>>,
     listening: JoinHandle<()>,
 }
@@ -26,15 +28,16 @@ impl Proxy {
         let port = listener.local_addr().expect("an address").port();
         let is_cut = watch::Sender::new(false);
         let loses: Arc<Mutex<Loses>> = Arc::new(Mutex::new(|_| false));
-        let (cut, lost) = (is_cut.subscribe(), Arc::clone(&loses));
+        let is_held = watch::Sender::new(false);
+        let (cut, held, lost) = (is_cut.subscribe(), is_held.subscribe(), Arc::clone(&loses));
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if !*cut.borrow() {
-                    tokio::spawn(connect(client, server_port, cut.clone(), Arc::clone(&lost)));
+                    tokio::spawn(connect(client, server_port, cut.clone(), held.clone(), Arc::clone(&lost)));
                 }
             }
         });
-        Self { port, is_cut, loses, listening }
+        Self { port, is_cut, is_held, loses, listening }
     }
 
     /// Where clients connect.
@@ -52,6 +55,16 @@ impl Proxy {
         self.is_cut.send_replace(false);
     }
 
+    /// Holds back what the server says from now on.
+    pub fn hold(&self) {
+        self.is_held.send_replace(true);
+    }
+
+    /// Passes on what was held back, and what comes.
+    pub fn let_go(&self) {
+        self.is_held.send_replace(false);
+    }
+
     /// Loses what clients publish from now on to the subjects that `loses` says.
     pub fn lose(&self, loses: Loses) {
         *self.loses.lock().unwrap_or_else(PoisonError::into_inner) = loses;
@@ -65,14 +78,37 @@ impl Drop for Proxy {
     }
 }
 
-async fn connect(client: TcpStream, server_port: u16, mut cut: watch::Receiver<bool>, loses: Arc<Mutex<Loses>>) {
+async fn connect(
+    client: TcpStream,
+    server_port: u16,
+    mut cut: watch::Receiver<bool>,
+    held: watch::Receiver<bool>,
+    loses: Arc<Mutex<Loses>>,
+) {
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server_port)).await else { return };
-    let (from_client, mut to_client) = client.into_split();
-    let (mut from_server, to_server) = server.into_split();
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
     tokio::select! {
-        _ = tokio::io::copy(&mut from_server, &mut to_client) => {}
+        _ = pass_back(from_server, to_client, held) => {}
         _ = pass_on(from_client, to_server, &loses) => {}
         _ = cut.wait_for(|cut| *cut) => {}
+    }
+}
+
+/// Passes on what the server says, as soon as nobody holds it.
+async fn pass_back(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut held: watch::Receiver<bool>,
+) -> std::io::Result<()> {
+    let mut bytes = vec![0; 64 * 1024];
+    loop {
+        let read = from.read(&mut bytes).await?;
+        // The sender ends with the proxy, and this with it.
+        if read == 0 || held.wait_for(|held| !held).await.is_err() {
+            return Ok(());
+        }
+        to.write_all(&bytes[..read]).await?;
     }
 }
 

@@ -18,7 +18,7 @@ use crate::config::Config;
 /// How long the client waits before it connects again: short, since an outage ends at some moment, not after a while.
 const LONGEST_RECONNECT_DELAY: Duration = Duration::from_secs(2);
 /// How long the server may take to answer.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The connection and what was found behind it.
 #[derive(Clone)]

@@ -1,14 +1,17 @@
 //! Publishing: sent, then acknowledged, or an error that says whether to try again.
 
 use std::collections::BTreeMap;
+use std::pin::Pin;
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::{PublishError as ClientError, PublishErrorKind};
+use async_nats::jetstream::context::{PublishAckFuture, PublishError as ClientError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
-use async_nats::{HeaderMap, HeaderName, HeaderValue};
+use async_nats::{HeaderMap, HeaderName, HeaderValue, Subject};
+use futures_util::FutureExt;
+use futures_util::future::{MaybeDone, maybe_done};
 use serde::Serialize;
 
-use super::connection::Transport;
+use super::connection::{REQUEST_TIMEOUT, Transport};
 use super::denials::{Denied, Permission};
 use super::headers::sendable;
 use crate::config::Config;
@@ -57,7 +60,7 @@ impl PublishError {
 
 /// A message that is ready to go out.
 pub(crate) struct Outgoing {
-    subject: String,
+    subject: Subject,
     headers: HeaderMap,
     body: Vec<u8>,
 }
@@ -82,7 +85,7 @@ impl Outgoing {
     }
 
     pub(crate) fn raw(subject: String, headers: BTreeMap<String, String>, body: Vec<u8>) -> Self {
-        Self { subject, headers: sendable(&headers), body }
+        Self { subject: subject.into(), headers: sendable(&headers), body }
     }
 
     fn bytes(&self) -> usize {
@@ -93,30 +96,95 @@ impl Outgoing {
     }
 }
 
+/// A message on its way, and its size; or why it is not.
+type Sent = Result<(MaybeDone<Acknowledgement>, usize), PublishError>;
+type Acknowledgement = <PublishAckFuture as IntoFuture>::IntoFuture;
+
+/// Why a message has no answer.
+enum Silence {
+    Late,
+    Disconnected,
+    Denied(Denied),
+}
+
+impl Silence {
+    fn error(&self) -> PublishError {
+        match self {
+            Self::Late => PublishError::Unacknowledged(PublishErrorKind::TimedOut.into()),
+            Self::Disconnected => PublishError::NotConnected,
+            Self::Denied(denied) => denied.clone().into(),
+        }
+    }
+}
+
 impl Transport {
     /// Publishes and waits until JetStream has the message.
     pub(crate) async fn publish(&self, message: Outgoing) -> Result<(), PublishError> {
-        if !self.is_connected() {
-            return Err(PublishError::NotConnected);
+        let subject = message.subject.clone();
+        let answers = self.publish_all(&subject, std::iter::once(Ok(message))).await;
+        answers.into_iter().collect()
+    }
+
+    /// Publishes messages to one subject, one after another, and waits until JetStream has them all. Each has an answer
+    /// of its own, in their order.
+    pub(crate) async fn publish_all(
+        &self,
+        subject: &str,
+        messages: impl ExactSizeIterator<Item = Result<Outgoing, PublishError>>,
+    ) -> Vec<Result<(), PublishError>> {
+        let (count, mut sent) = (messages.len(), Vec::with_capacity(messages.len()));
+        let permission = Permission::Publish(subject.to_owned());
+        let silence = match self.is_connected() {
+            true => tokio::select! {
+                biased;
+                end = self.unless(|denied| *denied == permission, self.send_all(messages, &mut sent)) => {
+                    end.err().map_or(Silence::Late, Silence::Denied)
+                }
+                // The acknowledgements would be waited for in vain.
+                () = self.until_disconnected() => Silence::Disconnected,
+            },
+            false => Silence::Disconnected,
+        };
+        let mut answers: Vec<_> = sent.into_iter().map(|sent| self.answer(sent, subject, &silence)).collect();
+        answers.resize_with(count, || Err(silence.error()));
+        if !matches!(silence, Silence::Denied(_)) && answers.iter().any(Result::is_ok) {
+            self.denials.works(&permission);
         }
-        tokio::select! {
-            published = self.publish_on_this_connection(message) => published,
-            // Its acknowledgement would be waited for in vain.
-            () = self.until_disconnected() => Err(PublishError::NotConnected),
+        answers
+    }
+
+    /// Sends all messages, and waits until all are acknowledged or time is up.
+    async fn send_all(&self, messages: impl Iterator<Item = Result<Outgoing, PublishError>>, sent: &mut Vec<Sent>) {
+        let acknowledged = async {
+            for message in messages {
+                sent.push(self.send(message).await);
+            }
+            for (acknowledgement, _) in sent.iter_mut().flatten() {
+                acknowledgement.await;
+            }
+        };
+        // A message without an answer by then has none.
+        let _ = tokio::time::timeout(REQUEST_TIMEOUT, acknowledged).await;
+    }
+
+    async fn send(&self, message: Result<Outgoing, PublishError>) -> Sent {
+        let message = message?;
+        let bytes = message.bytes();
+        let publish = PublishMessage::build().headers(message.headers).payload(message.body.into());
+        match self.context.send_publish(message.subject.clone(), publish).await {
+            Ok(acknowledgement) => Ok((maybe_done(acknowledgement.into_future()), bytes)),
+            Err(error) => Err(self.explain(error, &message.subject, bytes)),
         }
     }
 
-    async fn publish_on_this_connection(&self, message: Outgoing) -> Result<(), PublishError> {
-        let (subject, bytes) = (message.subject.clone(), message.bytes());
-        let publish = PublishMessage::build().headers(message.headers).payload(message.body.into());
-        let acknowledged = async {
-            match self.context.send_publish(message.subject, publish).await {
-                Ok(acknowledgement) => acknowledgement.await,
-                Err(error) => Err(error),
-            }
-        };
-        let acknowledged = self.unless_denied(&subject, acknowledged).await?;
-        acknowledged.map(drop).map_err(|error| self.explain(error, subject, bytes))
+    /// What came of a message, if anything has come by now.
+    fn answer(&self, sent: Sent, subject: &str, silence: &Silence) -> Result<(), PublishError> {
+        let (mut acknowledgement, bytes) = sent?;
+        let _ = (&mut acknowledgement).now_or_never();
+        match Pin::new(&mut acknowledgement).take_output() {
+            Some(answer) => answer.map(drop).map_err(|error| self.explain(error, subject, bytes)),
+            None => Err(silence.error()),
+        }
     }
 
     /// Whether NATS denied publishing to this subject the last time.
@@ -124,12 +192,12 @@ impl Transport {
         self.denials.stands(&Permission::Publish(subject.to_owned()))
     }
 
-    fn explain(&self, error: ClientError, subject: String, bytes: usize) -> PublishError {
+    fn explain(&self, error: ClientError, subject: &str, bytes: usize) -> PublishError {
         match error.kind() {
             PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge { bytes, source: error },
             PublishErrorKind::StreamNotFound => {
                 self.detach();
-                PublishError::NoStream(subject)
+                PublishError::NoStream(subject.to_owned())
             }
             PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending => {
                 PublishError::Unacknowledged(error)

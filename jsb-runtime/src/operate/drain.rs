@@ -12,10 +12,9 @@ use crate::backoff;
 use crate::causes::chain;
 use crate::config::Config;
 use crate::jetstream::{PublishError, Transport};
-use crate::lease::Lease;
 use crate::outbox::operate::{Status, count_of, span_of_pending};
 use crate::preflight::{self, StartError};
-use crate::relay::{self, Relay, Step};
+use crate::relay::{Hand, Relay, Step};
 
 /// How soon it is looked again where nothing can be done for now.
 const POLL: Duration = Duration::from_millis(200);
@@ -88,13 +87,16 @@ impl Drain {
         let waited = count_of(db, Status::Pending, self.span).await?;
         let failed_before = count_of(db, Status::Failed, self.span).await?;
         let mut drained = Drained { left: waited, ..Drained::default() };
-        let mut lease = Lease::new(relay::LEASE);
+        let mut hand = Hand::empty();
         let mut failures = 0;
         loop {
             let step = match self.relay.transport.is_connected() {
-                true => self.relay.step(&mut lease).await?,
+                true => self.relay.step(&mut hand).await?,
                 // The lease is for a process that can publish.
-                false => Step::Refused(PublishError::NotConnected),
+                false => {
+                    self.relay.put_down(&mut hand).await?;
+                    Step::Refused(PublishError::NotConnected)
+                }
             };
             drained.by_running_relay = matches!(step, Step::Elsewhere);
             drained.left = count_of(db, Status::Pending, self.span).await?;
@@ -112,7 +114,7 @@ impl Drain {
             // What is not over by then is for the caller to see.
             let _ = tokio::time::timeout_at(self.until, self.sit_out(step, failures)).await;
         }
-        lease.release(db).await?;
+        self.relay.leave(hand).await?;
         let failed = count_of(db, Status::Failed, self.span).await?.saturating_sub(failed_before);
         let error = drained.error.filter(|_| drained.left > 0);
         Ok(Drained { failed, published: drained.published.saturating_sub(failed), error, ..drained })

@@ -38,7 +38,7 @@ async fn settled(app: &App, probe: &Probe) -> i64 {
 }
 
 /// A stream that takes a message with a known id again after a moment, so that only the inbox stands against it.
-async fn forgetful_stream(pair: &Pair) -> Stream {
+pub(crate) async fn forgetful_stream(pair: &Pair) -> Stream {
     let stream = Stream::of(&pair.a.config).await;
     let (a, b) = (&pair.a.config.app_name, &pair.b.config.app_name);
     let subjects =

@@ -44,6 +44,7 @@ mod permissions;
 mod poison;
 mod promises;
 mod provisioning;
+mod read_ahead;
 mod restrictive;
 mod samples;
 mod sizes;

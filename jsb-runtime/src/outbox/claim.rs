@@ -1,0 +1,116 @@
+//! What the relay reads: the oldest rows that wait, as many as fit in memory.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, TryGetableMany};
+
+use super::{IS_PENDING, TABLE};
+use crate::config::MAX_BATCH_BYTES;
+use crate::dialect;
+
+/// A row that waits to be published.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    pub(crate) id: i64,
+    pub(crate) event_id: String,
+    pub(crate) resource_type: String,
+    pub(crate) resource_id: String,
+    pub(crate) event_type: String,
+    pub(crate) payload: String,
+    pub(crate) headers: String,
+    pub(crate) occurred_at: DateTime<Utc>,
+    pub(crate) attempts: i32,
+    available_at: DateTime<Utc>,
+}
+
+const COLUMNS: &str =
+    "id, event_id, resource_type, resource_id, event_type, payload, headers, occurred_at, attempts, available_at";
+
+impl Pending {
+    /// Reads `COLUMNS`, by their places.
+    fn read(row: &QueryResult) -> Result<Self, DbErr> {
+        let (
+            id,
+            event_id,
+            resource_type,
+            resource_id,
+            event_type,
+            payload,
+            headers,
+            occurred_at,
+            attempts,
+            available_at,
+        ) = TryGetableMany::try_get_many_by_index(row)?;
+        Ok(Self {
+            id,
+            event_id,
+            resource_type,
+            resource_id,
+            event_type,
+            payload,
+            headers,
+            occurred_at,
+            attempts,
+            available_at,
+        })
+    }
+
+    pub(crate) fn headers(&self) -> BTreeMap<String, String> {
+        serde_json::from_str(&self.headers).unwrap_or_default()
+    }
+
+    pub(crate) fn row(&self) -> (&str, &str) {
+        (&self.resource_type, &self.resource_id)
+    }
+
+    /// Whether it waits after a failure of its own, for no longer than `longest`. Before one, `available_at` is by the clock
+    /// of the process that saved; a time that lies further ahead than any delay was set by a clock that was ahead.
+    pub(crate) fn is_delayed(&self, now: DateTime<Utc>, longest: Duration) -> bool {
+        self.attempts > 0 && self.available_at > now && self.available_at <= now + longest
+    }
+}
+
+/// Rows that are published together.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    pub(crate) rows: Vec<Pending>,
+    /// Whether there may be more than these.
+    pub(crate) is_full: bool,
+}
+
+/// The oldest rows that wait and are not in hand, as many as fit in memory but at least one. By status, not by a cursor
+/// over ids: a transaction that drew its id early may commit late.
+pub(crate) async fn claim<C: ConnectionTrait>(db: &C, limit: usize, in_hand: &[i64]) -> Result<Batch, DbErr> {
+    let backend = db.get_database_backend();
+    let sql = match backend {
+        DbBackend::Sqlite => {
+            // A window holds copies of its rows, long texts too, before they are left out.
+            let fitting = oldest_fitting("id", backend);
+            format!("SELECT {COLUMNS} FROM {TABLE} WHERE id IN ({fitting}) ORDER BY id")
+        }
+        _ => oldest_fitting(COLUMNS, backend),
+    };
+    let values = [(limit as i64).into(), (MAX_BATCH_BYTES as i64).into(), dialect::list(in_hand, backend)];
+    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    let rows: Vec<Pending> = rows.iter().map(Pending::read).collect::<Result<_, _>>()?;
+    let bytes: usize = rows.iter().map(|row| row.payload.len()).sum();
+    Ok(Batch { is_full: rows.len() >= limit || bytes >= MAX_BATCH_BYTES, rows })
+}
+
+/// These columns of the oldest rows that wait, up to the one that makes the batch full. The length of a payload is known
+/// without reading it.
+fn oldest_fitting(columns: &str, backend: DbBackend) -> String {
+    let in_hand = dialect::each_of("$3", backend);
+    // PostgreSQL plans for a limit that it does not know as for the first rows of many: along the index, and not by
+    // sorting all that waits, whatever it believes how many these are.
+    format!(
+        "SELECT {columns} FROM (\
+            SELECT {columns}, bytes, sum(bytes) OVER (ORDER BY id) AS with_older FROM (\
+                SELECT {columns}, octet_length(payload) AS bytes FROM {TABLE} \
+                WHERE {IS_PENDING} AND id NOT IN ({in_hand}) ORDER BY id LIMIT (SELECT $1)\
+            ) AS oldest\
+         ) AS sized WHERE with_older - bytes < $2 ORDER BY id"
+    )
+}

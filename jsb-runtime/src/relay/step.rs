@@ -1,0 +1,103 @@
+//! One step of the relay: a batch is published while the one before is marked and the next one is read.
+
+use std::mem;
+
+use sea_orm::DbErr;
+
+use super::waves::Published;
+use super::{LEASE, Relay, Step};
+use crate::lease::Lease;
+use crate::outbox::{self, Batch};
+
+/// What a relay has in hand between two steps.
+pub(crate) struct Hand {
+    lease: Lease,
+    /// What JetStream has acknowledged and is still to be marked.
+    acknowledged: Vec<i64>,
+    /// The next batch. It was read while these were being published, so an older event of one of its rows is acknowledged
+    /// by now, or in it too.
+    ahead: Option<Batch>,
+}
+
+impl Hand {
+    pub(crate) fn empty() -> Self {
+        Self { lease: Lease::new(LEASE), acknowledged: Vec::new(), ahead: None }
+    }
+}
+
+impl Relay {
+    /// Publishes a batch, if this process holds the lease or can take it.
+    pub(crate) async fn step(&self, hand: &mut Hand) -> Result<Step, DbErr> {
+        if !hand.lease.is_held() {
+            // Another process may have held it since, and have published what was read ahead.
+            self.put_down(hand).await?;
+            // While nothing waits, one statement finds that out, and nobody needs the lease.
+            if !outbox::any_pending(&self.db).await? {
+                return Ok(Step::Idle);
+            }
+            if !hand.lease.hold(&self.db).await? {
+                return Ok(Step::Elsewhere);
+            }
+        }
+        let batch = match hand.ahead.take() {
+            Some(batch) => batch,
+            None => outbox::claim(&self.db, self.config.batch_size, &[]).await?,
+        };
+        let acknowledged = mem::take(&mut hand.acknowledged);
+        let (published, ahead) = self.publish_beside(batch, &acknowledged).await?;
+        self.settle(hand, published, ahead).await
+    }
+
+    /// Publishes a batch. Beside that, marks what was acknowledged before, and then reads the next batch if there may be one.
+    async fn publish_beside(&self, batch: Batch, acknowledged: &[i64]) -> Result<(Published, Option<Batch>), DbErr> {
+        let in_hand: Vec<i64> = batch.rows.iter().map(|row| row.id).collect();
+        let is_full = batch.is_full;
+        let waves = self.waves(batch.rows);
+        // A row that waits must be read together with the younger events that wait behind it.
+        let none_waits = waves.iter().map(Vec::len).sum::<usize>() == in_hand.len();
+        let beside = async {
+            outbox::mark_sent(&self.db, acknowledged).await?;
+            match is_full && none_waits {
+                true => outbox::claim(&self.db, self.config.batch_size, &in_hand).await.map(Some),
+                false => Ok(None),
+            }
+        };
+        let (published, ahead) = tokio::join!(self.publish(waves), beside);
+        Ok((published, ahead?))
+    }
+
+    /// Writes down what came of a batch; what was acknowledged is marked beside the next one, if that is known.
+    async fn settle(&self, hand: &mut Hand, published: Published, ahead: Option<Batch>) -> Result<Step, DbErr> {
+        let Published { acknowledged, failed, delayed, refused } = published;
+        let is_done = !acknowledged.is_empty() || !failed.is_empty();
+        for (id, error) in failed {
+            outbox::mark_failed(&self.db, id, &error).await?;
+        }
+        for (id, delay, error) in delayed {
+            outbox::delay(&self.db, id, delay, &error).await?;
+        }
+        hand.acknowledged = acknowledged;
+        // Younger events of a row that was refused keep their place behind it.
+        hand.ahead = ahead.filter(|next| refused.is_none() && !next.rows.is_empty());
+        if hand.ahead.is_none() {
+            self.put_down(hand).await?;
+        }
+        Ok(match refused {
+            Some(error) => Step::Refused(error),
+            None if is_done => Step::Published,
+            None => Step::Idle,
+        })
+    }
+
+    /// Marks what is acknowledged, and forgets what was read ahead.
+    pub(crate) async fn put_down(&self, hand: &mut Hand) -> Result<(), DbErr> {
+        hand.ahead = None;
+        outbox::mark_sent(&self.db, &mem::take(&mut hand.acknowledged)).await
+    }
+
+    /// Ends, so that another process may go on at once.
+    pub(crate) async fn leave(&self, mut hand: Hand) -> Result<(), DbErr> {
+        self.put_down(&mut hand).await?;
+        hand.lease.release(&self.db).await
+    }
+}

@@ -1,0 +1,136 @@
+//! A batch on its way: side by side across rows, one after the other within a row.
+
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::{FIRST_PAUSE, Relay};
+use crate::backoff;
+use crate::causes::chain;
+use crate::event::{SCHEMA_VERSION, StoredEnvelope};
+use crate::jetstream::{Outgoing, PublishError};
+use crate::outbox::Pending;
+use crate::subject;
+use crate::trace::{TRACEPARENT, Trace};
+
+/// What came of a batch, by the ids of its rows.
+#[derive(Default)]
+pub(super) struct Published {
+    pub(super) acknowledged: Vec<i64>,
+    /// What can never be published as it is, and why.
+    pub(super) failed: Vec<(i64, String)>,
+    /// What the server refused for now, how long it is to wait, and why.
+    pub(super) delayed: Vec<(i64, Duration, String)>,
+    /// The last refusal, if there was any.
+    pub(super) refused: Option<PublishError>,
+}
+
+/// What is still to be known of a row whose event is on its way.
+struct Offered {
+    id: i64,
+    event_id: String,
+    attempts: i32,
+}
+
+impl Relay {
+    /// The rows in waves: each holds at most one event of a row, the oldest first. Events of a row that waits after a
+    /// failure of its own are left out. Where NATS denied the last event there is only one, to see whether that is over.
+    pub(super) fn waves(&self, rows: Vec<Pending>) -> Vec<Vec<Pending>> {
+        let longest_delay = self.config.backoff.iter().max().copied().unwrap_or(FIRST_PAUSE);
+        let places = places(&rows, longest_delay);
+        let mut waves: Vec<Vec<Pending>> = Vec::new();
+        for (row, place) in rows.into_iter().zip(places) {
+            let Some(place) = place else { continue };
+            if waves.len() == place {
+                waves.push(Vec::new());
+            }
+            waves[place].push(row);
+        }
+        if self.transport.is_denied(&self.subject()) {
+            waves.truncate(1);
+            waves.iter_mut().for_each(|wave| wave.truncate(1));
+        }
+        waves
+    }
+
+    /// Publishes wave after wave, up to one of which something was refused: younger events of a row keep their place
+    /// behind it.
+    pub(super) async fn publish(&self, waves: Vec<Vec<Pending>>) -> Published {
+        let (subject, mut published) = (self.subject(), Published::default());
+        for wave in waves {
+            let offered: Vec<Offered> = wave.iter().map(Offered::of).collect();
+            let messages = wave.into_iter().map(|row| self.message(row));
+            let answers = self.transport.publish_all(&subject, messages).await;
+            for (row, answer) in offered.into_iter().zip(answers) {
+                self.note(row, answer, &mut published);
+            }
+            if published.refused.is_some() {
+                break;
+            }
+        }
+        published
+    }
+
+    fn note(&self, row: Offered, answer: Result<(), PublishError>, published: &mut Published) {
+        match answer {
+            Ok(()) => published.acknowledged.push(row.id),
+            Err(error) if error.is_permanent() => {
+                tracing::error!(event_id = row.event_id, error = chain(&error), "an event cannot be published");
+                published.failed.push((row.id, chain(&error)));
+            }
+            Err(error) => {
+                if let PublishError::Rejected(_) = error {
+                    let delay = backoff::listed(&self.config.backoff, row.attempts.unsigned_abs() + 1);
+                    published.delayed.push((row.id, delay, chain(&error)));
+                }
+                published.refused = Some(error);
+            }
+        }
+    }
+
+    fn message(&self, row: Pending) -> Result<Outgoing, PublishError> {
+        let headers = row.headers();
+        let envelope = StoredEnvelope {
+            event_id: row.event_id,
+            schema_version: SCHEMA_VERSION,
+            event_type: row.event_type,
+            producer: self.config.app_name.clone(),
+            resource_id: row.resource_id,
+            occurred_at: row.occurred_at,
+            trace_id: Trace::id_in(headers.get(TRACEPARENT).map(String::as_str)),
+            resource_type: row.resource_type,
+            payload: RawValue::from_string(row.payload).map_err(PublishError::Unreadable)?,
+        };
+        Ok(Outgoing::event(&self.config, headers, &envelope)?)
+    }
+
+    fn subject(&self) -> String {
+        subject::sync(&self.config.app_name, &self.config.destination_app)
+    }
+}
+
+impl Offered {
+    fn of(row: &Pending) -> Self {
+        Self { id: row.id, event_id: row.event_id.clone(), attempts: row.attempts }
+    }
+}
+
+/// The wave of each row; none where its event, or an older one of the same row, waits after a failure.
+fn places(rows: &[Pending], longest_delay: Duration) -> Vec<Option<usize>> {
+    let now = crate::clock::now();
+    let mut depths = HashMap::with_capacity(rows.len());
+    let mut delayed = HashSet::new();
+    let mut places = Vec::with_capacity(rows.len());
+    for event in rows {
+        if delayed.contains(&event.row()) || event.is_delayed(now, longest_delay) {
+            delayed.insert(event.row());
+            places.push(None);
+            continue;
+        }
+        let depth = depths.entry(event.row()).or_insert(0_usize);
+        places.push(Some(*depth));
+        *depth += 1;
+    }
+    places
+}

@@ -1,0 +1,231 @@
+//! While the relay publishes a batch it reads the next one. What it has read must neither overtake nor outlive anything.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use jsb_tests::entities::ticket;
+use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, eventually, servers};
+use sea_orm::ActiveValue::{Set, Unchanged};
+use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
+use uuid::Uuid;
+
+use crate::crash::forgetful_stream;
+
+/// How long a lease goes unquestioned.
+const LEASE_IS_RENEWED_AFTER: Duration = Duration::from_secs(2);
+/// How long a forgetful stream knows a message's id.
+const FORGETS_AFTER: Duration = Duration::from_millis(100);
+
+fn new(id: Uuid) -> ticket::ActiveModel {
+    ticket::ActiveModel { id: Set(id), number: Set(0), ..Default::default() }
+}
+
+async fn ticket(db: &DatabaseConnection) -> Uuid {
+    new(Uuid::now_v7()).insert(db).await.expect("a ticket").id
+}
+
+async fn set(id: Uuid, number: i64, db: &DatabaseConnection) {
+    let change = ticket::ActiveModel { id: Unchanged(id), number: Set(number), ..Default::default() };
+    change.update(db).await.expect("an update");
+}
+
+/// A pair with batches of `batch_size`, whose stream is made, and A's connection to NATS through a proxy.
+async fn pair(backend: Backend, batch_size: usize) -> (Pair, Proxy) {
+    let (mut pair, proxy) = new_pair(backend, batch_size).await;
+    pair.b.start().await;
+    (pair, proxy)
+}
+
+async fn new_pair(backend: Backend, batch_size: usize) -> (Pair, Proxy) {
+    let mut pair =
+        Pair::configured(backend, |config| config.batch_size(batch_size).backoff([Duration::from_secs(600); 5])).await;
+    let proxy = Proxy::start(servers::nats().await.port()).await;
+    pair.a.config.nats_url = proxy.url();
+    (pair, proxy)
+}
+
+/// What A has published, in order: which ticket, and its number.
+async fn published(pair: &Pair) -> Vec<(Uuid, i64)> {
+    let (a, b) = (&pair.a.config, &pair.b.config);
+    let messages = Stream::of(b).await.messages(&format!("{}.sync.{}", a.app_name, b.app_name)).await;
+    let event = |message: &jsb_tests::stream::StreamMessage| {
+        let event = message.json();
+        let id = event["resource_id"].as_str().and_then(|id| id.parse().ok()).expect("a ticket's id");
+        (id, event["payload"]["number"].as_i64().expect("a number"))
+    };
+    messages.iter().map(event).collect()
+}
+
+/// Waits until A has published this much.
+async fn has_published(pair: &Pair, events: usize) {
+    eventually(&format!("{events} events are published"), || async {
+        Ok::<_, DbErr>((published(pair).await.len() >= events).then_some(()))
+    })
+    .await;
+}
+
+async fn is_sent(app: &App, events: i64) {
+    eventually("all is sent", || async {
+        Ok::<_, DbErr>((app.count("outbox_events", "sent").await == events).then_some(()))
+    })
+    .await;
+}
+
+/// Waits while the acknowledgements are held back.
+async fn lasts(time: Duration) {
+    let began = Instant::now();
+    eventually("so much time has passed", || async { Ok::<_, DbErr>((began.elapsed() > time).then_some(())) }).await;
+}
+
+/// What A has published of one ticket.
+async fn numbers(pair: &Pair, id: Uuid) -> Vec<i64> {
+    published(pair).await.into_iter().filter(|(ticket, _)| *ticket == id).map(|(_, number)| number).collect()
+}
+
+/// Starts A, whose server answers all that it asks at the start, and whose first batch, of `events`, is not acknowledged.
+async fn start_held(pair: &mut Pair, proxy: &Proxy, events: usize) {
+    pair.a.sql("INSERT INTO sync_leases (name, holder, expires_at) VALUES ('relay', 'nobody', 9000000000000)").await;
+    pair.a.start().await;
+    proxy.hold();
+    pair.a.sql("DELETE FROM sync_leases").await;
+    has_published(pair, events).await;
+}
+
+/// SQLite has one writer at a time, whose ids are in the order of its commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_with_an_early_id_that_is_committed_late_is_not_overtaken_by_its_row_s_next() {
+    let (mut pair, proxy) = pair(Backend::Postgres, 2).await;
+    let late = Uuid::now_v7();
+    let txn = pair.a.db.begin().await.expect("a transaction");
+    new(late).insert(&txn).await.expect("a ticket");
+    for _ in 0..4 {
+        ticket(&pair.a.db).await;
+    }
+    start_held(&mut pair, &proxy, 2).await;
+    txn.commit().await.expect("a commit");
+    set(late, 1, &pair.a.db).await;
+    proxy.let_go();
+    is_sent(&pair.a, 6).await;
+    assert_eq!(numbers(&pair, late).await, [0, 1]);
+    pair.stop().await;
+}
+
+on_both! {
+    async fn what_is_being_published_is_not_read_again(backend: Backend) {
+        let (mut pair, proxy) = new_pair(backend, 2).await;
+        forgetful_stream(&pair).await;
+        for _ in 0..5 {
+            ticket(&pair.a.db).await;
+        }
+        start_held(&mut pair, &proxy, 2).await;
+        lasts(10 * FORGETS_AFTER).await;
+        proxy.let_go();
+        is_sent(&pair.a, 5).await;
+        assert_eq!(published(&pair).await.len(), 5);
+        pair.stop().await;
+    }
+
+    async fn what_was_read_ahead_waits_behind_what_the_server_refuses(backend: Backend) {
+        let (mut pair, _proxy) = pair(backend, 3).await;
+        let refused = ticket(&pair.a.db).await;
+        ticket(&pair.a.db).await;
+        ticket(&pair.a.db).await;
+        set(refused, 1, &pair.a.db).await;
+        ticket(&pair.a.db).await;
+        set(refused, 2, &pair.a.db).await;
+        // The server refuses what expects another state of the stream.
+        pair.a.sql("UPDATE outbox_events SET headers = '{\"Nats-Expected-Last-Sequence\": \"999\"}' WHERE id = 1").await;
+        pair.a.start().await;
+        // The others: two of the first batch, and one of the second, in which the refused event is delayed.
+        has_published(&pair, 3).await;
+        pair.a.sql("UPDATE outbox_events SET headers = '{}', attempts = 0 WHERE id = 1").await;
+        is_sent(&pair.a, 6).await;
+        assert_eq!(numbers(&pair, refused).await, [0, 1, 2]);
+        pair.stop().await;
+    }
+
+    async fn a_relay_that_stops_marks_the_batch_in_hand_and_leaves_what_was_read_ahead(backend: Backend) {
+        let (mut pair, proxy) = pair(backend, 2).await;
+        let id = ticket(&pair.a.db).await;
+        ticket(&pair.a.db).await;
+        set(id, 1, &pair.a.db).await;
+        set(id, 2, &pair.a.db).await;
+        start_held(&mut pair, &proxy, 2).await;
+        // Asked to stop, and only then let go.
+        tokio::join!(pair.a.stop(), async { proxy.let_go() });
+        assert_eq!(pair.a.count("outbox_events", "sent").await, 2);
+        assert_eq!(published(&pair).await.len(), 2);
+        pair.a.start().await;
+        is_sent(&pair.a, 4).await;
+        assert_eq!(numbers(&pair, id).await, [0, 1, 2]);
+        pair.stop().await;
+    }
+
+    async fn a_relay_that_is_killed_with_a_batch_read_ahead_loses_nothing(backend: Backend) {
+        let (mut pair, proxy) = pair(backend, 2).await;
+        let id = ticket(&pair.a.db).await;
+        ticket(&pair.a.db).await;
+        for number in 1..=5 {
+            set(id, number, &pair.a.db).await;
+        }
+        pair.a.sql("INSERT INTO sync_leases (name, holder, expires_at) VALUES ('relay', 'nobody', 9000000000000)").await;
+        let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.a).set("ROLES", "relay").start().await;
+        proxy.hold();
+        pair.a.sql("DELETE FROM sync_leases").await;
+        has_published(&pair, 2).await;
+        child.kill().await;
+        assert_eq!(pair.a.count("outbox_events", "sent").await, 0);
+        proxy.let_go();
+        pair.a.start().await;
+        is_sent(&pair.a, 7).await;
+        assert_eq!(numbers(&pair, id).await, [0, 1, 2, 3, 4, 5]);
+        pair.stop().await;
+    }
+
+    async fn what_was_read_ahead_is_forgotten_with_the_lease(backend: Backend) {
+        let (mut pair, proxy) = pair(backend, 2).await;
+        for _ in 0..4 {
+            ticket(&pair.a.db).await;
+        }
+        start_held(&mut pair, &proxy, 2).await;
+        lasts(LEASE_IS_RENEWED_AFTER).await;
+        // Another process takes over, publishes the rest, and ends.
+        pair.a.sql("DELETE FROM sync_leases").await;
+        pair.a.sql("UPDATE outbox_events SET status = 'sent' WHERE id IN (3, 4)").await;
+        proxy.let_go();
+        is_sent(&pair.a, 4).await;
+        let next = ticket(&pair.a.db).await;
+        is_sent(&pair.a, 5).await;
+        let published = published(&pair).await;
+        assert_eq!((published.len(), published.last()), (3, Some(&(next, 0))), "it published what was sent already");
+        pair.stop().await;
+    }
+}
+
+/// How many events were published.
+static PUBLISHED: AtomicUsize = AtomicUsize::new(0);
+
+const WAVE: usize = 5;
+
+/// Loses the second of a wave, and all that comes after the wave.
+fn lose_the_second(subject: &str) -> bool {
+    let number = if subject.contains(".sync.") { PUBLISHED.fetch_add(1, Ordering::SeqCst) } else { return false };
+    number == 1 || number >= WAVE
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_is_lost_on_its_way_is_sent_again_and_no_other() {
+    let (mut pair, proxy) = pair(Backend::Sqlite, 2 * WAVE).await;
+    for _ in 0..WAVE {
+        ticket(&pair.a.db).await;
+    }
+    proxy.lose(lose_the_second);
+    pair.a.start().await;
+    is_sent(&pair.a, WAVE as i64 - 1).await;
+    assert_eq!(pair.a.texts("SELECT CAST(id AS TEXT) FROM outbox_events WHERE status = 'pending'").await, ["2"]);
+    proxy.lose(|_| false);
+    is_sent(&pair.a, WAVE as i64).await;
+    let published = published(&pair).await;
+    assert_eq!(published.len(), WAVE);
+    pair.stop().await;
+}
