@@ -222,9 +222,7 @@ pub(crate) async fn keep(txn: &DatabaseTransaction, schema: &Schema, event: &Env
     hooks::may_save(txn).await?;
     let version = hooks::drawn(schema.resource, Some(schema.version_in(event)?))?;
     update(txn, schema, schema.versioned(version), &key).await?;
-    let mut select = (schema.types.select)();
-    let kept = txn.query_one(select.cond_where(schema.has_key(&key))).await?;
-    let kept = kept.ok_or_else(|| DbErr::RecordNotUpdated)?;
+    let kept = txn.query_one(&schema.select_all(schema.has_key(&key))).await?.ok_or(DbErr::RecordNotUpdated)?;
     let id = row::resource_id(key.into_iter());
     direct::record(txn, NewEvent::new(schema.resource, id, event_type::UPDATED, (schema.types.payload_of)(&kept)?))
         .await?;
