@@ -48,6 +48,7 @@ use sea_orm::{
 };
 
 use crate::event::{NewEvent, event_type};
+use crate::save::Saving;
 use crate::settings::{self, SaveSettings};
 use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable, VersionType};
 use crate::version::{self, Version};
@@ -58,12 +59,12 @@ use crate::{clock, dialect, direct, keys, payload, row, skip, tombstone};
 /// # Errors
 ///
 /// [`DbErr::Custom`] when the save could not be atomic with its event, before anything is written.
-pub async fn before_save<M: Syncable, C: ConnectionTrait>(
+pub fn before_save<M: Syncable, C: ConnectionTrait>(
     row: ActiveModelOf<M>,
     db: &C,
     insert: bool,
-) -> Result<ActiveModelOf<M>, DbErr> {
-    prepare::<M, C>(row, db, insert).await.map_err(dialect::explained)
+) -> Saving<'_, ActiveModelOf<M>> {
+    Box::pin(async move { prepare::<M, C>(row, db, insert).await.map_err(dialect::explained) })
 }
 
 /// Records the `created` or `updated` event.
@@ -71,13 +72,15 @@ pub async fn before_save<M: Syncable, C: ConnectionTrait>(
 /// # Errors
 ///
 /// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction.
-pub async fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Result<M, DbErr> {
-    let written = insert || !skip::nothing_was_changed();
-    if written && !skip::publishing_is_skipped() {
-        let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
-        keep_if_recorded(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
-    }
-    Ok(model)
+pub fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Saving<'_, M> {
+    Box::pin(async move {
+        let written = insert || !skip::nothing_was_changed();
+        if written && !skip::publishing_is_skipped() {
+            let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
+            keep_if_recorded(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
+        }
+        Ok(model)
+    })
 }
 
 /// Reads the row that is about to be deleted, since its last state travels with the event.
@@ -85,11 +88,8 @@ pub async fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, inser
 /// # Errors
 ///
 /// [`DbErr::Custom`] when the delete could not be atomic with its event, before anything is written.
-pub async fn before_delete<M: Syncable, C: ConnectionTrait>(
-    row: ActiveModelOf<M>,
-    db: &C,
-) -> Result<ActiveModelOf<M>, DbErr> {
-    load_doomed::<M, C>(row, db).await.map_err(dialect::explained)
+pub fn before_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, ActiveModelOf<M>> {
+    Box::pin(async move { load_doomed::<M, C>(row, db).await.map_err(dialect::explained) })
 }
 
 /// Leaves a tombstone and records the `deleted` event; nothing, if there was no row. Within
@@ -98,20 +98,19 @@ pub async fn before_delete<M: Syncable, C: ConnectionTrait>(
 /// # Errors
 ///
 /// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction.
-pub async fn after_delete<M: Syncable, C: ConnectionTrait>(
-    row: ActiveModelOf<M>,
-    db: &C,
-) -> Result<ActiveModelOf<M>, DbErr> {
-    if M::ON_DELETE == OnDelete::Ignore {
-        return Ok(row);
-    }
-    if skip::publishing_is_skipped() {
-        // Else an older event could bring the row back, and a new one with this key be older than what the other side has.
-        leave_tombstone::<M, C>(&row, db).await?;
-    } else {
-        keep_if_recorded(db, publish_delete::<M, C>(&row, db).await).await?;
-    }
-    Ok(row)
+pub fn after_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, ActiveModelOf<M>> {
+    Box::pin(async move {
+        if M::ON_DELETE == OnDelete::Ignore {
+            return Ok(row);
+        }
+        if skip::publishing_is_skipped() {
+            // Else an older event could bring the row back, and a new one with this key be older than what the other side has.
+            leave_tombstone::<M, C>(&row, db).await?;
+        } else {
+            keep_if_recorded(db, publish_delete::<M, C>(&row, db).await).await?;
+        }
+        Ok(row)
+    })
 }
 
 async fn prepare<M: Syncable, C: ConnectionTrait>(

@@ -85,7 +85,7 @@ pub use jsb_derive::{Syncable, handler};
 pub use payload::PayloadError;
 pub use preflight::StartError;
 pub use registry::RegistryError;
-pub use save::SaveConnection;
+pub use save::{SaveConnection, Saving};
 pub use skip::skip_publish;
 pub use status::{Health, Status};
 pub use syncable::{ActiveModelOf, ColumnOf, Field, Keys, OnDelete, Syncable, VersionType};
@@ -114,11 +114,10 @@ pub mod __private {
     pub use crate::registry::{EntityRegistration, HandlerRegistration, LazySchema};
     pub use crate::save::{delete, delete_model, insert, save, update, update_without_returning};
     pub use crate::syncable::{Field, Keys, OnDelete};
-    pub use crate::{HandlerContext, HandlerResult, SaveConnection};
-    pub use async_trait;
+    pub use crate::{HandlerContext, HandlerResult, SaveConnection, Saving};
     pub use inventory;
     pub use sea_orm::prelude::DateTimeUtc;
-    pub use sea_orm::{ActiveModelBehavior, ConnectionTrait, DbErr, DeleteResult, UpdateResult};
+    pub use sea_orm::{ActiveModelBehavior, ConnectionTrait, DeleteResult, UpdateResult};
     pub use std::boxed::Box;
 
     pub use crate::{__register as register, __register_handler as register_handler};

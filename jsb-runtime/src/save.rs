@@ -4,6 +4,7 @@ mod at_once;
 
 use std::any::type_name;
 
+use futures_util::future::BoxFuture;
 use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, TransactionTrait, UpdateResult,
 };
@@ -20,6 +21,9 @@ use crate::{dialect, outbox, skip};
 pub trait SaveConnection: ConnectionTrait + TransactionTrait {}
 
 impl<C: ConnectionTrait + TransactionTrait> SaveConnection for C {}
+
+/// A save under way, or a hook of one. It is boxed so that the compiler need not look into it for every entity anew.
+pub type Saving<'a, T> = BoxFuture<'a, Result<T, DbErr>>;
 
 /// One call of a user's, to be made on whatever transaction it ends up in.
 trait Save: Send {
@@ -81,46 +85,54 @@ impl<M: Syncable> Save for Delete<M> {
 }
 
 /// Inserts the row and records its event, atomically.
-pub async fn insert<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Result<M, DbErr> {
-    if let Some(saved) = at_once::insert(&row, db).await? {
-        outbox::hint();
-        return Ok(saved);
-    }
-    atomically(Insert::<M>(row), db).await
+pub fn insert<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, M> {
+    Box::pin(async move {
+        if let Some(saved) = at_once::insert(&row, db).await? {
+            outbox::hint();
+            return Ok(saved);
+        }
+        atomically(Insert::<M>(row), db).await
+    })
 }
 
 /// Updates the row and records its event, atomically; an active model that changes nothing is only read.
-pub async fn update<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Result<M, DbErr> {
-    if let Some(saved) = at_once::update(&row, db).await? {
-        outbox::hint();
-        return Ok(saved);
-    }
-    skip::noticing_changes(atomically(Update::<M>(row), db)).await
+pub fn update<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, M> {
+    Box::pin(async move {
+        if let Some(saved) = at_once::update(&row, db).await? {
+            outbox::hint();
+            return Ok(saved);
+        }
+        skip::noticing_changes(atomically(Update::<M>(row), db)).await
+    })
 }
 
 /// As [`update`], for callers that do not want the row back; the event needs it all the same.
-pub async fn update_without_returning<M: Syncable, C: SaveConnection>(
+pub fn update_without_returning<M: Syncable, C: SaveConnection>(
     row: ActiveModelOf<M>,
     db: &C,
-) -> Result<UpdateResult, DbErr> {
-    update::<M, C>(row, db).await?;
-    let mut result = UpdateResult::default();
-    result.rows_affected = 1;
-    Ok(result)
+) -> Saving<'_, UpdateResult> {
+    Box::pin(async move {
+        update::<M, C>(row, db).await?;
+        let mut result = UpdateResult::default();
+        result.rows_affected = 1;
+        Ok(result)
+    })
 }
 
 /// Inserts the row if its key is not set, else updates it.
-pub async fn save<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Result<ActiveModelOf<M>, DbErr> {
-    let saved = if row.is_update() { update::<M, C>(row, db).await? } else { insert::<M, C>(row, db).await? };
-    Ok(saved.into_active_model())
+pub fn save<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, ActiveModelOf<M>> {
+    Box::pin(async move {
+        let saved = if row.is_update() { update::<M, C>(row, db).await? } else { insert::<M, C>(row, db).await? };
+        Ok(saved.into_active_model())
+    })
 }
 
 /// Deletes the row and records its event, atomically.
-pub async fn delete<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Result<DeleteResult, DbErr> {
-    atomically(Delete::<M>(row), db).await
+pub fn delete<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, DeleteResult> {
+    Box::pin(atomically(Delete::<M>(row), db))
 }
 
 /// Deletes the row of a model and records its event, atomically.
-pub async fn delete_model<M: Syncable, C: SaveConnection>(model: M, db: &C) -> Result<DeleteResult, DbErr> {
-    delete::<M, C>(model.into_active_model(), db).await
+pub fn delete_model<M: Syncable, C: SaveConnection>(model: M, db: &C) -> Saving<'_, DeleteResult> {
+    delete::<M, C>(model.into_active_model(), db)
 }

@@ -19,79 +19,78 @@ const _: () = {
     #[automatically_derived]
     impl ActiveModel {
         /// Inserts the row, and records the event of it in the same transaction.
-        pub async fn insert<C: jsb::SaveConnection>(
-            self,
-            db: &C,
-        ) -> ::core::result::Result<Model, jsb::DbErr> {
-            jsb::insert::<Model, _>(self, db).await
+        pub fn insert<C: jsb::SaveConnection>(self, db: &C) -> jsb::Saving<'_, Model> {
+            jsb::insert::<Model, _>(self, db)
         }
         /// Updates the row, and records the event of it in the same transaction.
-        pub async fn update<C: jsb::SaveConnection>(
-            self,
-            db: &C,
-        ) -> ::core::result::Result<Model, jsb::DbErr> {
-            jsb::update::<Model, _>(self, db).await
+        pub fn update<C: jsb::SaveConnection>(self, db: &C) -> jsb::Saving<'_, Model> {
+            jsb::update::<Model, _>(self, db)
         }
         /// Updates the row, and records the event of it in the same transaction, without reading the row back.
-        pub async fn update_without_returning<C: jsb::SaveConnection>(
+        pub fn update_without_returning<C: jsb::SaveConnection>(
             self,
             db: &C,
-        ) -> ::core::result::Result<jsb::UpdateResult, jsb::DbErr> {
-            jsb::update_without_returning::<Model, _>(self, db).await
+        ) -> jsb::Saving<'_, jsb::UpdateResult> {
+            jsb::update_without_returning::<Model, _>(self, db)
         }
         /// Inserts or updates the row, and records the event of it in the same transaction.
-        pub async fn save<C: jsb::SaveConnection>(
-            self,
-            db: &C,
-        ) -> ::core::result::Result<Self, jsb::DbErr> {
-            jsb::save::<Model, _>(self, db).await
+        pub fn save<C: jsb::SaveConnection>(self, db: &C) -> jsb::Saving<'_, Self> {
+            jsb::save::<Model, _>(self, db)
         }
         /// Deletes the row, and records the event of it in the same transaction.
-        pub async fn delete<C: jsb::SaveConnection>(
+        pub fn delete<C: jsb::SaveConnection>(
             self,
             db: &C,
-        ) -> ::core::result::Result<jsb::DeleteResult, jsb::DbErr> {
-            jsb::delete::<Model, _>(self, db).await
+        ) -> jsb::Saving<'_, jsb::DeleteResult> {
+            jsb::delete::<Model, _>(self, db)
         }
     }
     #[automatically_derived]
     impl Model {
         /// Deletes the row, and records the event of it in the same transaction.
-        pub async fn delete<C: jsb::SaveConnection>(
+        pub fn delete<C: jsb::SaveConnection>(
             self,
             db: &C,
-        ) -> ::core::result::Result<jsb::DeleteResult, jsb::DbErr> {
-            jsb::delete_model(self, db).await
+        ) -> jsb::Saving<'_, jsb::DeleteResult> {
+            jsb::delete_model(self, db)
         }
     }
     #[automatically_derived]
-    #[jsb::async_trait::async_trait]
     impl jsb::ActiveModelBehavior for ActiveModel {
-        async fn before_save<C: jsb::ConnectionTrait>(
-            self,
-            db: &C,
-            insert: bool,
-        ) -> ::core::result::Result<Self, jsb::DbErr> {
-            ::jsb_runtime::hooks::before_save::<Model, _>(self, db, insert).await
+        fn before_save<'a, 'b, C>(self, db: &'a C, insert: bool) -> jsb::Saving<'b, Self>
+        where
+            'a: 'b,
+            C: jsb::ConnectionTrait + 'b,
+            Self: 'b,
+        {
+            ::jsb_runtime::hooks::before_save::<Model, _>(self, db, insert)
         }
-        async fn after_save<C: jsb::ConnectionTrait>(
+        fn after_save<'a, 'b, C>(
             model: Model,
-            db: &C,
+            db: &'a C,
             insert: bool,
-        ) -> ::core::result::Result<Model, jsb::DbErr> {
-            ::jsb_runtime::hooks::after_save(model, db, insert).await
+        ) -> jsb::Saving<'b, Model>
+        where
+            'a: 'b,
+            C: jsb::ConnectionTrait + 'b,
+        {
+            ::jsb_runtime::hooks::after_save(model, db, insert)
         }
-        async fn before_delete<C: jsb::ConnectionTrait>(
-            self,
-            db: &C,
-        ) -> ::core::result::Result<Self, jsb::DbErr> {
-            ::jsb_runtime::hooks::before_delete::<Model, _>(self, db).await
+        fn before_delete<'a, 'b, C>(self, db: &'a C) -> jsb::Saving<'b, Self>
+        where
+            'a: 'b,
+            C: jsb::ConnectionTrait + 'b,
+            Self: 'b,
+        {
+            ::jsb_runtime::hooks::before_delete::<Model, _>(self, db)
         }
-        async fn after_delete<C: jsb::ConnectionTrait>(
-            self,
-            db: &C,
-        ) -> ::core::result::Result<Self, jsb::DbErr> {
-            ::jsb_runtime::hooks::after_delete::<Model, _>(self, db).await
+        fn after_delete<'a, 'b, C>(self, db: &'a C) -> jsb::Saving<'b, Self>
+        where
+            'a: 'b,
+            C: jsb::ConnectionTrait + 'b,
+            Self: 'b,
+        {
+            ::jsb_runtime::hooks::after_delete::<Model, _>(self, db)
         }
     }
     jsb::register!(Model);
