@@ -12,6 +12,7 @@ use crate::merge::{self, Doomed};
 use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{EntityRegistration, Registry};
+use crate::schema::Said;
 use crate::upsert::ApplyError;
 
 /// How many events are applied together at the most. Each takes a lock, of which PostgreSQL's table holds some 6,400 by
@@ -22,19 +23,19 @@ pub(crate) const MOST: usize = 1_000;
 pub(crate) struct Batch<'a> {
     pub(crate) registry: &'a Registry,
     pub(crate) own_app: &'a str,
-    pub(crate) messages: &'a [&'a Message],
+    pub(crate) events: &'a [(&'a Message, &'a Said)],
 }
 
 /// The events of one entity, and where they stand in the batch.
-type Share<'a> = (&'static EntityRegistration, Vec<usize>, Vec<&'a Envelope>);
+type Share<'a> = (&'static EntityRegistration, Vec<usize>, Vec<(&'a Envelope, &'a Said)>);
 
-/// Whether an event may be applied together with others: it is of sound form, and nothing but its row is to be written.
-pub(crate) fn may_join(registry: &Registry, message: &Message) -> bool {
-    message.admit().is_ok_and(|event| {
-        is_entity_event(event)
-            && registry.entity(&event.resource_type).is_some()
-            && registry.handlers(&event.resource_type, &event.event_type).is_empty()
-    })
+/// What an event says that may be applied together with others: it is of sound form, and nothing but its row is to be
+/// written.
+pub(crate) fn read(registry: &Registry, message: &Message) -> Option<Said> {
+    let event = message.admit().ok().filter(|event| is_entity_event(event))?;
+    let entity = registry.entity(&event.resource_type)?;
+    let is_plain = registry.handlers(&event.resource_type, &event.event_type).is_empty();
+    is_plain.then(|| entity.schema().said_by(event).ok())?
 }
 
 impl Batch<'_> {
@@ -52,8 +53,9 @@ impl Batch<'_> {
 
     async fn run_in(&self, txn: &DatabaseTransaction) -> Result<Vec<Option<Settled>>, ApplyError> {
         dialect::give_way(txn).await?;
-        let new = inbox::claim_all(txn, self.messages).await?;
-        let mut settled = vec![None; self.messages.len()];
+        let messages: Vec<&Message> = self.events.iter().map(|(message, _)| *message).collect();
+        let new = inbox::claim_all(txn, &messages).await?;
+        let mut settled = vec![None; messages.len()];
         let mut doomed = Vec::new();
         for (entity, places, events) in self.shares(&new) {
             let merged = merge::upsert_all(txn, entity.schema(), &events, self.own_app).await?;
@@ -73,13 +75,13 @@ impl Batch<'_> {
     /// The new events by their entities, parents before their children.
     fn shares(&self, new: &[bool]) -> Vec<Share<'_>> {
         let mut shares: BTreeMap<usize, Share<'_>> = BTreeMap::new();
-        for (place, message) in self.messages.iter().enumerate().filter(|(place, _)| new[*place]) {
+        for (place, (message, said)) in self.events.iter().enumerate().filter(|(place, _)| new[*place]) {
             let Ok(event) = &message.envelope else { continue };
             let Some(entity) = self.registry.entity(&event.resource_type) else { continue };
             let rank = self.registry.rank(entity);
             let (_, places, events) = shares.entry(rank).or_insert_with(|| (entity, Vec::new(), Vec::new()));
             places.push(place);
-            events.push(event);
+            events.push((event, *said));
         }
         shares.into_values().collect()
     }

@@ -17,6 +17,7 @@ use crate::message::Message;
 use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
 use crate::processor::Processor;
+use crate::schema::Said;
 use crate::upsert::ApplyError;
 
 /// This task, to the status.
@@ -77,14 +78,14 @@ struct InHand<'a> {
 /// Processes a batch in order; what was delivered before comes last, what began least often first, so that a message
 /// that kills its process takes no other with it.
 async fn process(processor: &Processor, batch: Pulled, stopped: &mut Option<Instant>) {
-    let Pulled { attached, deliveries, may_join, hold } = batch;
+    let Pulled { attached, deliveries, said, hold } = batch;
     let mut in_hand = InHand { processor, attached, hold, stopped };
     let (fresh, repeated): (Vec<_>, Vec<_>) =
-        deliveries.into_iter().zip(may_join).partition(|(delivery, _)| delivery.deliveries == 1);
-    for run in fresh.chunk_by(|(_, one), (_, next)| *one && *next) {
-        let run: Vec<&Delivery> = run.iter().map(|(delivery, _)| delivery).collect();
-        for run in run.chunks(batch::MOST) {
-            in_hand.process_run(run).await;
+        deliveries.into_iter().zip(said).partition(|(delivery, _)| delivery.deliveries == 1);
+    for run in runs(&fresh) {
+        match run {
+            Run::Together(run) => in_hand.process_run(&run).await,
+            Run::Alone(delivery) => in_hand.process_alone(delivery).await,
         }
     }
     let repeated = repeated.into_iter().map(|(delivery, _)| delivery).collect();
@@ -93,18 +94,36 @@ async fn process(processor: &Processor, batch: Pulled, stopped: &mut Option<Inst
     }
 }
 
+/// What of a batch is tried at a time.
+enum Run<'a> {
+    Together(Vec<(&'a Delivery, &'a Said)>),
+    Alone(&'a Delivery),
+}
+
+fn runs(fresh: &[(Delivery, Option<Said>)]) -> Vec<Run<'_>> {
+    let mut runs = Vec::new();
+    for (delivery, said) in fresh {
+        match (said, runs.last_mut()) {
+            (Some(said), Some(Run::Together(run))) if run.len() < batch::MOST => run.push((delivery, said)),
+            (Some(said), _) => runs.push(Run::Together(vec![(delivery, said)])),
+            (None, _) => runs.push(Run::Alone(delivery)),
+        }
+    }
+    runs
+}
+
 impl InHand<'_> {
     /// Applies events together, as many at a time as that succeeds for: where it does not, each half is tried by itself.
-    async fn process_run(&mut self, run: &[&Delivery]) {
+    async fn process_run(&mut self, run: &[(&Delivery, &Said)]) {
         let mut runs = vec![run];
         while let Some(run) = runs.pop() {
             let (first, rest) = match run {
                 [] => continue,
-                [alone] => (*alone, &[][..]),
+                [(alone, _)] => (*alone, &[][..]),
                 _ => match self.apply_together(run).await {
                     Ok(()) => continue,
                     // The first one waits for the database, and then the others go on together.
-                    Err(error) if error.is_outage() => (run[0], &run[1..]),
+                    Err(error) if error.is_outage() => (run[0].0, &run[1..]),
                     Err(error) => {
                         tracing::debug!(events = run.len(), error = error.described(), "events are applied in halves");
                         let (one, other) = run.split_at(run.len() / 2);
@@ -118,15 +137,17 @@ impl InHand<'_> {
         }
     }
 
-    async fn apply_together(&mut self, run: &[&Delivery]) -> Result<(), ApplyError> {
+    async fn apply_together(&mut self, run: &[(&Delivery, &Said)]) -> Result<(), ApplyError> {
+        let deliveries: Vec<&Delivery> = run.iter().map(|(delivery, _)| *delivery).collect();
         if self.is_out_of_time() {
-            self.give_back(run).await;
+            self.give_back(&deliveries).await;
             return Ok(());
         }
-        let messages: Vec<&Message> = run.iter().map(|delivery| &delivery.message).collect();
-        let settled = self.processor.apply_together(&messages).await?;
-        let (together, alone): (Vec<_>, Vec<_>) = run.iter().zip(settled).partition(|(_, settled)| settled.is_some());
-        let together: Vec<&Delivery> = together.into_iter().map(|(delivery, _)| *delivery).collect();
+        let events: Vec<(&Message, &Said)> = run.iter().map(|(delivery, said)| (&delivery.message, *said)).collect();
+        let settled = self.processor.apply_together(&events).await?;
+        let (together, alone): (Vec<_>, Vec<_>) =
+            deliveries.into_iter().zip(settled).partition(|(_, settled)| settled.is_some());
+        let together: Vec<&Delivery> = together.into_iter().map(|(delivery, _)| delivery).collect();
         self.tell(&together, Disposition::Ack).await;
         tracing::debug!(events = together.len(), "events were applied together");
         log_if_failed(self.processor.release(together.iter().map(|delivery| &delivery.message)).await);

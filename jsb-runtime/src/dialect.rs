@@ -51,13 +51,13 @@ pub(crate) async fn lock_key<C: ConnectionTrait>(db: &C, resource: &str, id: &st
 }
 
 /// Takes the locks of many keys, always in the same order.
-pub(crate) async fn lock_keys<C: ConnectionTrait>(db: &C, resource: &str, ids: &[String]) -> Result<(), DbErr> {
+pub(crate) async fn lock_keys<C: ConnectionTrait>(db: &C, resource: &str, ids: Vec<String>) -> Result<(), DbErr> {
     if db.get_database_backend() == DbBackend::Postgres {
         // Counted, so that not every lock is a row of the answer.
         let sql = "SELECT count(*) FROM (SELECT pg_advisory_xact_lock(hash) FROM \
                    (SELECT DISTINCT hashtextextended($1 || id, $2) AS hash FROM unnest($3) AS id ORDER BY hash) AS keys) \
                    AS locks";
-        let values = [format!("{resource}/").into(), KEY_LOCKS.into(), ids.to_vec().into()];
+        let values = [format!("{resource}/").into(), KEY_LOCKS.into(), ids.into()];
         db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     }
     Ok(())

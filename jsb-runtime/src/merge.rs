@@ -1,5 +1,6 @@
 //! Many events of one resource at once: what they come to, row by row, is written in few statements.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use sea_orm::sea_query::extension::postgres::PgFunc;
@@ -9,7 +10,7 @@ use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr,
 use crate::arrays::{self, Column};
 use crate::event::{Envelope, event_type};
 use crate::row;
-use crate::schema::{Schema, Values};
+use crate::schema::{Said, Schema, Values};
 use crate::syncable::OnDelete;
 use crate::upsert::{self, ApplyError, Change, Effect, Found, decide};
 use crate::version::Version;
@@ -38,7 +39,7 @@ struct Merging<'a> {
     key: &'a [Value],
     found: Found,
     is_here: bool,
-    written: Option<Values>,
+    written: Option<Cow<'a, Values>>,
     deleted: Option<Version>,
 }
 
@@ -51,23 +52,22 @@ struct Merging<'a> {
 pub(crate) async fn upsert_all(
     txn: &DatabaseTransaction,
     schema: &Schema,
-    events: &[&Envelope],
+    events: &[(&Envelope, &Said)],
     own_app: &str,
 ) -> Result<Merged, ApplyError> {
-    let (keys, ids): (Vec<_>, Vec<_>) =
-        events.iter().map(|event| schema.key_in(event)).collect::<Result<Vec<_>, _>>()?.into_iter().unzip();
-    dialect::lock_keys(txn, schema.resource, &ids).await?;
+    let ids = events.iter().map(|(_, said)| said.id.clone()).collect();
+    dialect::lock_keys(txn, schema.resource, ids).await?;
 
-    let mut rows = find_all(txn, schema, &ids, &keys).await?;
+    let mut rows = find_all(txn, schema, events).await?;
     let mut effects = Vec::with_capacity(events.len());
     // In the order in which they first come up, since an earlier row may give up a unique value that a later one takes.
     let mut order = Vec::new();
-    for (event, id) in events.iter().zip(&ids) {
-        let Some(merging) = rows.get_mut(id.as_str()) else { continue };
+    for (event, said) in events {
+        let Some(merging) = rows.get_mut(said.id.as_str()) else { continue };
         if merging.written.is_none() && merging.deleted.is_none() {
-            order.push(id.as_str());
+            order.push(said.id.as_str());
         }
-        effects.push(merging.take(schema, event, own_app)?);
+        effects.push(merging.take(schema, event, said, own_app)?);
     }
 
     let merged: Vec<_> = order.into_iter().filter_map(|id| rows.remove(id).map(|merging| (id, merging))).collect();
@@ -76,8 +76,8 @@ pub(crate) async fn upsert_all(
         match (deleted, written) {
             (Some(version), _) => doomed.push(Doomed { id: id.to_owned(), key: key.to_vec(), version }),
             (None, Some(row)) if row.contains(&None) => match is_here {
-                true => upsert::update(txn, schema, row, key).await?,
-                false => upsert::insert(txn, schema, row).await?,
+                true => upsert::update(txn, schema, row.into_owned(), key).await?,
+                false => upsert::insert(txn, schema, row.into_owned()).await?,
             },
             (None, Some(row)) if is_here => changed.push(row),
             (None, Some(row)) => new.push(row),
@@ -101,9 +101,9 @@ pub(crate) async fn delete_all(
     Ok(tombstone::put_all(txn, schema.resource, &tombstones).await?)
 }
 
-impl Merging<'_> {
-    fn take(&mut self, schema: &Schema, event: &Envelope, own_app: &str) -> Result<Effect, ApplyError> {
-        let version = schema.version_in(event)?;
+impl<'a> Merging<'a> {
+    fn take(&mut self, schema: &Schema, event: &Envelope, said: &'a Said, own_app: &str) -> Result<Effect, ApplyError> {
+        let version = said.version;
         if version.is_too_far_ahead(clock::now()) {
             return Err(ApplyError::VersionInFuture(version));
         }
@@ -117,7 +117,7 @@ impl Merging<'_> {
             Change::Delete if schema.on_delete == OnDelete::Ignore => {}
             Change::Delete => self.deleted = Some(version),
             Change::Update | Change::Insert => {
-                self.write(schema.values_in(event, self.key, version)?);
+                self.write(&said.values);
                 self.found.row = Some(version);
             }
         }
@@ -125,14 +125,14 @@ impl Merging<'_> {
     }
 
     /// What a newer event does not carry stays as an older one says.
-    fn write(&mut self, newer: Values) {
+    fn write(&mut self, newer: &'a Values) {
         let Some(written) = &mut self.written else {
-            self.written = Some(newer);
+            self.written = Some(Cow::Borrowed(newer));
             return;
         };
-        for (value, newer) in written.iter_mut().zip(newer) {
+        for (value, newer) in written.to_mut().iter_mut().zip(newer) {
             if newer.is_some() {
-                *value = newer;
+                value.clone_from(newer);
             }
         }
     }
@@ -142,12 +142,12 @@ impl Merging<'_> {
 async fn find_all<'a>(
     txn: &DatabaseTransaction,
     schema: &Schema,
-    ids: &'a [String],
-    keys: &'a [Vec<Value>],
+    events: &[(&'a Envelope, &'a Said)],
 ) -> Result<HashMap<&'a str, Merging<'a>>, DbErr> {
     let merging =
-        |key: &'a Vec<Value>| Merging { key, found: Found::default(), is_here: false, written: None, deleted: None };
-    let mut rows: HashMap<&str, Merging> = ids.iter().map(String::as_str).zip(keys.iter().map(merging)).collect();
+        |key: &'a [Value]| Merging { key, found: Found::default(), is_here: false, written: None, deleted: None };
+    let mut rows: HashMap<&str, Merging> =
+        events.iter().map(|(_, said)| (said.id.as_str(), merging(&said.key))).collect();
     let distinct: Vec<&[Value]> = rows.values().map(|row| row.key).collect();
     let versions = stored_versions(txn, schema, &distinct).await?;
     let all_are_here = versions.len() == rows.len();
@@ -203,7 +203,7 @@ fn has_any_key(backend: DbBackend, schema: &Schema, keys: &[&[Value]]) -> Condit
 }
 
 /// As an upsert, which updates many rows in one statement; under their locks none of them can be gone.
-async fn update_all(txn: &DatabaseTransaction, schema: &Schema, rows: Vec<Values>) -> Result<(), DbErr> {
+async fn update_all(txn: &DatabaseTransaction, schema: &Schema, rows: Vec<Cow<'_, Values>>) -> Result<(), DbErr> {
     let (key, others): (Vec<_>, Vec<_>) = (0..schema.columns.len()).partition(|place| schema.is_key(*place));
     let names = |places: Vec<usize>| places.into_iter().map(|place| schema.columns[place].name);
     let on_conflict = OnConflict::columns(names(key)).update_columns(names(others)).to_owned();
@@ -214,7 +214,7 @@ async fn update_all(txn: &DatabaseTransaction, schema: &Schema, rows: Vec<Values
 async fn insert_all(
     txn: &DatabaseTransaction,
     schema: &Schema,
-    rows: Vec<Values>,
+    rows: Vec<Cow<'_, Values>>,
     on_conflict: Option<OnConflict>,
 ) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres
@@ -222,6 +222,7 @@ async fn insert_all(
     {
         return txn.execute_raw(insert).await.map(drop);
     }
+    let rows: Vec<Values> = rows.into_iter().map(Cow::into_owned).collect();
     let mut rows = rows.into_iter().peekable();
     while rows.peek().is_some() {
         let mut insert = schema.insert(rows.by_ref().take(MAX_VALUES / schema.columns.len()));
@@ -234,7 +235,7 @@ async fn insert_all(
 }
 
 /// An insert of an array for each column; `None` if there are no rows, or if a column has no array form.
-fn insert_of_arrays(schema: &Schema, rows: &[Values], on_conflict: Option<&OnConflict>) -> Option<Statement> {
+fn insert_of_arrays(schema: &Schema, rows: &[Cow<'_, Values>], on_conflict: Option<&OnConflict>) -> Option<Statement> {
     let arrays = schema.columns.iter().enumerate().map(|(place, column)| {
         let values = rows.iter().map(|row| row[place].clone()).collect::<Option<Vec<_>>>()?;
         Column::new(values, column.is_nullable)

@@ -33,8 +33,7 @@ pub(crate) async fn blocked_by(
     event: &Envelope,
     obstacle: &Obstacle,
 ) -> Result<Option<RowId>, ApplyError> {
-    let (key, _) = schema.key_in(event)?;
-    let row = schema.values_in(event, &key, schema.version_in(event)?)?;
+    let row = schema.said_by(event)?.values;
     match obstacle {
         Obstacle::Parent => missing_parent(txn, schema, &row).await,
         Obstacle::Unique(columns) => holder(txn, schema, &row, columns).await,

@@ -20,6 +20,7 @@ use crate::message::Message;
 use crate::origin::Origin;
 use crate::outcome::{Outcome, Reason, Settled, Verdict, verdict};
 use crate::registry::Registry;
+use crate::schema::Said;
 use crate::upsert::ApplyError;
 
 /// How often a transaction that lost a lock conflict is tried again before that counts as a failure.
@@ -101,14 +102,17 @@ impl Processor {
         }
     }
 
-    /// Whether an event may be applied together with others.
-    pub(crate) fn may_join(&self, message: &Message) -> bool {
-        self.config.use_inbox && batch::may_join(&self.registry, message)
+    /// What an event says that may be applied together with others.
+    pub(crate) fn read(&self, message: &Message) -> Option<Said> {
+        batch::read(&self.registry, message).filter(|_| self.config.use_inbox)
     }
 
     /// Applies events together, or none of them. `None` for those that are to be processed alone.
-    pub(crate) async fn apply_together(&self, messages: &[&Message]) -> Result<Vec<Option<Settled>>, ApplyError> {
-        Batch { registry: &self.registry, own_app: &self.config.app_name, messages }.run(&self.db).await
+    pub(crate) async fn apply_together(
+        &self,
+        events: &[(&Message, &Said)],
+    ) -> Result<Vec<Option<Settled>>, ApplyError> {
+        Batch { registry: &self.registry, own_app: &self.config.app_name, events }.run(&self.db).await
     }
 
     /// Waits for the database; `false` if the bridge stops first.

@@ -91,10 +91,8 @@ pub(crate) fn set_version<M: Syncable>(row: &mut ActiveModelOf<M>, version: Vers
 /// A whole model out of an event, for typed handlers; skipped columns hold their type's default.
 pub(crate) fn model_in<M: Syncable>(event: &Envelope) -> Result<M, PayloadError> {
     let schema = Schema::of::<M>();
-    let (key, _) = schema.key_in(event)?;
-    let values = schema.values_in(event, &key, schema.version_in(event)?)?;
     let mut row = <ActiveModelOf<M> as ActiveModelTrait>::default_values();
-    for (field, value) in M::FIELDS.iter().zip(values) {
+    for (field, value) in M::FIELDS.iter().zip(schema.said_by(event)?.values) {
         row.set(field.column, value.ok_or_else(|| PayloadError::Incomplete(field.name().to_owned()))?);
     }
     row.try_into_model().map_err(|error| PayloadError::Unfit(error.to_string()))

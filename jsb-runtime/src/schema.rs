@@ -5,6 +5,7 @@ mod event;
 mod statements;
 mod types;
 
+pub(crate) use event::Said;
 use sea_orm::sea_query::{ArrayType, IntoTableRef, TableRef, Value};
 use sea_orm::{
     ColumnTrait, EntityName, EntityTrait, IdenStatic, Identity, Iterable, PrimaryKeyToColumn, RelationDef,

@@ -8,7 +8,7 @@ use crate::dialect::{self, Fault};
 use crate::event::{Envelope, NewEvent, event_type};
 use crate::handler::HandlerError;
 use crate::payload::PayloadError;
-use crate::schema::{Schema, Values};
+use crate::schema::{Said, Schema, Values};
 use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
 use crate::version::{self, Version};
 use crate::{clock, direct, hooks, row, tombstone};
@@ -140,9 +140,7 @@ pub(crate) async fn apply(
     event: &Envelope,
     own_app: &str,
 ) -> Result<Effect, ApplyError> {
-    let version = schema.version_in(event)?;
-    let (key, id) = schema.key_in(event)?;
-    let row = schema.values_in(event, &key, version)?;
+    let Said { key, id, version, values: row } = schema.said_by(event)?;
     if version.is_too_far_ahead(clock::now()) {
         return Err(ApplyError::VersionInFuture(version));
     }

@@ -10,22 +10,26 @@ use crate::hold::Hold;
 use crate::jetstream::{Attached, Delivery, PullError};
 use crate::processor::Processor;
 use crate::rescue::SweepError;
+use crate::schema::Said;
 
 /// A batch, held from the moment when it came.
 pub(super) struct Pulled {
     pub(super) attached: Attached,
     pub(super) deliveries: Vec<Delivery>,
-    /// Whether each may be applied together with others.
-    pub(super) may_join: Vec<bool>,
+    /// What each says, if it may be applied together with others.
+    pub(super) said: Vec<Option<Said>>,
     pub(super) hold: Hold,
 }
 
 impl Pulled {
     fn new(processor: &Processor, attached: Attached, deliveries: Vec<Delivery>) -> Self {
         let hold = Hold::start(processor.transport.clone(), attached.ack_wait, &deliveries);
-        let may_join = |delivery: &Delivery| delivery.deliveries == 1 && processor.may_join(&delivery.message);
-        let may_join = deliveries.iter().map(may_join).collect();
-        Self { attached, deliveries, may_join, hold }
+        let read = |delivery: &Delivery| match delivery.deliveries {
+            1 => processor.read(&delivery.message),
+            _ => None,
+        };
+        let said = deliveries.iter().map(read).collect();
+        Self { attached, deliveries, said, hold }
     }
 }
 
@@ -55,7 +59,7 @@ impl Ahead {
     /// comes again may have killed its process, and a handler takes its time.
     pub(super) fn behind(processor: &Arc<Processor>, batch: &Pulled) -> Option<Self> {
         let is_full = batch.deliveries.len() == processor.config.batch_size;
-        let is_light = batch.may_join.iter().all(|may_join| *may_join);
+        let is_light = batch.said.iter().all(Option::is_some);
         if !is_full || !is_light || processor.stop.is_cancelled() || processor.is_sweep_due() {
             return None;
         }

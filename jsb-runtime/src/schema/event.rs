@@ -10,7 +10,23 @@ use crate::payload::{self, PayloadError};
 use crate::row;
 use crate::version::Version;
 
+/// What an event says of its row, read and found to be of the columns' types.
+pub(crate) struct Said {
+    pub(crate) key: Vec<Value>,
+    /// The key's text.
+    pub(crate) id: String,
+    pub(crate) version: Version,
+    /// The fields that the event carries, the key, and the version.
+    pub(crate) values: Values,
+}
+
 impl Schema {
+    pub(crate) fn said_by(&self, event: &Envelope) -> Result<Said, PayloadError> {
+        let (version, (key, id)) = (self.version_in(event)?, self.key_in(event)?);
+        let values = self.values_in(event, &key, version)?;
+        Ok(Said { key, id, version, values })
+    }
+
     /// The key that an event speaks of, and its text: from its payload, or for a single column from its `resource_id`.
     pub(crate) fn key_in(&self, event: &Envelope) -> Result<(Vec<Value>, String), PayloadError> {
         let part = |column: &Column| match event.payload.get(column.field) {
@@ -42,8 +58,7 @@ impl Schema {
         }
     }
 
-    /// What an event says of a row: the fields that it carries, the key, and the version.
-    pub(crate) fn values_in(&self, event: &Envelope, key: &[Value], version: Version) -> Result<Values, PayloadError> {
+    fn values_in(&self, event: &Envelope, key: &[Value], version: Version) -> Result<Values, PayloadError> {
         let fields = event.payload.as_object().ok_or(PayloadError::NotAnObject)?;
         let value = |column: &Column| fields.get(column.field).map(|json| column.value_in(json)).transpose();
         let mut values = self.columns.iter().map(value).collect::<Result<Values, _>>()?;
