@@ -8,8 +8,9 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query, ReturningClause};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
+use serde_json::{Value as Json, json};
 use waiting::is_due;
 pub(crate) use waiting::{Stored, any_waiting, awaited, due, in_conflict, parked, wake};
 
@@ -44,7 +45,7 @@ pub(crate) enum Claim {
 /// Takes an event for this transaction. A concurrent duplicate waits here until the transaction ends, and then finds
 /// the event settled.
 pub(crate) async fn claim<C: ConnectionTrait>(txn: &C, message: &Message) -> Result<Claim, DbErr> {
-    if txn.execute(&insert(&[message], "processed")).await?.rows_affected() == 1 {
+    if txn.execute(&insert(message, "processed")).await?.rows_affected() == 1 {
         return Ok(Claim::New);
     }
     let select = Query::select().column("status").from(TABLE).cond_where(is(message)).lock_exclusive().to_owned();
@@ -60,11 +61,11 @@ pub(crate) async fn claim_all<C: ConnectionTrait>(txn: &C, messages: &[&Message]
     // In the same order in every process, so that two that meet do not wait for each other.
     let mut sorted = messages.to_vec();
     sorted.sort_unstable_by_key(|message| (&message.source_app, &message.event_id));
-    let keys = Query::returning().columns(["source_app", "event_id"]);
-    let rows = match txn.get_database_backend() {
-        DbBackend::Postgres => txn.query_all_raw(insert_processed(&sorted, keys)).await?,
-        _ => txn.query_all(insert(&sorted, "processed").returning(keys)).await?,
+    let insert = match txn.get_database_backend() {
+        DbBackend::Postgres => insert_arrays(&sorted),
+        _ => insert_json(&sorted),
     };
+    let rows = txn.query_all_raw(insert).await?;
     if rows.len() == messages.len() {
         return Ok(vec![true; messages.len()]);
     }
@@ -216,7 +217,7 @@ async fn transition_where<C: ConnectionTrait>(
     changes: impl IntoIterator<Item = (&'static str, Expr)>,
     which: Condition,
 ) -> Result<Option<Counters>, DbErr> {
-    db.execute(&insert(&[message], "failed")).await?;
+    db.execute(&insert(message, "failed")).await?;
     let update = Query::update()
         .table(TABLE)
         .values(changes)
@@ -261,8 +262,8 @@ fn has_key(source_app: &str, event_id: &str) -> Condition {
     Condition::all().add(Expr::col("source_app").eq(source_app)).add(Expr::col("event_id").eq(event_id))
 }
 
-/// Makes the rows of messages unless they are there. A processed event needs no payload.
-fn insert(messages: &[&Message], status: &str) -> InsertStatement {
+/// Makes the row of a message unless it is there. A processed event needs no payload.
+fn insert(message: &Message, status: &str) -> InsertStatement {
     let now = crate::clock::now();
     let processed = status == "processed";
     let mut insert = Query::insert();
@@ -281,31 +282,46 @@ fn insert(messages: &[&Message], status: &str) -> InsertStatement {
         "processed_at",
         "available_at",
     ]);
-    for message in messages {
-        let (resource_type, resource_id, event_type) = message.labels();
-        let payload = (!processed).then(|| message.body.clone());
-        let headers = (!processed).then(|| serde_json::to_string(&message.headers).unwrap_or_default());
-        insert.values_panic([
-            message.source_app.as_str().into(),
-            message.event_id.as_str().into(),
-            resource_type.into(),
-            resource_id.into(),
-            event_type.into(),
-            message.subject.as_str().into(),
-            status.into(),
-            payload.into(),
-            headers.into(),
-            i64::try_from(message.stream_seq).ok().into(),
-            now.into(),
-            processed.then_some(now).into(),
-            (!processed).then_some(now + OVERDUE).into(),
-        ]);
-    }
+    let (resource_type, resource_id, event_type) = message.labels();
+    let payload = (!processed).then(|| message.body.clone());
+    let headers = (!processed).then(|| serde_json::to_string(&message.headers).unwrap_or_default());
+    insert.values_panic([
+        message.source_app.as_str().into(),
+        message.event_id.as_str().into(),
+        resource_type.into(),
+        resource_id.into(),
+        event_type.into(),
+        message.subject.as_str().into(),
+        status.into(),
+        payload.into(),
+        headers.into(),
+        i64::try_from(message.stream_seq).ok().into(),
+        now.into(),
+        processed.then_some(now).into(),
+        (!processed).then_some(now + OVERDUE).into(),
+    ]);
     insert.on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned()).to_owned()
 }
 
-/// As [`insert`], of processed events, as PostgreSQL takes many of them.
-fn insert_processed(messages: &[&Message], returning: ReturningClause) -> Statement {
+/// Inserts processed events unless they are there, as SQLite takes many of them: a list that is one value.
+fn insert_json(messages: &[&Message]) -> Statement {
+    let row = |message: &&Message| {
+        let (resource_type, resource_id, event_type) = message.labels();
+        let (source_app, event_id) = (&message.source_app, &message.event_id);
+        json!([source_app, event_id, resource_type, resource_id, event_type, message.subject, message.stream_seq])
+    };
+    let rows: Json = messages.iter().map(row).collect();
+    let sql = "INSERT INTO inbox_events (source_app, event_id, resource_type, resource_id, event_type, subject, \
+               stream_seq, status, received_at, processed_at) \
+               SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
+               'processed', $2, $2 FROM json_each($1) WHERE true \
+               ON CONFLICT (source_app, event_id) DO NOTHING RETURNING source_app, event_id";
+    let values = [rows.to_string().into(), crate::clock::now().into()];
+    Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
+}
+
+/// The same as PostgreSQL takes them.
+fn insert_arrays(messages: &[&Message]) -> Statement {
     let now = crate::clock::now();
     let texts = |text: fn(&Message) -> &str| Column::texts(messages.iter().map(|message| text(message)));
     let columns = [
@@ -335,7 +351,7 @@ fn insert_processed(messages: &[&Message], returning: ReturningClause) -> Statem
             "processed_at",
         ])
         .on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned())
-        .returning(returning);
+        .returning(Query::returning().columns(["source_app", "event_id"]));
     insert.select_from(rows.select.clone()).expect("as many columns as are selected");
     rows.inserted_by(&insert)
 }
