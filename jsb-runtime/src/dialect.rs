@@ -1,10 +1,13 @@
 //! What PostgreSQL and SQLite do differently, in one place: locks, clocks, transactions, and what their errors mean.
 
+mod fault;
+
 use std::time::Duration;
 
+pub use fault::Fault;
+pub(crate) use fault::{Refusal, explained, fault, is_missing_table, refusal, unique_columns};
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionSession, Value, sqlx,
+    ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionSession, Value,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -135,161 +138,6 @@ pub(crate) async fn undo_save<C: ConnectionTrait>(db: &C) {
     };
     // On PostgreSQL the statement is there to fail; on SQLite it fails only where the transaction is gone already.
     let _ = db.execute_unprepared(sql).await;
-}
-
-/// What an error of the database means for the one who got it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// The database is away, starting, stopping, full or read-only: nobody's fault, wait for it.
-    Outage,
-    /// A deadlock, a serialization failure or a busy database: the same transaction may well succeed at once.
-    Contention,
-    /// A foreign key does not hold.
-    ForeignKey,
-    /// A unique value is taken.
-    Unique,
-    /// The data break another constraint or have no form in the column: no retry heals it.
-    BadData,
-    /// Anything else.
-    Other,
-}
-
-/// What an error means.
-pub(crate) fn fault(error: &DbErr) -> Fault {
-    match error {
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Fault::Outage,
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => sqlx_fault(error),
-        _ => Fault::Other,
-    }
-}
-
-fn sqlx_fault(error: &sqlx::Error) -> Fault {
-    use sqlx::Error as E;
-    match error {
-        E::Io(_) | E::Tls(_) | E::Protocol(_) | E::PoolTimedOut | E::PoolClosed | E::WorkerCrashed => Fault::Outage,
-        E::Database(error) if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() => {
-            postgres_fault(&error.code().unwrap_or_default())
-        }
-        E::Database(error) => sqlite_fault(&error.code().unwrap_or_default()),
-        _ => Fault::Other,
-    }
-}
-
-/// By SQLSTATE, <https://www.postgresql.org/docs/current/errcodes-appendix.html>.
-fn postgres_fault(code: &str) -> Fault {
-    match code {
-        // The second is a violated RESTRICT, by its own code since PostgreSQL 18.
-        "23503" | "23001" => Fault::ForeignKey,
-        "23505" | "23P01" => Fault::Unique,
-        "40001" | "40P01" | "55P03" => Fault::Contention,
-        "25006" => Fault::Outage,
-        // A cancelled statement or a statement_timeout is about the statement, not the database.
-        "57014" => Fault::Other,
-        _ => match code.get(..2) {
-            Some("08" | "53" | "57" | "58") => Fault::Outage,
-            // The last is a limit of the server's, such as the size of an index entry.
-            Some("22" | "23" | "54") => Fault::BadData,
-            _ => Fault::Other,
-        },
-    }
-}
-
-/// By extended result code, <https://www.sqlite.org/rescode.html>.
-fn sqlite_fault(code: &str) -> Fault {
-    match code.parse::<i32>().unwrap_or_default() {
-        787 | 1811 => Fault::ForeignKey,
-        1555 | 2067 | 2579 => Fault::Unique,
-        code => match code & 0xff {
-            5 | 6 => Fault::Contention,
-            8 | 10 | 13 | 14 => Fault::Outage,
-            18..=20 => Fault::BadData,
-            _ => Fault::Other,
-        },
-    }
-}
-
-/// What it means that PostgreSQL refused a save in one statement.
-pub(crate) enum Refusal {
-    /// A constraint of the row does not hold.
-    Constraint,
-    /// Anything else.
-    Other,
-}
-
-/// Why PostgreSQL refused such a save; `None` if it did not answer, so that the save may have been made.
-pub(crate) fn refusal(error: &DbErr) -> Option<Refusal> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
-        return None;
-    };
-    let error = error.as_database_error()?;
-    Some(match error.code()?.as_ref() {
-        code if code.starts_with("23") && error.table() != Some("outbox_events") => Refusal::Constraint,
-        _ => Refusal::Other,
-    })
-}
-
-/// The columns of the unique index that an error speaks of.
-pub(crate) async fn unique_columns<C: ConnectionTrait>(db: &C, error: &DbErr) -> Result<Vec<String>, DbErr> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
-        return Ok(Vec::new());
-    };
-    let Some(error) = error.as_database_error() else {
-        return Ok(Vec::new());
-    };
-    match (db.get_database_backend(), error.constraint()) {
-        (DbBackend::Postgres, Some(index)) => postgres_index_columns(db, error.table(), index).await,
-        _ => Ok(sqlite_index_columns(error.message())),
-    }
-}
-
-async fn postgres_index_columns<C: ConnectionTrait>(
-    db: &C,
-    table: Option<&str>,
-    index: &str,
-) -> Result<Vec<String>, DbErr> {
-    let sql = "SELECT a.attname::text AS name FROM pg_index i \
-               JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid \
-               JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) \
-               WHERE c.relname = $1 AND t.relname = $2";
-    let values = [index.into(), table.unwrap_or_default().into()];
-    let rows = db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
-    rows.iter().map(|row| row.try_get("", "name")).collect()
-}
-
-/// SQLite names them in its message: `UNIQUE constraint failed: organizations.domain, organizations.region`.
-fn sqlite_index_columns(message: &str) -> Vec<String> {
-    let Some((_, columns)) = message.split_once("UNIQUE constraint failed: ") else {
-        return Vec::new();
-    };
-    columns.split(", ").filter_map(|column| column.rsplit_once('.')).map(|(_, name)| name.to_owned()).collect()
-}
-
-/// Explains the one error of SQLite whose own message leads nowhere.
-pub(crate) fn explained(error: DbErr) -> DbErr {
-    const BUSY_SNAPSHOT: &str = "517";
-    match &error {
-        DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))
-            if inner.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == BUSY_SNAPSHOT) =>
-        {
-            DbErr::Custom(
-                "this SQLite transaction has read before it writes, and another one wrote meanwhile (SQLITE_BUSY_SNAPSHOT): \
-                 begin it with `begin_with_options` and `SqliteTransactionMode::Immediate`, or retry it"
-                    .to_owned(),
-            )
-        }
-        _ => error,
-    }
-}
-
-/// Whether a statement failed since its table is not there.
-pub(crate) fn is_missing_table(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error else {
-        return false;
-    };
-    const UNDEFINED_TABLE: &str = "42P01";
-    inner.as_database_error().is_some_and(|error| {
-        error.code().is_some_and(|code| code == UNDEFINED_TABLE) || error.message().contains("no such table")
-    })
 }
 
 /// The default isolation level, if transactions would not see what others commit meanwhile.

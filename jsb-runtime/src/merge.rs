@@ -1,13 +1,15 @@
 //! Many events of one resource at once: what they come to, row by row, is written in few statements.
 
+mod write;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use sea_orm::sea_query::extension::postgres::PgFunc;
-use sea_orm::sea_query::{Expr, ExprTrait, LockType, OnConflict, Order, Query, Value};
-use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+use sea_orm::sea_query::{Expr, ExprTrait, LockType, Order, Value};
+use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
-use crate::arrays::{self, Column};
+use crate::arrays;
 use crate::event::{Envelope, event_type};
 use crate::row;
 use crate::schema::{Said, Schema, Values};
@@ -15,9 +17,6 @@ use crate::syncable::OnDelete;
 use crate::upsert::{self, ApplyError, Change, Effect, Found, decide};
 use crate::version::Version;
 use crate::{clock, dialect, tombstone};
-
-/// How many values one insert of rows binds: far below the 32,766 of SQLite, and PostgreSQL's 65,535.
-const MAX_VALUES: usize = 20_000;
 
 /// What many events come to.
 pub(crate) struct Merged {
@@ -84,8 +83,8 @@ pub(crate) async fn upsert_all(
             (None, None) => {}
         }
     }
-    update_all(txn, schema, changed).await?;
-    insert_all(txn, schema, new, None).await?;
+    write::update_all(txn, schema, changed).await?;
+    write::insert_all(txn, schema, new, None).await?;
     Ok(Merged { effects, doomed })
 }
 
@@ -200,54 +199,4 @@ fn has_any_key(backend: DbBackend, schema: &Schema, keys: &[&[Value]]) -> Condit
         Some(array) => column.eq(PgFunc::any((schema.types.save_array_as)(single, Expr::val(array)))),
         None => column.is_in(keys.into_iter().map(|key| schema.bound(single, key))),
     })
-}
-
-/// As an upsert, which updates many rows in one statement; under their locks none of them can be gone.
-async fn update_all(txn: &DatabaseTransaction, schema: &Schema, rows: Vec<Cow<'_, Values>>) -> Result<(), DbErr> {
-    let (key, others): (Vec<_>, Vec<_>) = (0..schema.columns.len()).partition(|place| schema.is_key(*place));
-    let names = |places: Vec<usize>| places.into_iter().map(|place| schema.columns[place].name);
-    let on_conflict = OnConflict::columns(names(key)).update_columns(names(others)).to_owned();
-    insert_all(txn, schema, rows, Some(on_conflict)).await
-}
-
-/// Inserts full rows.
-async fn insert_all(
-    txn: &DatabaseTransaction,
-    schema: &Schema,
-    rows: Vec<Cow<'_, Values>>,
-    on_conflict: Option<OnConflict>,
-) -> Result<(), DbErr> {
-    if txn.get_database_backend() == DbBackend::Postgres
-        && let Some(insert) = insert_of_arrays(schema, &rows, on_conflict.as_ref())
-    {
-        return txn.execute_raw(insert).await.map(drop);
-    }
-    let rows: Vec<Values> = rows.into_iter().map(Cow::into_owned).collect();
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let mut insert = schema.insert(rows.by_ref().take(MAX_VALUES / schema.columns.len()));
-        if let Some(on_conflict) = &on_conflict {
-            insert.on_conflict(on_conflict.clone());
-        }
-        txn.execute(&insert).await?;
-    }
-    Ok(())
-}
-
-/// An insert of an array for each column; `None` if there are no rows, or if a column has no array form.
-fn insert_of_arrays(schema: &Schema, rows: &[Cow<'_, Values>], on_conflict: Option<&OnConflict>) -> Option<Statement> {
-    let arrays = schema.columns.iter().enumerate().map(|(place, column)| {
-        let values = rows.iter().map(|row| row[place].clone()).collect::<Option<Vec<_>>>()?;
-        Column::new(values, column.is_nullable)
-    });
-    let arrays = arrays.collect::<Option<Vec<_>>>()?;
-    let rows = arrays::rows(arrays, |place, value| (schema.types.save_as)(place, value));
-    let mut insert = Query::insert();
-    insert.into_table(schema.table_ref.clone()).columns(schema.columns.iter().map(|column| column.name));
-    // The SELECT has just these columns.
-    insert.select_from(rows.select.clone()).ok()?;
-    if let Some(on_conflict) = on_conflict {
-        insert.on_conflict(on_conflict.clone());
-    }
-    Some(rows.inserted_by(&insert))
 }

@@ -1,0 +1,66 @@
+//! Full rows of one entity, written together.
+
+use std::borrow::Cow;
+
+use sea_orm::sea_query::{OnConflict, Query};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
+
+use crate::arrays::{self, Column};
+use crate::schema::{Schema, Values};
+
+/// How many values one insert of rows binds: far below the 32,766 of SQLite, and PostgreSQL's 65,535.
+const MAX_VALUES: usize = 20_000;
+
+/// As an upsert, which updates many rows in one statement; under their locks none of them can be gone.
+pub(super) async fn update_all(
+    txn: &DatabaseTransaction,
+    schema: &Schema,
+    rows: Vec<Cow<'_, Values>>,
+) -> Result<(), DbErr> {
+    let (key, others): (Vec<_>, Vec<_>) = (0..schema.columns.len()).partition(|place| schema.is_key(*place));
+    let names = |places: Vec<usize>| places.into_iter().map(|place| schema.columns[place].name);
+    let on_conflict = OnConflict::columns(names(key)).update_columns(names(others)).to_owned();
+    insert_all(txn, schema, rows, Some(on_conflict)).await
+}
+
+/// Inserts full rows.
+pub(super) async fn insert_all(
+    txn: &DatabaseTransaction,
+    schema: &Schema,
+    rows: Vec<Cow<'_, Values>>,
+    on_conflict: Option<OnConflict>,
+) -> Result<(), DbErr> {
+    if txn.get_database_backend() == DbBackend::Postgres
+        && let Some(insert) = insert_of_arrays(schema, &rows, on_conflict.as_ref())
+    {
+        return txn.execute_raw(insert).await.map(drop);
+    }
+    let rows: Vec<Values> = rows.into_iter().map(Cow::into_owned).collect();
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let mut insert = schema.insert(rows.by_ref().take(MAX_VALUES / schema.columns.len()));
+        if let Some(on_conflict) = &on_conflict {
+            insert.on_conflict(on_conflict.clone());
+        }
+        txn.execute(&insert).await?;
+    }
+    Ok(())
+}
+
+/// An insert of an array for each column; `None` if there are no rows, or if a column has no array form.
+fn insert_of_arrays(schema: &Schema, rows: &[Cow<'_, Values>], on_conflict: Option<&OnConflict>) -> Option<Statement> {
+    let arrays = schema.columns.iter().enumerate().map(|(place, column)| {
+        let values = rows.iter().map(|row| row[place].clone()).collect::<Option<Vec<_>>>()?;
+        Column::new(values, column.is_nullable)
+    });
+    let arrays = arrays.collect::<Option<Vec<_>>>()?;
+    let rows = arrays::rows(arrays, |place, value| (schema.types.save_as)(place, value));
+    let mut insert = Query::insert();
+    insert.into_table(schema.table_ref.clone()).columns(schema.columns.iter().map(|column| column.name));
+    // The SELECT has just these columns.
+    insert.select_from(rows.select.clone()).ok()?;
+    if let Some(on_conflict) = on_conflict {
+        insert.on_conflict(on_conflict.clone());
+    }
+    Some(rows.inserted_by(&insert))
+}
