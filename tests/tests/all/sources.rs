@@ -7,11 +7,15 @@ use std::path::{Path, PathBuf};
 const SHIPPED: [&str; 6] = ["jsb-derive", "jsb-runtime", "migrations", "jsb-cli", "demo", "dev-servers"];
 
 /// Where SQL is put together, and why that is no way in. Values are bound everywhere.
-const PUT_TOGETHER: [(&str, &str); 3] = [
+const PUT_TOGETHER: [(&str, &str); 6] = [
     // A table's and a column's names, quoted, which the application's own migrations give.
     ("migrations/src/interleave.rs", "ALTER"),
     // The database's clock and a constant.
     ("jsb-runtime/src/lease.rs", "INSERT"),
+    // The name of a parameter, whose list is bound; the outbox's table and columns, by constants.
+    ("jsb-runtime/src/dialect.rs", "SELECT"),
+    ("jsb-runtime/src/outbox.rs", "UPDATE {TABLE}"),
+    ("jsb-runtime/src/outbox/claim.rs", "SELECT {"),
     // The name of a database of a test server, quoted.
     ("dev-servers/src/postgres.rs", "DATABASE"),
 ];
