@@ -16,7 +16,7 @@ use crate::schema::Said;
 use crate::upsert::ApplyError;
 
 /// How many events are applied together at the most. Each takes a lock, of which PostgreSQL's table holds some 6,400 by
-/// default, and 13 values in the inbox, of which SQLite binds 32,766 to a statement.
+/// default, and a few of the 32,766 values that SQLite binds to a statement; `merge/write.rs` counts those of rows itself.
 pub(crate) const MOST: usize = 1_000;
 
 /// Events that are applied together, in their order; no more than [`MOST`].

@@ -43,7 +43,10 @@ pub(crate) fn json_text(column: &str, of: &ArrayType, nullable: bool) -> Option<
         }
         _ => return None,
     };
-    let form = has_form.map_or_else(|| form.clone(), |has_form| format!("CASE WHEN {has_form} THEN {form} END"));
+    let form = match has_form {
+        Some(has_form) => format!("CASE WHEN {has_form} THEN {form} END"),
+        None => form,
+    };
     Some(if nullable { format!("CASE WHEN {column} IS NULL THEN 'null' ELSE {form} END") } else { form })
 }
 
