@@ -249,7 +249,7 @@ impl Drop for Bridge {
 /// # }
 /// ```
 pub async fn publish<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), DbErr> {
-    let settings = settings::for_save(db).await?;
+    let settings = settings::for_save(db, false).await?;
     if !settings.use_outbox {
         direct::direct_to(&settings.database_id)?;
     }

@@ -7,7 +7,8 @@ use std::time::Duration;
 pub use fault::Fault;
 pub(crate) use fault::{Refusal, explained, fault, is_missing_table, refusal, unique_columns};
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionSession, Value,
+    ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionSession, Value,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -31,6 +32,18 @@ pub(crate) async fn queue_to_write<C: ConnectionTrait>(db: &C) -> Option<MutexGu
     }
 }
 
+/// How long the database may take for what JSB asks of it by itself.
+const LONGEST_ANSWER: Duration = Duration::from_secs(30);
+
+/// What the database answers, or that it is away: a server that vanished without a word leaves its connections silent, and
+/// the driver would wait for ever.
+pub(crate) async fn answer<T, E: From<DbErr>>(asked: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    tokio::time::timeout(LONGEST_ANSWER, asked).await.unwrap_or_else(|_| {
+        let silent = format!("the database did not answer within {} seconds", LONGEST_ANSWER.as_secs());
+        Err(DbErr::Conn(RuntimeErr::Internal(silent)).into())
+    })
+}
+
 /// Ends a transaction by what came of the work in it: commits what succeeded, and takes everything else back.
 pub(crate) async fn end<T, E: From<DbErr>>(txn: impl TransactionSession, outcome: Result<T, E>) -> Result<T, E> {
     match &outcome {
@@ -39,6 +52,15 @@ pub(crate) async fn end<T, E: From<DbErr>>(txn: impl TransactionSession, outcome
         Err(_) => drop(txn.rollback().await),
     }
     outcome
+}
+
+/// Fails where PostgreSQL has given a transaction up after an error that somebody took no notice of: its COMMIT would be
+/// answered, and keep nothing.
+pub(crate) async fn must_stand<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
+    match txn.get_database_backend() {
+        DbBackend::Postgres => txn.execute_unprepared("SELECT 1").await.map(drop),
+        _ => Ok(()),
+    }
 }
 
 /// Takes the lock of a key, whether or not it has a row, until the transaction ends. It has to be a statement of its

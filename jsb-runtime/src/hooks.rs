@@ -48,7 +48,7 @@ use sea_orm::{
 };
 
 use crate::event::{NewEvent, event_type};
-use crate::save::Saving;
+use crate::save::{self, Saving};
 use crate::settings::{self, SaveSettings};
 use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable, VersionType};
 use crate::version::{self, Version};
@@ -71,10 +71,10 @@ pub fn before_save<M: Syncable, C: ConnectionTrait>(
 ///
 /// # Errors
 ///
-/// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction.
+/// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction is.
 pub fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Saving<'_, M> {
     Box::pin(async move {
-        let written = insert || !skip::nothing_was_changed();
+        let written = insert || M::HAS_OWN_HOOKS || !skip::nothing_was_changed();
         if written && !skip::publishing_is_skipped() {
             let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
             keep_if_recorded(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
@@ -97,7 +97,7 @@ pub fn before_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db:
 ///
 /// # Errors
 ///
-/// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction.
+/// When the event cannot be recorded; the row is then not deleted either, and on PostgreSQL nothing else of the transaction is kept.
 pub fn after_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, ActiveModelOf<M>> {
     Box::pin(async move {
         if M::ON_DELETE == OnDelete::Ignore {
@@ -122,13 +122,14 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
     }
-    if !insert && skip::note_whether_changed(row.is_changed()) {
+    // Hooks of the application's may write what the caller did not, and update other rows.
+    if !insert && !M::HAS_OWN_HOOKS && skip::note_whether_changed(row.is_changed()) {
         return Ok(row);
     }
     admit(&settings_in_transaction::<M, C>(db).await?)?;
     let above = match row::key_of::<M>(&row) {
         Some(key) if insert => {
-            keys::must_be_ours::<M, C>(db, &key).await?;
+            keys::take::<M, C>(db, &key).await?;
             deleted_version::<M, C>(db, &key).await?
         }
         Some(key) => locked_version::<M, C>(db, &key).await?,
@@ -139,7 +140,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     };
     let version = drawn(M::RESOURCE, above)?;
     row::set_version::<M>(&mut row, version);
-    dialect::mark_save(db).await?;
+    mark(db).await?;
     Ok(row)
 }
 
@@ -165,7 +166,7 @@ async fn settings_in_transaction<M: Syncable, C: ConnectionTrait>(db: &C) -> Res
             type_name::<C>()
         )));
     }
-    settings::for_save(db).await
+    settings::for_save(db, save::is_alone()).await
 }
 
 /// A hook sees a connection and cannot ask it whether it is a transaction, but it can see its type.
@@ -175,7 +176,7 @@ fn is_transaction<C>() -> bool {
 
 /// Refuses what a save in this transaction would be refused for.
 pub(crate) async fn may_save(txn: &DatabaseTransaction) -> Result<(), DbErr> {
-    admit(&settings::for_save(txn).await?)
+    admit(&settings::for_save(txn, false).await?)
 }
 
 fn admit(settings: &SaveSettings) -> Result<(), DbErr> {
@@ -282,7 +283,7 @@ async fn load_doomed<M: Syncable, C: ConnectionTrait>(
         None => absent::<M>(row),
     };
     if publishes {
-        dialect::mark_save(db).await?;
+        mark(db).await?;
     }
     Ok(doomed)
 }
@@ -327,9 +328,15 @@ async fn publish_row<M: Syncable, C: ConnectionTrait>(
     direct::record(db, NewEvent::new(M::RESOURCE, id, event_type, payload)).await
 }
 
+/// Marks what the row must go back to if its event is not recorded; a save that is alone goes back with its transaction.
+async fn mark<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    if save::is_alone() { Ok(()) } else { dialect::mark_save(db).await }
+}
+
 /// The row is written: if its event is not, the row must not stay.
 async fn keep_if_recorded<C: ConnectionTrait>(db: &C, recorded: Result<(), DbErr>) -> Result<(), DbErr> {
     match recorded {
+        recorded if save::is_alone() => recorded,
         Ok(()) => dialect::keep_save(db).await,
         Err(error) => {
             dialect::undo_save(db).await;

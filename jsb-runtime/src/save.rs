@@ -25,6 +25,16 @@ impl<C: ConnectionTrait + TransactionTrait> SaveConnection for C {}
 /// A save under way, or a hook of one. It is boxed so that the compiler need not look into it for every entity anew.
 pub type Saving<'a, T> = BoxFuture<'a, Result<T, DbErr>>;
 
+tokio::task_local! {
+    static ALONE: bool;
+}
+
+/// Whether the save under way has its transaction for itself: JSB began it to write, nothing of the application's runs in
+/// it, and what fails is taken back with it.
+pub(crate) fn is_alone() -> bool {
+    ALONE.try_with(|alone| *alone).unwrap_or(false)
+}
+
 /// One call of a user's, to be made on whatever transaction it ends up in.
 trait Save: Send {
     type Output: Send;
@@ -41,12 +51,19 @@ async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Ou
     }
     // Anything but a pool may stand for a transaction of the user's, in which this one is a savepoint.
     let on_pool = type_name::<C>() == type_name::<DatabaseConnection>();
-    let _turn = if on_pool && !S::HAS_OWN_HOOKS { dialect::queue_to_write(db).await } else { None };
+    let alone = on_pool && !S::HAS_OWN_HOOKS;
+    let _turn = if alone { dialect::queue_to_write(db).await } else { None };
     let own = OwnTransaction::default();
     let txn = db.begin_with_options(dialect::writing()).await?;
+    let run = ALONE.scope(alone, save.run(&txn));
     let saved = match on_pool {
-        true => direct::own_transaction(own.clone(), save.run(&txn)).await,
-        false => save.run(&txn).await,
+        true => direct::own_transaction(own.clone(), run).await,
+        false => run.await,
+    };
+    let saved = match saved {
+        // They may have taken no notice of an error.
+        Ok(saved) if S::HAS_OWN_HOOKS => dialect::must_stand(&txn).await.map(|()| saved),
+        saved => saved,
     };
     let saved = dialect::end(txn, saved).await.map_err(dialect::explained)?;
     direct::committed(own);

@@ -18,15 +18,16 @@ pub(crate) struct SaveSettings {
 
 /// Reads the settings for a save. Where no bridge was ever started, events wait in the outbox for the first one.
 ///
-/// On SQLite the read is an update, so that the transaction takes the write lock before it reads anything.
-pub(crate) async fn for_save<C: ConnectionTrait>(db: &C) -> Result<SaveSettings, DbErr> {
+/// On SQLite a transaction that was not `begun_to_write` takes the write lock before it reads anything: by an update.
+pub(crate) async fn for_save<C: ConnectionTrait>(db: &C, begun_to_write: bool) -> Result<SaveSettings, DbErr> {
     let backend = db.get_database_backend();
-    let sql = match backend {
-        DbBackend::Postgres => {
+    let sql = match (backend, begun_to_write) {
+        (DbBackend::Postgres, _) => {
             "SELECT s.use_outbox, s.database_id, current_setting('transaction_isolation') AS isolation \
              FROM (SELECT 1) AS one LEFT JOIN sync_settings s ON s.id = 1"
         }
-        _ => "UPDATE sync_settings SET use_outbox = use_outbox WHERE id = 1 RETURNING use_outbox, database_id",
+        (_, true) => "SELECT use_outbox, database_id FROM sync_settings WHERE id = 1",
+        (_, false) => "UPDATE sync_settings SET use_outbox = use_outbox WHERE id = 1 RETURNING use_outbox, database_id",
     };
     let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
     let Some(row) = row else {

@@ -29,7 +29,7 @@ pub(crate) fn publishing_is_skipped() -> bool {
     SKIP.try_with(|()| ()).is_ok()
 }
 
-/// Runs an update whose hooks tell each other whether there was anything to write: only the first of them sees it, and
+/// Runs an update whose hooks tell each other whether there was anything to write, which only the first of them sees.
 /// an entity's own hook may change what the caller did not.
 pub(crate) async fn noticing_changes<T>(update: impl Future<Output = T>) -> T {
     UNCHANGED.scope(AtomicBool::new(false), update).await

@@ -1,7 +1,16 @@
 //! Hooks of its own, which call the runtime's.
 
 use jsb_runtime::{hooks, prelude::*};
+use sea_orm::IntoActiveModel;
 use sea_orm::entity::prelude::*;
+
+use super::tally;
+
+/// A text with which the hook takes no notice of what went wrong.
+pub const CARELESS: &str = "CARELESS";
+
+/// A text with which the hook touches another row, and changes nothing of it.
+pub const SOCIABLE: &str = "SOCIABLE";
 
 /// A text that must not be empty.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Syncable)]
@@ -28,11 +37,18 @@ impl ActiveModelBehavior for ActiveModel {
             }
             self.text = sea_orm::Set(text.to_uppercase());
         }
-        hooks::before_save::<Model, _>(self, db, insert).await
+        let is_sociable = self.text.try_as_ref().is_some_and(|text| text == SOCIABLE);
+        let row = hooks::before_save::<Model, _>(self, db, insert).await?;
+        if is_sociable && let Some(other) = tally::Entity::find().one(db).await? {
+            ActiveModelTrait::update(other.into_active_model(), db).await?;
+        }
+        Ok(row)
     }
 
     async fn after_save<C: ConnectionTrait>(model: Model, db: &C, insert: bool) -> Result<Model, DbErr> {
-        hooks::after_save(model, db, insert).await
+        let careless = (model.text == CARELESS).then(|| model.clone());
+        let saved = hooks::after_save(model, db, insert).await;
+        saved.or_else(|error| careless.ok_or(error))
     }
 
     async fn before_delete<C: ConnectionTrait>(self, db: &C) -> Result<Self, DbErr> {

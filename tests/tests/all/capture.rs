@@ -8,6 +8,7 @@ use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, IsolationLevel,
     PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryIntoModel,
 };
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::samples;
@@ -23,6 +24,10 @@ async fn counts(app: &App) -> (u64, usize) {
 
 async fn types(app: &App) -> Vec<String> {
     app.recorded().await.iter().map(|event| event["event_type"].as_str().unwrap_or_default().to_owned()).collect()
+}
+
+fn guarded(text: &str) -> guarded::ActiveModel {
+    guarded::ActiveModel { id: Set(Uuid::now_v7()), text: Set(text.to_owned()), ..Default::default() }
 }
 
 /// What a user's generic code looks like: it reaches the trait's method, not the entity's own.
@@ -110,6 +115,14 @@ on_both! {
         app.sql("ALTER TABLE outbox_elsewhere RENAME TO outbox_events").await;
         assert_eq!(counts(&app).await, (1, 1));
         assert_eq!(tally::Entity::find().one(&app.db).await.expect("a row"), Some(kept));
+    }
+
+    async fn a_hook_that_ignores_that_its_event_was_not_recorded_keeps_no_row(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        app.sql("ALTER TABLE outbox_events RENAME TO outbox_elsewhere").await;
+        let _ = guarded(guarded::CARELESS).insert(&app.db).await;
+        app.sql("ALTER TABLE outbox_elsewhere RENAME TO outbox_events").await;
+        assert_eq!(guarded::Entity::find().all(&app.db).await.expect("rows"), []);
     }
 
     async fn a_value_without_a_form_in_json_is_not_saved(backend: Backend) {
@@ -240,11 +253,6 @@ on_both! {
 
     async fn hooks_of_one_s_own_come_first(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        let guarded = |text: &str| guarded::ActiveModel {
-            id: Set(Uuid::now_v7()),
-            text: Set(text.to_owned()),
-            ..Default::default()
-        };
         guarded("").insert(&app.db).await.expect_err("empty");
         let saved = guarded("loud").insert(&app.db).await.expect("a save");
         assert_eq!(saved.text, "LOUD");
@@ -253,6 +261,16 @@ on_both! {
         assert_eq!(recorded[0]["payload"]["text"], "LOUD");
         saved.delete(&app.db).await.expect("a delete");
         assert_eq!(types(&app).await, ["created", "deleted"]);
+    }
+
+    async fn what_a_hook_does_to_other_rows_does_not_hide_the_row_s_own_change(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        tally(1).insert(&app.db).await.expect("a save");
+        let mut row = guarded("quiet").insert(&app.db).await.expect("a save").into_active_model();
+        row.text = Set(guarded::SOCIABLE.to_owned());
+        row.update(&app.db).await.expect("an update");
+        let event = app.recorded().await.pop().expect("an event");
+        assert_eq!((&event["event_type"], &event["payload"]["text"]), (&json!("updated"), &json!(guarded::SOCIABLE)));
     }
 
     async fn skip_publish_keeps_the_version_of_rows_and_tombstones(backend: Backend) {
