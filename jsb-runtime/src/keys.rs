@@ -34,8 +34,8 @@ pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelO
     Ok(())
 }
 
-/// Refuses a key that the caller chose from the other node's share.
-pub(crate) async fn must_be_ours<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
+/// Takes a key that the caller chose, unless it is from the other node's share.
+pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
     let [id] = key else { return Ok(()) };
     if M::KEYS != Keys::Interleaved {
         return Ok(());
@@ -43,7 +43,7 @@ pub(crate) async fn must_be_ours<M: Syncable, C: ConnectionTrait>(db: &C, key: &
     let node = node_of(db, table::<M>()).await?.ok_or_else(not_interleaved::<M>)?;
     let id: i128 = row::resource_id([id.clone()].into_iter()).parse().unwrap_or_default();
     if id.rem_euclid(node.count.into()) == node.index.into() {
-        return Ok(());
+        return draw_above(db, table::<M>(), id).await;
     }
     Err(DbErr::Custom(format!(
         "id {id} of `{}` belongs to another node: this one is node {} of {} and may choose only ids with that remainder; \
@@ -52,6 +52,21 @@ pub(crate) async fn must_be_ours<M: Syncable, C: ConnectionTrait>(db: &C, key: &
         node.index,
         node.count
     )))
+}
+
+/// Lets later draws pass over a key that is taken. Where the database draws them, each draw is spent even if its insert
+/// fails; here it would be taken back with the insert, and the same key be drawn for ever.
+async fn draw_above<C: ConnectionTrait>(db: &C, table: &str, id: i128) -> Result<(), DbErr> {
+    let Some(id) = i64::try_from(id).ok().filter(|_| db.get_database_backend() != DbBackend::Postgres) else {
+        return Ok(());
+    };
+    let update = Query::update()
+        .table(TABLE)
+        .value("next_id", Expr::val(id).add(Expr::col("node_count")))
+        .and_where(Expr::col("table_name").eq(table))
+        .and_where(Expr::col("next_id").lte(id))
+        .to_owned();
+    db.execute(&update).await.map(drop)
 }
 
 /// How a table's keys were interleaved by the migration helper.

@@ -10,6 +10,26 @@ use uuid::Uuid;
 
 use crate::samples;
 
+/// A ticket whose number the application reads and writes as a text.
+mod ticket {
+    use jsb_runtime::prelude::*;
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Syncable)]
+    #[sea_orm(table_name = "tickets")]
+    #[syncable(resource = "worded_ticket")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        #[sea_orm(select_as = "text", save_as = "bigint")]
+        pub number: String,
+        pub updated_at: DateTimeUtc,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+}
+
 fn organization(domain: &str) -> organization::ActiveModel {
     organization::ActiveModel {
         name: Set("Acme".to_owned()),
@@ -144,6 +164,8 @@ async fn postgresql_writes_every_type_as_the_hooks_do() {
     says_the_same!(pair, specimen, samples::specimen());
     says_the_same!(pair, gap, samples::full_gap());
     says_the_same!(pair, gap, samples::empty_gap());
+    let number = "7".to_owned();
+    says_the_same!(pair, ticket, ticket::Model { id: Uuid::now_v7(), number, updated_at: chrono::Utc::now() });
     for (single, double) in [(2.0, -0.0), (f32::MAX, f64::MAX), (f32::MIN_POSITIVE, 5e-324), (16_777_216.0, 1e21)] {
         let id = Uuid::now_v7();
         says_the_same!(

@@ -146,7 +146,7 @@ fn all_columns<M: Syncable>() -> ReturningClause {
 /// The row's key as [`row::resource_id`] writes it, in SQL.
 fn id_text<M: Syncable>() -> Option<String> {
     let part = |column: ColumnOf<M>| {
-        let name = of_row(column);
+        let name = read_of_row(column);
         match M::get_value_type(column) {
             ArrayType::SmallInt | ArrayType::Int | ArrayType::BigInt | ArrayType::Uuid => Some(format!("{name}::text")),
             ArrayType::String => Some(format!("(to_json({name}) #>> '{{}}')")),
@@ -166,7 +166,7 @@ fn payload_text<M: Syncable>() -> Option<String> {
     let mut payload = String::from("'{'");
     for (place, field) in M::FIELDS.iter().enumerate() {
         let (column, nullable) = (field.column, field.column.def().is_null());
-        let value = json_text(&of_row(column), &M::get_value_type(column), nullable)?;
+        let value = json_text(&read_of_row(column), &M::get_value_type(column), nullable)?;
         let comma = if place == 0 { "" } else { "," };
         let name = Json::from(field.name()).to_string().replace('\'', "''");
         // Writing to a string does not fail.
@@ -176,6 +176,8 @@ fn payload_text<M: Syncable>() -> Option<String> {
     Some(payload)
 }
 
-fn of_row(column: impl IdenStatic) -> String {
-    format!("\"{ROW}\".\"{}\"", column.as_str().replace('"', "\"\""))
+/// A column of the row as the entity reads it, which may be by a cast.
+fn read_of_row(column: impl ColumnTrait) -> String {
+    let read = Query::select().expr(column.select_as(Expr::col((ROW, column)))).to_string(PostgresQueryBuilder);
+    read.trim_start_matches("SELECT ").to_owned()
 }
