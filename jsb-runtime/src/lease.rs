@@ -9,6 +9,8 @@ use crate::dialect;
 
 /// How long a lease outlives its holder.
 const TIME_TO_LIVE: Duration = Duration::from_secs(5);
+/// A lease that ends later than this was taken under a clock that was ahead, and is none.
+const FARTHEST_END: Duration = Duration::from_secs(60);
 /// How soon a holder renews it.
 const RENEW_AFTER: Duration = Duration::from_secs(2);
 
@@ -37,11 +39,11 @@ impl Lease {
         let asked = Instant::now();
         let backend = db.get_database_backend();
         let now = dialect::now_millis(backend);
-        let ttl = TIME_TO_LIVE.as_millis();
+        let (ttl, farthest) = (TIME_TO_LIVE.as_millis(), FARTHEST_END.as_millis());
         let sql = format!(
             "INSERT INTO sync_leases (name, holder, expires_at) VALUES ($1, $2, {now} + {ttl}) \
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at \
-             WHERE sync_leases.holder = excluded.holder OR sync_leases.expires_at < {now}"
+             WHERE sync_leases.holder = excluded.holder OR sync_leases.expires_at NOT BETWEEN {now} AND {now} + {farthest}"
         );
         let values = [self.name.into(), self.holder.as_str().into()];
         let held = db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected() == 1;
@@ -49,7 +51,19 @@ impl Lease {
         Ok(held)
     }
 
-    /// Takes the lease from whoever holds it, and waits until they have found out and ended the batch in hand.
+    /// Renews the lease again and again; ends when somebody else has it, or may have had it in between.
+    pub(crate) async fn until_lost(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
+        loop {
+            let due = self.renewed.map_or(Duration::ZERO, |renewed| RENEW_AFTER.saturating_sub(renewed.elapsed()));
+            tokio::time::sleep(due).await;
+            let is_in_time = self.renewed.is_some_and(|renewed| renewed.elapsed() < TIME_TO_LIVE);
+            if !dialect::answer(self.hold(db)).await? || !is_in_time {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes the lease from whoever holds it, and waits until they have found out and put down what they had in hand.
     pub(crate) async fn seize(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
         let backend = db.get_database_backend();
         let now = dialect::now_millis(backend);

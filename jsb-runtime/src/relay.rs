@@ -23,6 +23,8 @@ pub(crate) const LEASE: &str = "relay";
 /// How soon the relay looks again after a hint that came before its commit, and how rarely while nothing happens.
 const SOONEST_POLL: Duration = Duration::from_millis(10);
 const RAREST_POLL: Duration = Duration::from_secs(3);
+/// How often another process's lease is tried for.
+const LEASE_POLL: Duration = Duration::from_secs(1);
 /// The pauses after a failure; shorter while the database or JetStream is away, since nobody says when it is back.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -51,6 +53,8 @@ pub(crate) enum Step {
 enum Pause {
     /// A hint, since there is nothing to do.
     Idle(Duration),
+    /// The end of another process's lease: a hint is no news, and each look at the lease is a commit.
+    Elsewhere,
     /// NATS, which is away.
     Disconnected,
     /// Time, after a failure, or another connection, on which all may be well.
@@ -76,10 +80,11 @@ impl Relay {
                     polls = 0;
                     continue;
                 }
-                Ok(Step::Idle | Step::Elsewhere) => {
+                Ok(Step::Idle) => {
                     polls += 1;
                     Pause::Idle(backoff::doubling(SOONEST_POLL, RAREST_POLL, polls))
                 }
+                Ok(Step::Elsewhere) => Pause::Elsewhere,
                 Ok(Step::Refused(PublishError::NotConnected)) => Pause::Disconnected,
                 Ok(Step::Refused(error @ PublishError::Unacknowledged(_))) => {
                     self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE)
@@ -101,6 +106,10 @@ impl Relay {
     async fn sit_out(&self, pause: Pause, hints: &mut watch::Receiver<()>) -> bool {
         match pause {
             Pause::Idle(pause) => tokio::time::timeout(pause, hints.changed()).await.is_ok(),
+            Pause::Elsewhere => {
+                tokio::time::sleep(LEASE_POLL).await;
+                false
+            }
             Pause::Failed(pause) => {
                 let reconnected = async {
                     self.transport.until_disconnected().await;

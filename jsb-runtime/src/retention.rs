@@ -43,9 +43,17 @@ async fn prune(
     let mut pruned = 0;
     let mut full = true;
     while full && !stop.is_cancelled() && lease.hold(db).await? {
-        let mut rows = [outbox::prune(db, now - config.outbox_retention, BATCH).await?, 0, 0];
-        rows[1] = inbox::prune(db, now - config.inbox_retention, BATCH).await?;
+        let mut rows = [0; 3];
+        {
+            let _turn = dialect::queue_to_write(db).await;
+            rows[0] = outbox::prune(db, now - config.outbox_retention, BATCH).await?;
+        }
+        {
+            let _turn = dialect::queue_to_write(db).await;
+            rows[1] = inbox::prune(db, now - config.inbox_retention, BATCH).await?;
+        }
         if let Some(retention) = config.tombstone_retention {
+            let _turn = dialect::queue_to_write(db).await;
             let txn = db.begin_with_options(dialect::writing()).await?;
             rows[2] = tombstone::prune(&txn, now - retention, BATCH).await?;
             txn.commit().await?;

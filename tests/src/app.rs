@@ -1,5 +1,7 @@
 //! One application of a pair: its database, its configuration, and its bridges while they run.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use jsb_runtime::{Bridge, Config, Health, Status};
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
@@ -106,6 +108,21 @@ impl App {
             Ok::<_, sea_orm::DbErr>((settled >= events && waiting == 0).then_some(()))
         })
         .await;
+    }
+
+    /// Lets a process that is none of ours have the relay's lease for now, from whoever has it.
+    pub async fn lend_lease(&self, holder: &str) {
+        let expires_at = (Utc::now() + Duration::from_secs(50)).timestamp_millis();
+        self.sql(&format!(
+            "INSERT INTO sync_leases (name, holder, expires_at) VALUES ('relay', '{holder}', {expires_at}) \
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at"
+        ))
+        .await;
+    }
+
+    /// Ends every lease.
+    pub async fn end_leases(&self) {
+        self.sql("DELETE FROM sync_leases").await;
     }
 
     /// Runs SQL.

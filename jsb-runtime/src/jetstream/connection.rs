@@ -17,6 +17,8 @@ use crate::config::Config;
 
 /// How long the client waits before it connects again: short, since an outage ends at some moment, not after a while.
 const LONGEST_RECONNECT_DELAY: Duration = Duration::from_secs(2);
+/// How often a silent server is asked whether it is there; with the third question unanswered the connection counts as lost.
+const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the server may take to answer.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -53,6 +55,7 @@ impl Transport {
         let (attempts, denied, events) = (sender.clone(), Arc::clone(&denials), sender.clone());
         let options = options::options(&config)?
             .request_timeout(Some(REQUEST_TIMEOUT))
+            .ping_interval(PING_INTERVAL)
             .reconnect_delay_callback(|attempts| {
                 crate::backoff::doubling(Duration::from_millis(50), LONGEST_RECONNECT_DELAY, attempts as u32)
             })

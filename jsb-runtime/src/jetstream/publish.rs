@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{MaybeDone, maybe_done};
 use serde::Serialize;
 
-use super::connection::{REQUEST_TIMEOUT, Transport};
+use super::connection::Transport;
 use super::denials::{Denied, Permission};
 use super::headers::sendable;
 use crate::config::Config;
@@ -153,18 +153,20 @@ impl Transport {
         answers
     }
 
-    /// Sends all messages, and waits until all are acknowledged or time is up.
+    /// Sends all messages, and waits until all are acknowledged or the next acknowledgement does not come in time. That time
+    /// begins with the one before, so that a slow link needs only to get on.
     async fn send_all(&self, messages: impl Iterator<Item = Result<Outgoing, PublishError>>, sent: &mut Vec<Sent>) {
-        let acknowledged = async {
-            for message in messages {
-                sent.push(self.send(message).await);
+        for message in messages {
+            sent.push(self.send(message).await);
+        }
+        for (acknowledgement, _) in sent.iter_mut().flatten() {
+            (&mut *acknowledgement).await;
+            if let Some(Err(error)) = Pin::new(acknowledgement).output_mut()
+                && error.kind() == PublishErrorKind::TimedOut
+            {
+                return;
             }
-            for (acknowledgement, _) in sent.iter_mut().flatten() {
-                acknowledgement.await;
-            }
-        };
-        // A message without an answer by then has none.
-        let _ = tokio::time::timeout(REQUEST_TIMEOUT, acknowledged).await;
+        }
     }
 
     async fn send(&self, message: Result<Outgoing, PublishError>) -> Sent {

@@ -6,6 +6,7 @@ use sea_orm::DbErr;
 
 use super::waves::Published;
 use super::{LEASE, Relay, Step};
+use crate::dialect::answer;
 use crate::lease::Lease;
 use crate::outbox::{self, Batch};
 
@@ -32,20 +33,31 @@ impl Relay {
             // Another process may have held it since, and have published what was read ahead.
             self.put_down(hand).await?;
             // While nothing waits, one statement finds that out, and nobody needs the lease.
-            if !outbox::any_pending(&self.db).await? {
+            if !answer(outbox::any_pending(&self.db)).await? {
                 return Ok(Step::Idle);
             }
-            if !hand.lease.hold(&self.db).await? {
+            if !answer(hand.lease.hold(&self.db)).await? {
                 return Ok(Step::Elsewhere);
             }
         }
         let batch = match hand.ahead.take() {
             Some(batch) => batch,
-            None => outbox::claim(&self.db, self.config.batch_size, &[]).await?,
+            None => answer(outbox::claim(&self.db, self.config.batch_size, &[])).await?,
         };
         let acknowledged = mem::take(&mut hand.acknowledged);
-        let (published, ahead) = self.publish_beside(batch, &acknowledged).await?;
-        self.settle(hand, published, ahead).await
+        let done = tokio::select! {
+            biased;
+            done = self.publish_beside(batch, &acknowledged) => Some(done?),
+            // What is on its way goes out again under the same message ids, as after a crash.
+            lost = hand.lease.until_lost(&self.db) => lost.map(|()| None)?,
+        };
+        match done {
+            Some((published, ahead)) => self.settle(hand, published, ahead).await,
+            None => {
+                hand.acknowledged = acknowledged;
+                Ok(Step::Elsewhere)
+            }
+        }
     }
 
     /// Publishes a batch. Beside that, marks what was acknowledged before, and then reads the next batch if there may be one.
@@ -56,9 +68,9 @@ impl Relay {
         // A row that waits must be read together with the younger events that wait behind it.
         let none_waits = waves.iter().map(Vec::len).sum::<usize>() == in_hand.len();
         let beside = async {
-            outbox::mark_sent(&self.db, acknowledged).await?;
+            answer(outbox::mark_sent(&self.db, acknowledged)).await?;
             match is_full && none_waits {
-                true => outbox::claim(&self.db, self.config.batch_size, &in_hand).await.map(Some),
+                true => answer(outbox::claim(&self.db, self.config.batch_size, &in_hand)).await.map(Some),
                 false => Ok(None),
             }
         };
@@ -71,10 +83,10 @@ impl Relay {
         let Published { acknowledged, failed, delayed, refused } = published;
         let is_done = !acknowledged.is_empty() || !failed.is_empty();
         for (id, error) in failed {
-            outbox::mark_failed(&self.db, id, &error).await?;
+            answer(outbox::mark_failed(&self.db, id, &error)).await?;
         }
         for (id, delay, error) in delayed {
-            outbox::delay(&self.db, id, delay, &error).await?;
+            answer(outbox::delay(&self.db, id, delay, &error)).await?;
         }
         hand.acknowledged = acknowledged;
         // Younger events of a row that was refused keep their place behind it.
@@ -92,12 +104,12 @@ impl Relay {
     /// Marks what is acknowledged, and forgets what was read ahead.
     pub(crate) async fn put_down(&self, hand: &mut Hand) -> Result<(), DbErr> {
         hand.ahead = None;
-        outbox::mark_sent(&self.db, &mem::take(&mut hand.acknowledged)).await
+        answer(outbox::mark_sent(&self.db, &mem::take(&mut hand.acknowledged))).await
     }
 
     /// Ends, so that another process may go on at once.
     pub(crate) async fn leave(&self, mut hand: Hand) -> Result<(), DbErr> {
         self.put_down(&mut hand).await?;
-        hand.lease.release(&self.db).await
+        answer(hand.lease.release(&self.db)).await
     }
 }

@@ -23,6 +23,8 @@ pub enum Weather {
     Stalled,
     /// Every connection ends, and no new one is taken.
     Cut,
+    /// Requests pass, and nothing ever comes back, as when a server has vanished without a word. New connections are clear.
+    Silent,
     /// Requests pass, and the connection ends instead of their answers: the client will send them twice. New connections
     /// are clear.
     LosesAnswers,
@@ -115,6 +117,7 @@ async fn pass_on(
         let Ok(now) = passes.map(|now| *now) else { return Ok(()) };
         match now.weather {
             Weather::LosesAnswers if answers_since.is_some_and(|born| born < now.number) => return Ok(()),
+            Weather::Silent if answers_since.is_some_and(|born| born < now.number) => std::future::pending().await,
             Weather::Slow(delay) => tokio::time::sleep(delay).await,
             _ => {}
         }

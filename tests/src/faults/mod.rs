@@ -13,7 +13,7 @@ pub mod child;
 mod database;
 pub mod fault;
 mod ground;
-mod link;
+pub mod link;
 mod order;
 pub mod ours;
 mod plan;

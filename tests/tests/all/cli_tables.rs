@@ -331,7 +331,7 @@ on_both! {
     async fn a_running_relay_is_watched_until_it_is_done(backend: Backend) {
         let mut pair = Pair::start(backend).await;
         pair.a.stop().await;
-        pair.a.sql("INSERT INTO sync_leases (name, holder, expires_at) VALUES ('relay', 'another', 9000000000000)").await;
+        pair.a.lend_lease("another").await;
         let row = organization(&pair.a, "slow.example", "slow").await;
         let watching = cli(&pair.a).run(&["outbox", "process-pending", "--timeout", "1s", "--json"]).await;
         assert_eq!(watching.code, 1, "{watching:?}");

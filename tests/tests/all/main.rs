@@ -34,6 +34,7 @@ mod denials;
 mod families;
 mod jetstream_api;
 mod keys;
+mod lease;
 mod least_privilege;
 mod once;
 mod one_statement;

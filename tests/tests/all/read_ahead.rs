@@ -84,10 +84,10 @@ async fn numbers(pair: &Pair, id: Uuid) -> Vec<i64> {
 
 /// Starts A, whose server answers all that it asks at the start, and whose first batch, of `events`, is not acknowledged.
 async fn start_held(pair: &mut Pair, proxy: &Proxy, events: usize) {
-    pair.a.sql("INSERT INTO sync_leases (name, holder, expires_at) VALUES ('relay', 'nobody', 9000000000000)").await;
+    pair.a.lend_lease("nobody").await;
     pair.a.start().await;
     proxy.hold();
-    pair.a.sql("DELETE FROM sync_leases").await;
+    pair.a.end_leases().await;
     has_published(pair, events).await;
 }
 
@@ -168,10 +168,10 @@ on_both! {
         for number in 1..=5 {
             set(id, number, &pair.a.db).await;
         }
-        pair.a.sql("INSERT INTO sync_leases (name, holder, expires_at) VALUES ('relay', 'nobody', 9000000000000)").await;
+        pair.a.lend_lease("nobody").await;
         let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.a).set("ROLES", "relay").start().await;
         proxy.hold();
-        pair.a.sql("DELETE FROM sync_leases").await;
+        pair.a.end_leases().await;
         has_published(&pair, 2).await;
         child.kill().await;
         assert_eq!(pair.a.count("outbox_events", "sent").await, 0);
@@ -190,8 +190,10 @@ on_both! {
         start_held(&mut pair, &proxy, 2).await;
         lasts(LEASE_IS_RENEWED_AFTER).await;
         // Another process takes over, publishes the rest, and ends.
-        pair.a.sql("DELETE FROM sync_leases").await;
+        pair.a.lend_lease("another").await;
         pair.a.sql("UPDATE outbox_events SET status = 'sent' WHERE id IN (3, 4)").await;
+        lasts(LEASE_IS_RENEWED_AFTER).await;
+        pair.a.end_leases().await;
         proxy.let_go();
         is_sent(&pair.a, 4).await;
         let next = ticket(&pair.a.db).await;

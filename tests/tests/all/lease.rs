@@ -1,0 +1,87 @@
+//! One process relays for a database, and another goes on when it cannot.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use jsb_runtime::{Config, Role};
+use jsb_tests::entities::ticket;
+use jsb_tests::faults::link::{Link, Weather};
+use jsb_tests::{App, Backend, Pair, eventually, servers};
+use sea_orm::ActiveValue::{Set, Unchanged};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use uuid::Uuid;
+
+/// A takeover needs five seconds of silence; this many events of one row take longer on a slow link.
+const EVENTS: i64 = 200;
+const SLOW: Duration = Duration::from_millis(20);
+
+async fn ticket(db: &DatabaseConnection) -> Uuid {
+    let new = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
+    new.insert(db).await.expect("a ticket").id
+}
+
+fn only_relaying(config: Config) -> Config {
+    config.roles([Role::Relay])
+}
+
+async fn is_sent(app: &App, events: i64) {
+    eventually("all is sent", || async {
+        Ok::<_, DbErr>((app.count("outbox_events", "sent").await == events).then_some(()))
+    })
+    .await;
+}
+
+on_both! {
+    async fn a_lease_from_a_clock_that_was_ahead_keeps_nobody_out(backend: Backend) {
+        let mut app = Pair::configured(backend, only_relaying).await.a;
+        app.sql("INSERT INTO sync_leases (name, holder, expires_at) VALUES ('relay', 'gone', 9999999999999)").await;
+        ticket(&app.db).await;
+        app.start().await;
+        is_sent(&app, 1).await;
+        app.stop().await;
+    }
+
+    async fn a_batch_that_takes_longer_than_the_lease_keeps_it(backend: Backend) {
+        let mut app = Pair::configured(backend, only_relaying).await.a;
+        let link = Link::to(servers::nats().await.port()).await.expect("a link");
+        app.config.nats_url = format!("nats://127.0.0.1:{}", link.port());
+        let id = ticket(&app.db).await;
+        for number in 1..EVENTS {
+            let change = ticket::ActiveModel { id: Unchanged(id), number: Set(number), ..Default::default() };
+            change.update(&app.db).await.expect("an update");
+        }
+        app.start().await;
+        link.set(Weather::Slow(SLOW));
+        app.start().await;
+        let holders = Mutex::new(BTreeSet::new());
+        eventually("all is sent", || async {
+            let holder = app.texts("SELECT holder FROM sync_leases WHERE name = 'relay'").await;
+            holders.lock().expect("the holders").extend(holder);
+            Ok::<_, DbErr>((app.count("outbox_events", "sent").await == EVENTS).then_some(()))
+        })
+        .await;
+        let holders = holders.into_inner().expect("the holders");
+        assert_eq!(holders.len(), 1);
+        app.stop().await;
+    }
+}
+
+/// The driver itself would wait for an answer for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_vanished_without_a_word_is_left_for_a_new_connection() {
+    let app = Pair::configured(Backend::Postgres, only_relaying).await.a;
+    let (server, name) = app.database.url.rsplit_once('/').expect("a database's name");
+    let (server, port) = server.rsplit_once(':').expect("a server's port");
+    let link = Link::to(port.parse().expect("a port")).await.expect("a link");
+    let mut options = ConnectOptions::new(format!("{server}:{}/{name}", link.port()));
+    options.max_connections(4).acquire_timeout(Duration::from_secs(2)).sqlx_logging(false);
+    let bridge = jsb_runtime::start(app.config.clone(), Database::connect(options).await.expect("a pool")).await;
+    let bridge = bridge.expect("a bridge");
+    ticket(&app.db).await;
+    is_sent(&app, 1).await;
+    link.set(Weather::Silent);
+    ticket(&app.db).await;
+    is_sent(&app, 2).await;
+    bridge.shutdown().await.expect("the bridge stops in order");
+}
