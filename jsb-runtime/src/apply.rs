@@ -5,6 +5,7 @@ use std::panic::AssertUnwindSafe;
 use futures_util::FutureExt;
 use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
 
+use crate::dialect::{self, Fault};
 use crate::direct::{self, OwnTransaction};
 use crate::event::{Envelope, event_type};
 use crate::handler::{HandlerContext, HandlerError, Incoming};
@@ -13,7 +14,7 @@ use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{self, HandlerRegistration, Registry};
 use crate::upsert::{self, ApplyError, Effect};
-use crate::{dialect, settings, trace};
+use crate::{settings, trace};
 
 /// An event and what is needed to try it.
 pub(crate) struct Attempt<'a> {
@@ -81,7 +82,16 @@ impl Attempt<'_> {
         let context = HandlerContext::new(txn, self.number);
         let run = trace::caused_by(self.message.trace(), (handler.run)(incoming, &context));
         let result = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)));
-        result.map_err(|error| ApplyError::Handler { name: handler.name, error })
+        let error = match (result, dialect::must_stand(txn).await) {
+            (Ok(()), Ok(())) => return Ok(()),
+            (Ok(()), Err(error)) if dialect::fault(&error) == Fault::Outage => return Err(error.into()),
+            (Ok(()), Err(_)) => HandlerError::from(
+                "it went on after an error of the database, which had ended the transaction: \
+                 what may fail needs a transaction of its own within, `ctx.db().begin()`",
+            ),
+            (Err(error), _) => error,
+        };
+        Err(ApplyError::Handler { name: handler.name, error })
     }
 }
 

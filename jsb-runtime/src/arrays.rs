@@ -1,9 +1,7 @@
 //! Many values in one statement of PostgreSQL's: an array for each column, so that the text is the same for any number of
 //! rows, is short, and is prepared once.
 
-use sea_orm::sea_query::{
-    Alias, ArrayType, CaseStatement, Expr, Func, InsertStatement, PostgresQueryBuilder, Query, SelectStatement, Value,
-};
+use sea_orm::sea_query::{Alias, ArrayType, CaseStatement, Expr, Func, Query, SelectStatement, Value, Values};
 use sea_orm::{DbBackend, Statement};
 
 /// The values of one column, row by row.
@@ -47,6 +45,11 @@ fn array_type(values: &[Value]) -> Option<ArrayType> {
     (of != ArrayType::TinyUnsigned).then_some(of)
 }
 
+/// What a column is called in such a SELECT.
+pub(crate) fn name_of(place: usize) -> String {
+    format!("v{place}")
+}
+
 /// A SELECT of many rows, and the arrays that they come from.
 pub(crate) struct Rows {
     pub(crate) select: SelectStatement,
@@ -54,9 +57,8 @@ pub(crate) struct Rows {
 }
 
 impl Rows {
-    /// The statement that inserts these rows. The arrays are put in at last, since the builder copies what it binds.
-    pub(crate) fn inserted_by(self, insert: &InsertStatement) -> Statement {
-        let (sql, mut values) = insert.build(PostgresQueryBuilder);
+    /// The statement, as built around the SELECT. The arrays are put in at last, since the builder copies what it binds.
+    pub(crate) fn put_into(self, (sql, mut values): (String, Values)) -> Statement {
         let places = values.0.iter_mut().filter(|value| matches!(value, Value::Array(_, None)));
         places.zip(self.arrays).for_each(|(place, array)| *place = array);
         Statement { sql, values: Some(values), db_backend: DbBackend::Postgres }
@@ -83,7 +85,7 @@ pub(crate) fn rows(columns: impl IntoIterator<Item = Column>, shown: impl Fn(usi
             value = null.finally(value).into();
         }
         unnest(Value::Array(of, Some(Box::new(values))), name);
-        select.expr(shown(place, value));
+        select.expr_as(shown(place, value), Alias::new(name_of(place)));
     }
     select.from_subquery(places, "r");
     Rows { select, arrays }
@@ -104,6 +106,8 @@ fn fill(values: &mut Vec<Value>) {
 
 #[cfg(test)]
 mod tests {
+    use sea_orm::sea_query::PostgresQueryBuilder;
+
     use super::*;
 
     #[test]

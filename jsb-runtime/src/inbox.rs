@@ -153,10 +153,16 @@ pub(crate) async fn park<C: ConnectionTrait>(db: &C, message: &Message, parking:
     transition(db, message, changes.chain(outcome)).await.map(drop)
 }
 
-/// Keeps an event whose dead letter was not taken for another try at that. Its counters stay, so that it is not begun
-/// again.
+/// Keeps an event whose dead letter was not taken for another try at that. What its counters are the reason for is not
+/// begun again; any other is, and had an outcome.
 pub(crate) async fn postpone<C: ConnectionTrait>(db: &C, message: &Message, parking: Parking<'_>) -> Result<(), DbErr> {
-    transition(db, message, parking.changes()).await.map(drop)
+    let outcome = (!parking.reason.is_counted()).then_some(("starts", 0.into()));
+    transition(db, message, parking.changes().into_iter().chain(outcome)).await.map(drop)
+}
+
+/// The same for an event that the server brings again.
+pub(crate) async fn had_outcome<C: ConnectionTrait>(db: &C, message: &Message) -> Result<(), DbErr> {
+    transition(db, message, [("starts", 0.into())]).await.map(drop)
 }
 
 /// Marks an event as dead. Its payload stays until it is pruned, since the DLQ may have had no room for it.

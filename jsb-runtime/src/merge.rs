@@ -18,6 +18,9 @@ use crate::upsert::{self, ApplyError, Change, Effect, Found, decide};
 use crate::version::Version;
 use crate::{clock, dialect, tombstone};
 
+/// How many composite keys are asked for side by side; so many groups are enough for the largest batch.
+const KEYS_IN_A_GROUP: usize = 32;
+
 /// What many events come to.
 pub(crate) struct Merged {
     /// What became of each of them.
@@ -148,7 +151,8 @@ async fn find_all<'a>(
     let mut rows: HashMap<&str, Merging> =
         events.iter().map(|(_, said)| (said.id.as_str(), merging(&said.key))).collect();
     let distinct: Vec<&[Value]> = rows.values().map(|row| row.key).collect();
-    let versions = stored_versions(txn, schema, &distinct).await?;
+    let any_deletes = events.iter().any(|(event, _)| event.event_type == event_type::DELETED);
+    let versions = stored_versions(txn, schema, &distinct, upsert::lock_for(any_deletes)).await?;
     let all_are_here = versions.len() == rows.len();
     for (id, version) in versions {
         // A column whose values are equal although they read differently.
@@ -173,10 +177,11 @@ async fn stored_versions(
     txn: &DatabaseTransaction,
     schema: &Schema,
     keys: &[&[Value]],
+    lock: LockType,
 ) -> Result<Vec<(String, Version)>, DbErr> {
     let read = schema.key.iter().copied().chain([schema.version]);
     let mut select = schema.select(read, has_any_key(txn.get_database_backend(), schema, keys));
-    select.lock(LockType::Update);
+    select.lock(lock);
     for place in &schema.key {
         select.order_by_expr(schema.column(*place), Order::Asc);
     }
@@ -190,7 +195,9 @@ async fn stored_versions(
 
 fn has_any_key(backend: DbBackend, schema: &Schema, keys: &[&[Value]]) -> Condition {
     let &[single] = schema.key.as_slice() else {
-        return keys.iter().fold(Condition::any(), |any, key| any.add(schema.has_key(key)));
+        let any_of = |keys: &[&[Value]]| keys.iter().fold(Condition::any(), |any, key| any.add(schema.has_key(key)));
+        // In groups, since a chain is as deep as it is long, and SQLite takes a depth of 1,000.
+        return keys.chunks(KEYS_IN_A_GROUP).fold(Condition::any(), |any, keys| any.add(any_of(keys)));
     };
     let keys: Vec<Value> = keys.iter().copied().flatten().cloned().collect();
     let array = (backend == DbBackend::Postgres).then(|| arrays::array(keys.clone())).flatten();

@@ -43,7 +43,7 @@ pub(crate) async fn blocked_by(
 async fn missing_parent(txn: &DatabaseTransaction, schema: &Schema, row: &Values) -> Result<Option<RowId>, ApplyError> {
     for reference in &schema.parents {
         let Some(key) = foreign_key(schema, row, reference) else { continue };
-        if !exists(txn, reference, &key).await? {
+        if !exists(txn, schema, reference, &key).await? {
             let table = table_name(&reference.parent);
             return Ok(Some(RowId { table, id: row::resource_id(key.into_iter()) }));
         }
@@ -57,11 +57,17 @@ fn foreign_key(schema: &Schema, row: &Values, reference: &Reference) -> Option<V
     reference.from.iter().map(value).collect()
 }
 
-async fn exists(txn: &DatabaseTransaction, reference: &Reference, key: &[Value]) -> Result<bool, ApplyError> {
+async fn exists(
+    txn: &DatabaseTransaction,
+    schema: &Schema,
+    reference: &Reference,
+    key: &[Value],
+) -> Result<bool, ApplyError> {
     let mut select = Query::select();
     select.expr(Expr::val(1)).from(reference.parent.clone());
-    for (name, value) in reference.to.iter().zip(key) {
-        select.and_where(Expr::col(name.clone()).eq(value.clone()));
+    for ((from, to), value) in reference.from.iter().zip(&reference.to).zip(key) {
+        let Some(place) = schema.column_named(from) else { return Ok(true) };
+        select.and_where(Expr::col(to.clone()).eq(schema.bound(place, value.clone())));
     }
     Ok(txn.query_one(&select).await?.is_some())
 }

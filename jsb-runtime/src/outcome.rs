@@ -45,7 +45,7 @@ impl From<Effect> for Settled {
 
 /// Why an event is parked or dead; the text is what the DLQ's `x-dlq-reason` and the inbox's `reason` say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "the README says what each means")]
+#[allow(missing_docs, reason = "README and docs/cli.md say what each means")]
 pub enum Reason {
     Malformed,
     UnsupportedVersion,
@@ -87,6 +87,11 @@ impl Reason {
             Self::DeliveriesSpent => "deliveries_spent",
             Self::Retried => "retried",
         }
+    }
+
+    /// Whether it is the event's counters in the inbox that say so.
+    pub(crate) fn is_counted(self) -> bool {
+        matches!(self, Self::MaxAttempts | Self::CrashLoop)
     }
 }
 
@@ -159,7 +164,8 @@ pub enum Patience {
 /// What becomes of an event that is to be parked, received `age` ago. The model of the protocol calls it too.
 pub fn patience(reason: Reason, age: Duration, keep_parent_after: Duration, park_for: Duration) -> Patience {
     match reason {
-        Reason::HasChildren if age >= keep_parent_after => Patience::Keep,
+        // Of a delete that died, the two sides would differ for ever.
+        Reason::HasChildren if age >= keep_parent_after.min(park_for) => Patience::Keep,
         _ if age >= park_for => Patience::Bury,
         _ => Patience::Wait,
     }

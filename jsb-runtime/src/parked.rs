@@ -10,6 +10,7 @@ use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 
 use crate::causes::chain;
 use crate::circle::{self, Circle, Link};
+use crate::dialect::answer;
 use crate::direct::{self, OwnTransaction};
 use crate::inbox::{self, Stored};
 use crate::message::Message;
@@ -48,11 +49,11 @@ impl Processor {
     }
 
     async fn retry_due(&self) -> Result<(), DbErr> {
-        self.parked.store(inbox::any_waiting(&self.db).await?, Ordering::Relaxed);
+        self.parked.store(answer(inbox::any_waiting(&self.db)).await?, Ordering::Relaxed);
         if !self.parked.load(Ordering::Relaxed) {
             return Ok(());
         }
-        for stored in inbox::due(&self.db, self.longest_wait(), BATCH).await? {
+        for stored in answer(inbox::due(&self.db, self.longest_wait(), BATCH)).await? {
             if self.stop.is_cancelled() {
                 break;
             }
@@ -67,9 +68,9 @@ impl Processor {
             return Ok(());
         }
         let settled: Vec<String> = settled.into_iter().filter_map(row_of).collect();
-        let mut rows = VecDeque::from(inbox::awaited(&self.db, &settled).await?);
+        let mut rows = VecDeque::from(answer(inbox::awaited(&self.db, &settled)).await?);
         while let Some(row) = rows.pop_front() {
-            for stored in inbox::wake(&self.db, &row, BATCH).await? {
+            for stored in answer(inbox::wake(&self.db, &row, BATCH)).await? {
                 let released = row_of(&stored.message);
                 if let Outcome::Settled(_) = self.process(&stored.message, stored.origin()).await {
                     rows.extend(released);
@@ -126,7 +127,7 @@ impl Processor {
                 Link::Broken => return Ok(None),
                 Link::Next(row) => row,
             };
-            let Some(stored) = inbox::in_conflict(&self.db, &next).await? else { return Ok(None) };
+            let Some(stored) = answer(inbox::in_conflict(&self.db, &next)).await? else { return Ok(None) };
             rows.push(next);
             events.push(stored);
         }

@@ -112,13 +112,14 @@ impl Processor {
         &self,
         events: &[(&Message, &Said)],
     ) -> Result<Vec<Option<Settled>>, ApplyError> {
-        Batch { registry: &self.registry, own_app: &self.config.app_name, events }.run(&self.db).await
+        let batch = Batch { registry: &self.registry, own_app: &self.config.app_name, events };
+        dialect::answer(batch.run(&self.db)).await
     }
 
     /// Waits for the database; `false` if the bridge stops first.
     pub(crate) async fn until_database_answers(&self) -> bool {
         let mut failures = 0;
-        while self.db.execute_unprepared("SELECT 1").await.is_err() {
+        while dialect::answer(self.db.execute_unprepared("SELECT 1")).await.is_err() {
             failures += 1;
             if !self.pause(failures).await {
                 return false;
@@ -144,7 +145,7 @@ impl Processor {
         };
         let failures = match *begun {
             Some(failures) => failures,
-            None => match self.begin(message, origin).await? {
+            None => match dialect::answer(self.begin(message, origin)).await? {
                 Begun::Anew(failures) => *begun.insert(failures),
                 Begun::Elsewhere => return Ok(Outcome::Parked),
                 Begun::Settled => return Ok(Outcome::Settled(Settled::Duplicate)),
@@ -196,9 +197,13 @@ impl Processor {
 
     async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Recorded {
         let attempt = self.attempt_on(message, event, origin, number);
+        // A handler takes the time that it needs.
+        let is_plain = self.registry.handlers(&event.resource_type, &event.event_type).is_empty();
         let (mut troubled, mut conflicts) = (None, 0);
         let error = loop {
-            let error = match attempt.run(&self.db).await {
+            let tried =
+                if is_plain { dialect::answer(attempt.run(&self.db)).await } else { attempt.run(&self.db).await };
+            let error = match tried {
                 Ok(settled) => return Ok(Outcome::Settled(settled)),
                 Err(error) => error,
             };

@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use sea_orm::{DatabaseConnection, DbErr};
 
 use crate::causes::chain;
+use crate::dialect::answer;
 use crate::jetstream::PullError;
 use crate::message::Message;
 use crate::origin::Origin;
@@ -89,7 +90,7 @@ impl Processor {
             // Without an inbox, what another process works on cannot be told from what was given up.
             return Ok(Swept::Partly);
         }
-        let (mut next, last) = unswept(&self.db, progress.acknowledged, progress.delivered).await?;
+        let (mut next, last) = answer(unswept(&self.db, progress.acknowledged, progress.delivered)).await?;
         if self.transport.may_not_look() {
             // There may be nothing to look at, and yet the status is to say whether this app may.
             self.transport.message_from(next).await?;
@@ -100,7 +101,7 @@ impl Processor {
             if !self.rescue(found).await? {
                 return Ok(Swept::Partly);
             }
-            settings::set_swept_seq(&self.db, next - 1).await?;
+            answer(settings::set_swept_seq(&self.db, next - 1)).await?;
         }
         Ok(Swept::Everything)
     }
@@ -144,7 +145,7 @@ impl Processor {
         let mut counted = Vec::with_capacity(items.len());
         for item in items {
             // A count that cannot be read changes the order only; the attempt itself meets the database's trouble.
-            let starts = inbox::starts(&self.db, message(&item)).await.unwrap_or_default();
+            let starts = answer(inbox::starts(&self.db, message(&item))).await.unwrap_or_default();
             counted.push(((starts, message(&item).stream_seq), item));
         }
         counted.sort_by_key(|(order, _)| *order);

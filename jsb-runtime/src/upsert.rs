@@ -145,8 +145,8 @@ pub(crate) async fn apply(
         return Err(ApplyError::VersionInFuture(version));
     }
     dialect::lock_key(txn, schema.resource, &id).await?;
-    let found = found(txn, schema, &key, &id).await?;
     let deletes = event.event_type == event_type::DELETED;
+    let found = found(txn, schema, &key, &id, lock_for(deletes)).await?;
     match decide(version, deletes, &event.producer, &found, own_app) {
         Change::Stale => return Ok(Effect::Stale),
         Change::OlderThanTombstones => return Err(ApplyError::OlderThanTombstones(version)),
@@ -182,8 +182,20 @@ pub(crate) async fn overtaken(
     Ok(here.map(|here| Overtaken { event: version, here }))
 }
 
-async fn found(txn: &DatabaseTransaction, schema: &Schema, key: &[Value], id: &str) -> Result<Found, DbErr> {
-    let row = stored_version(txn, schema, key, LockType::Update).await?;
+/// The lock on a row that is about to be written. One for a delete waits until nobody adds a child, which in a busy
+/// application may be never.
+pub(crate) fn lock_for(deletes: bool) -> LockType {
+    if deletes { LockType::Update } else { LockType::NoKeyUpdate }
+}
+
+async fn found(
+    txn: &DatabaseTransaction,
+    schema: &Schema,
+    key: &[Value],
+    id: &str,
+    lock: LockType,
+) -> Result<Found, DbErr> {
+    let row = stored_version(txn, schema, key, lock).await?;
     let tombstone = tombstone::find(txn, schema.resource, id).await?;
     let pruned = if row.is_none() { tombstone::highest_pruned(txn).await? } else { None };
     Ok(Found { row, tombstone, pruned })
@@ -254,6 +266,6 @@ async fn may_keep(
 ) -> Result<Option<Vec<Value>>, ApplyError> {
     let (key, id) = schema.key_in(event)?;
     dialect::lock_key(txn, schema.resource, &id).await?;
-    let here = stored_version(txn, schema, &key, LockType::Update).await?;
+    let here = stored_version(txn, schema, &key, lock_for(false)).await?;
     Ok(is_kept(here, schema.version_in(event)?).then_some(key))
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sea_orm::sea_query::{Expr, OnConflict, Query};
+use sea_orm::sea_query::{Expr, OnConflict, PostgresQueryBuilder, Query};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use serde_json::{Value as Json, json};
 
@@ -81,5 +81,5 @@ fn insert_arrays(messages: &[&Message]) -> Statement {
         .on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned())
         .returning(Query::returning().columns(["source_app", "event_id"]));
     insert.select_from(rows.select.clone()).expect("as many columns as are selected");
-    rows.inserted_by(&insert)
+    rows.put_into(insert.build(PostgresQueryBuilder))
 }

@@ -150,8 +150,8 @@ impl Transport {
         let mut deliveries = self.fetch(attached, limit).await?;
         if deliveries.is_empty() {
             let next = attached.consumer.batch().max_messages(1).expires(LONG_POLL).messages().await;
-            let next = self.collect(next.map_err(|error| PullError::Client(error.into()))?);
-            deliveries = tokio::time::timeout(LONG_POLL + LATE, next).await.map_err(|_| PullError::NoAnswer)??;
+            let next = next.map_err(|error| PullError::Client(error.into()))?;
+            deliveries = self.collect(next, LONG_POLL + LATE).await?;
             // One seldom comes alone.
             if !deliveries.is_empty() && limit > 1 {
                 deliveries.extend(self.fetch(attached, limit - 1).await?);
@@ -163,21 +163,25 @@ impl Transport {
     async fn fetch(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
         let there = attached.consumer.fetch().max_messages(limit).max_bytes(MAX_BATCH_BYTES).messages().await;
         let there = there.map_err(|error| PullError::Client(error.into()))?;
-        tokio::time::timeout(ANSWER_TIMEOUT, self.collect(there)).await.map_err(|_| PullError::NoAnswer)?
+        self.collect(there, ANSWER_TIMEOUT).await
     }
 
+    /// What comes, up to the server's word that this is all, or a silence of `longest`: a slow link takes its time.
     async fn collect(
         &self,
         mut messages: impl Stream<Item = Result<jetstream::Message, async_nats::Error>> + Unpin,
+        longest: Duration,
     ) -> Result<Vec<Delivery>, PullError> {
         let mut deliveries = Vec::new();
-        while let Some(message) = messages.next().await {
-            match message {
-                Ok(message) => deliveries.push(message.into()),
+        loop {
+            match tokio::time::timeout(longest, messages.next()).await {
+                Ok(Some(Ok(message))) => deliveries.push(message.into()),
+                Ok(None) => break,
                 // What came before the error is in hand all the same.
-                Err(_) if !deliveries.is_empty() => break,
-                Err(error) if has_no_room(&error) => break,
-                Err(error) => return Err(PullError::Client(error)),
+                _ if !deliveries.is_empty() => break,
+                Ok(Some(Err(error))) if has_no_room(&error) => break,
+                Ok(Some(Err(error))) => return Err(PullError::Client(error)),
+                Err(_) => return Err(PullError::NoAnswer),
             }
         }
         Ok(deliveries)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jsb_tests::entities::{organization, seat, tally};
+use jsb_tests::entities::{membership, organization, seat, tally};
 use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, QuerySelect, TransactionTrait};
@@ -57,6 +57,23 @@ async fn tallies(app: &App) -> BTreeMap<Uuid, (i64, String)> {
 }
 
 on_both! {
+    async fn rows_of_composite_keys_are_applied_together(backend: Backend) {
+        let membership = |member: usize| {
+            let payload = json!({"group": "all", "member": member, "role": "new", "updated_at": "2026-01-01T00:00:00Z"});
+            json!({
+                "event_id": Uuid::now_v7(), "event_type": "created", "resource_type": "membership",
+                "resource_id": format!("all/{member}"), "payload": payload,
+            })
+        };
+        let events: Vec<_> = (0..1_000).map(membership).collect();
+        let mut pair = with_waiting(backend, &events).await;
+        pair.b.has_settled(1_000).await;
+        assert_eq!(membership::Entity::find().count(&pair.b.db).await.expect("a count"), 1_000);
+        let transactions = transactions(&pair.b).await;
+        assert!(transactions < 10, "{transactions} transactions");
+        pair.b.stop().await;
+    }
+
     async fn events_that_wait_are_applied_in_few_transactions(backend: Backend) {
         let ids: Vec<_> = std::iter::repeat_with(Uuid::now_v7).take(1_000).collect();
         let mut events: Vec<_> = ids.iter().map(|id| tally(*id, "created", 0, full(0))).collect();
@@ -175,6 +192,26 @@ on_both! {
         assert_eq!(domains, expected.map(|(id, domain)| (id, domain.to_owned())).into());
         pair.b.stop().await;
     }
+}
+
+/// While somebody adds children to a row, foreign keys lock its key. Others go on doing so, and an update must not wait for all
+/// of them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_update_does_not_wait_for_those_who_add_children() {
+    let mut pair = with_waiting(Backend::Postgres, &[organization(2, "acme.example", 0)]).await;
+    pair.b.has_settled(1).await;
+    let adding = pair.b.db.begin().await.expect("a transaction");
+    let parent = organization::Entity::find_by_id(2).lock(LockType::KeyShare).one(&adding).await.expect("a read");
+    assert!(parent.is_some());
+    let remote = Remote::of(&pair.b).await;
+    remote.publish_all(&[organization(2, "acme.example", 1)]).await;
+    pair.b.has_settled(2).await;
+    pair.b.stop().await;
+    remote.publish_all(&[organization(2, "acme.example", 2), organization(4, "other.example", 2)]).await;
+    pair.b.start().await;
+    pair.b.has_settled(4).await;
+    adding.commit().await.expect("a commit");
+    pair.b.stop().await;
 }
 
 /// A batch holds many rows' locks. PostgreSQL ends one of two transactions that wait for each other: never the user's.

@@ -74,7 +74,9 @@ impl Event {
     fn read(row: &QueryResult, config: &Config) -> Result<Self, DbErr> {
         let mut event = Self::from_query_result(row, "")?;
         let patience = match event.reason.as_deref().filter(|_| event.status == Status::Parked.as_str()) {
-            Some(reason) if reason == Reason::HasChildren.as_str() => Some(config.keep_parent_after),
+            Some(reason) if reason == Reason::HasChildren.as_str() => {
+                Some(config.keep_parent_after.min(config.park_for))
+            }
             Some(reason) if [Reason::ParentMissing, Reason::UniqueConflict].map(Reason::as_str).contains(&reason) => {
                 Some(config.park_for)
             }
