@@ -1,4 +1,4 @@
-//! The bridge: the only place that spawns. It checks, connects, starts what the roles ask for, and stops it in order.
+//! The bridge: it checks, connects, spawns what the roles ask for, and stops it in order.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -51,7 +51,7 @@ pub struct Config {
     pub use_dlq: bool,
     /// `MAX_DELIVER`: how often a handler may fail on an event, and how often the server delivers it.
     pub max_deliver: u32,
-    /// `ACK_WAIT`: how long the server waits for an acknowledgement, where no back-off list says otherwise.
+    /// `ACK_WAIT`: how long a process that tries a parked event, or one that the server has given up, keeps it from the others.
     pub ack_wait: Duration,
     /// `BACKOFF`: the delays before an event is tried again.
     pub backoff: Vec<Duration>,

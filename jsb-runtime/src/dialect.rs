@@ -32,11 +32,11 @@ pub(crate) async fn queue_to_write<C: ConnectionTrait>(db: &C) -> Option<MutexGu
     }
 }
 
-/// How long the database may take for what JSB asks of it by itself.
+/// How long the database may take for what has to wait for nobody's lock.
 const LONGEST_ANSWER: Duration = Duration::from_secs(30);
 
 /// What the database answers, or that it is away: a server that vanished without a word leaves its connections silent, and
-/// the driver would wait for ever.
+/// the driver would wait for ever. Not for what may wait for a lock: each try would keep another connection.
 pub(crate) async fn answer<T, E: From<DbErr>>(asked: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     tokio::time::timeout(LONGEST_ANSWER, asked).await.unwrap_or_else(|_| {
         let silent = format!("the database did not answer within {} seconds", LONGEST_ANSWER.as_secs());

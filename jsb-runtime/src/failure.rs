@@ -6,7 +6,6 @@ use std::time::Duration;
 use sea_orm::{DbErr, TransactionTrait};
 
 use crate::causes::chain;
-use crate::dialect::answer;
 use crate::direct::{self, OwnTransaction};
 use crate::dlq::DeadLetter;
 use crate::event::Envelope;
@@ -27,7 +26,7 @@ impl Processor {
         let text = error.described();
         let attempts = if self.is_kept(origin) {
             let longest = self.config.backoff.iter().max().copied().unwrap_or_default();
-            match answer(inbox::fail(&self.db, message, &text, longest)).await? {
+            match inbox::fail(&self.db, message, &text, longest).await? {
                 Some(counters) => counters.attempts.unsigned_abs(),
                 None => return Ok(Outcome::Settled(Settled::Duplicate)),
             }
@@ -64,7 +63,7 @@ impl Processor {
             Patience::Bury => return self.bury(message, origin, reason, error.class(), &text).await,
             Patience::Wait => {}
         }
-        let waits_for = answer(self.blocked_by(event, reason, &error)).await?;
+        let waits_for = self.blocked_by(event, reason, &error).await?;
         // The longer it has waited, the longer it can: between a second and a minute.
         let delay = (age / 4).clamp(Duration::from_secs(1), inbox::LONGEST_PARKING);
         tracing::info!(event_id = message.event_id, %reason, waits_for, error = text, "an event is parked");
@@ -79,7 +78,7 @@ impl Processor {
         retry_after: Duration,
         error: &str,
     ) -> Recorded {
-        answer(inbox::park(&self.db, message, Parking { reason, waits_for, retry_after, error })).await?;
+        inbox::park(&self.db, message, Parking { reason, waits_for, retry_after, error }).await?;
         self.parked.store(true, Ordering::Relaxed);
         Ok(Outcome::Parked)
     }
@@ -157,18 +156,18 @@ impl Processor {
                 tracing::error!(event_id = message.event_id, error = chain(&refused), "a dead letter was not taken");
                 if origin.comes_again() || !self.is_kept(origin) {
                     if self.is_kept(origin) && !reason.is_counted() {
-                        answer(inbox::had_outcome(&self.db, message)).await?;
+                        inbox::had_outcome(&self.db, message).await?;
                     }
                     return Ok(Outcome::Retry(DLQ_RETRY));
                 }
                 let parking = Parking { reason, waits_for: None, retry_after: DLQ_RETRY, error };
-                answer(inbox::postpone(&self.db, message, parking)).await?;
+                inbox::postpone(&self.db, message, parking).await?;
                 self.parked.store(true, Ordering::Relaxed);
                 return Ok(Outcome::Parked);
             }
         }
         if self.is_kept(origin) {
-            answer(inbox::bury(&self.db, message, reason, error)).await?;
+            inbox::bury(&self.db, message, reason, error).await?;
         }
         tracing::error!(event_id = message.event_id, subject = message.subject, %reason, error, "an event is dead");
         Ok(Outcome::Dead)

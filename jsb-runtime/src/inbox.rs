@@ -160,9 +160,10 @@ pub(crate) async fn postpone<C: ConnectionTrait>(db: &C, message: &Message, park
     transition(db, message, parking.changes().into_iter().chain(outcome)).await.map(drop)
 }
 
-/// The same for an event that the server brings again.
+/// Notes that an event had an outcome, which the server brings again, if it has a row.
 pub(crate) async fn had_outcome<C: ConnectionTrait>(db: &C, message: &Message) -> Result<(), DbErr> {
-    transition(db, message, [("starts", 0.into())]).await.map(drop)
+    let update = Query::update().table(TABLE).value("starts", 0).cond_where(is(message)).to_owned();
+    db.execute(&update).await.map(drop)
 }
 
 /// Marks an event as dead. Its payload stays until it is pruned, since the DLQ may have had no room for it.

@@ -70,7 +70,7 @@ impl Processor {
         let settled: Vec<String> = settled.into_iter().filter_map(row_of).collect();
         let mut rows = VecDeque::from(answer(inbox::awaited(&self.db, &settled)).await?);
         while let Some(row) = rows.pop_front() {
-            for stored in answer(inbox::wake(&self.db, &row, BATCH)).await? {
+            for stored in inbox::wake(&self.db, &row, BATCH).await? {
                 let released = row_of(&stored.message);
                 if let Outcome::Settled(_) = self.process(&stored.message, stored.origin()).await {
                     rows.extend(released);

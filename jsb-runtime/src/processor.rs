@@ -145,7 +145,7 @@ impl Processor {
         };
         let failures = match *begun {
             Some(failures) => failures,
-            None => match dialect::answer(self.begin(message, origin)).await? {
+            None => match self.begin(message, origin).await? {
                 Begun::Anew(failures) => *begun.insert(failures),
                 Begun::Elsewhere => return Ok(Outcome::Parked),
                 Begun::Settled => return Ok(Outcome::Settled(Settled::Duplicate)),
@@ -197,13 +197,9 @@ impl Processor {
 
     async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Recorded {
         let attempt = self.attempt_on(message, event, origin, number);
-        // A handler takes the time that it needs.
-        let is_plain = self.registry.handlers(&event.resource_type, &event.event_type).is_empty();
         let (mut troubled, mut conflicts) = (None, 0);
         let error = loop {
-            let tried =
-                if is_plain { dialect::answer(attempt.run(&self.db)).await } else { attempt.run(&self.db).await };
-            let error = match tried {
+            let error = match attempt.run(&self.db).await {
                 Ok(settled) => return Ok(Outcome::Settled(settled)),
                 Err(error) => error,
             };

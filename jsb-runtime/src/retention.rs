@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
 use tokio_util::sync::CancellationToken;
 
@@ -43,23 +44,28 @@ async fn prune(
     let mut pruned = 0;
     let mut full = true;
     while full && !stop.is_cancelled() && lease.hold(db).await? {
-        let mut rows = [0; 3];
-        {
-            let _turn = dialect::queue_to_write(db).await;
-            rows[0] = outbox::prune(db, now - config.outbox_retention, BATCH).await?;
-        }
-        {
-            let _turn = dialect::queue_to_write(db).await;
-            rows[1] = inbox::prune(db, now - config.inbox_retention, BATCH).await?;
-        }
+        let mut rows = [
+            in_turn(db, outbox::prune(db, now - config.outbox_retention, BATCH)).await?,
+            in_turn(db, inbox::prune(db, now - config.inbox_retention, BATCH)).await?,
+            0,
+        ];
         if let Some(retention) = config.tombstone_retention {
-            let _turn = dialect::queue_to_write(db).await;
-            let txn = db.begin_with_options(dialect::writing()).await?;
-            rows[2] = tombstone::prune(&txn, now - retention, BATCH).await?;
-            txn.commit().await?;
+            rows[2] = in_turn(db, prune_tombstones(db, now - retention)).await?;
         }
         pruned += rows.iter().sum::<u64>();
         full = rows.iter().any(|rows| *rows >= BATCH);
     }
     Ok(pruned)
+}
+
+/// Prunes when it is its turn among the saves of this process: on SQLite they would look for a gap in vain.
+async fn in_turn(db: &DatabaseConnection, prune: impl Future<Output = Result<u64, DbErr>>) -> Result<u64, DbErr> {
+    let _turn = dialect::queue_to_write(db).await;
+    prune.await
+}
+
+async fn prune_tombstones(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u64, DbErr> {
+    let txn = db.begin_with_options(dialect::writing()).await?;
+    let pruned = tombstone::prune(&txn, before, BATCH).await;
+    dialect::end(txn, pruned).await
 }

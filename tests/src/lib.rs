@@ -38,3 +38,8 @@ pub use raw::Raw;
 pub use remote::Remote;
 pub use stream::Stream;
 pub use wait::{DEADLINE, eventually};
+
+/// The README's programs compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+pub struct Readme;
