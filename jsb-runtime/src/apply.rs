@@ -16,6 +16,10 @@ use crate::registry::{self, HandlerRegistration, Registry};
 use crate::upsert::{self, ApplyError, Effect};
 use crate::{settings, trace};
 
+/// What a handler is told that took no notice of an error of the database.
+const WENT_ON: &str = "it went on after an error of the database, which had ended the transaction: \
+                       what may fail needs a transaction of its own within, `ctx.db().begin()`";
+
 /// An event and what is needed to try it.
 pub(crate) struct Attempt<'a> {
     pub(crate) registry: &'a Registry,
@@ -82,16 +86,11 @@ impl Attempt<'_> {
         let context = HandlerContext::new(txn, self.number);
         let run = trace::caused_by(self.message.trace(), (handler.run)(incoming, &context));
         let result = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)));
-        let error = match (result, dialect::must_stand(txn).await) {
-            (Ok(()), Ok(())) => return Ok(()),
-            (Ok(()), Err(error)) if dialect::fault(&error) == Fault::Outage => return Err(error.into()),
-            (Ok(()), Err(_)) => HandlerError::from(
-                "it went on after an error of the database, which had ended the transaction: \
-                 what may fail needs a transaction of its own within, `ctx.db().begin()`",
-            ),
-            (Err(error), _) => error,
-        };
-        Err(ApplyError::Handler { name: handler.name, error })
+        result.map_err(|error| ApplyError::Handler { name: handler.name, error })?;
+        dialect::must_stand(txn).await.map_err(|error| match dialect::fault(&error) {
+            Fault::Outage => error.into(),
+            _ => ApplyError::Handler { name: handler.name, error: WENT_ON.into() },
+        })
     }
 }
 

@@ -71,7 +71,8 @@ pub fn before_save<M: Syncable, C: ConnectionTrait>(
 ///
 /// # Errors
 ///
-/// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction is.
+/// When the event cannot be recorded; the row is then not saved either, and on PostgreSQL nothing else of the transaction
+/// is kept.
 pub fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Saving<'_, M> {
     Box::pin(async move {
         let written = insert || M::HAS_OWN_HOOKS || !skip::nothing_was_changed();
@@ -97,7 +98,8 @@ pub fn before_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db:
 ///
 /// # Errors
 ///
-/// When the event cannot be recorded; the row is then not deleted either, and on PostgreSQL nothing else of the transaction is kept.
+/// When the event cannot be recorded; the row is then not deleted either, and on PostgreSQL nothing else of the transaction
+/// is kept.
 pub fn after_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, ActiveModelOf<M>> {
     Box::pin(async move {
         if M::ON_DELETE == OnDelete::Ignore {

@@ -30,7 +30,6 @@ pub(crate) fn publishing_is_skipped() -> bool {
 }
 
 /// Runs an update whose hooks tell each other whether there was anything to write, which only the first of them sees.
-/// an entity's own hook may change what the caller did not.
 pub(crate) async fn noticing_changes<T>(update: impl Future<Output = T>) -> T {
     UNCHANGED.scope(AtomicBool::new(false), update).await
 }
