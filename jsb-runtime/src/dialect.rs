@@ -6,6 +6,7 @@ use std::time::Duration;
 
 pub use fault::Fault;
 pub(crate) use fault::{Refusal, explained, fault, is_missing_table, refusal, unique_columns};
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionSession, Value,
@@ -174,11 +175,16 @@ pub(crate) async fn unfit_isolation<C: ConnectionTrait>(db: &C) -> Result<Option
 }
 
 /// The isolation levels at which a transaction sees what others commit meanwhile, which the version rules need.
-pub(crate) const SEE_COMMITS: [&str; 2] = ["read committed", "read uncommitted"];
+const SEE_COMMITS: [&str; 2] = ["read committed", "read uncommitted"];
 
 /// Whether a transaction of this isolation level sees what others commit meanwhile.
 pub(crate) fn sees_commits(isolation: &str) -> bool {
     SEE_COMMITS.contains(&isolation)
+}
+
+/// Whether the transaction that asks does so, in SQL. PostgreSQL only.
+pub(crate) fn transaction_sees_commits() -> Expr {
+    Expr::cust("current_setting('transaction_isolation')").is_in(SEE_COMMITS)
 }
 
 /// Whether the database may draw the key of a deleted row again.

@@ -94,7 +94,7 @@ fn tombstones() -> TableCreateStatement {
 fn settings() -> TableCreateStatement {
     Table::create()
         .table("sync_settings")
-        .col(integer("id").primary_key())
+        .col(integer("id").primary_key().check(Expr::col("id").eq(1)))
         .col(text("database_id"))
         .col(text("app_name"))
         .col(boolean("use_outbox"))

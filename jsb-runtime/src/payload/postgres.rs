@@ -7,47 +7,55 @@ use super::MAX_NESTING;
 /// The most digits that every reader of a decimal keeps.
 const MAX_DIGITS: usize = 28;
 
-/// The value of `column`, an SQL expression, as JSON text: an SQL expression too, which is NULL where the value may have no
-/// form or another one, and where it is NULL although the column is not `nullable`. `None` for types that only
-/// [`to_json`](super::to_json) knows.
-pub(crate) fn json_text(column: &str, of: &ArrayType, nullable: bool) -> Option<String> {
-    let (has_form, form) = match of {
-        ArrayType::Bool | ArrayType::SmallInt | ArrayType::Int | ArrayType::BigInt => (None, format!("{column}::text")),
-        ArrayType::String | ArrayType::Enum(_) | ArrayType::Uuid => (None, format!("to_json({column})::text")),
+/// A column's value as JSON text, in SQL.
+pub(crate) struct JsonText {
+    /// The text, or what becomes it as an argument of `format`.
+    pub(crate) text: String,
+    /// What holds where the value has this form and no other: not where it is NULL in a column that is none.
+    pub(crate) has_form: Option<String>,
+}
+
+/// The value of `column`, an SQL expression; `None` for types that only [`to_json`](super::to_json) knows.
+pub(crate) fn json_text(column: &str, of: &ArrayType, nullable: bool) -> Option<JsonText> {
+    let (text, has_form) = match of {
+        ArrayType::SmallInt | ArrayType::Int | ArrayType::BigInt => (column.to_owned(), None),
+        ArrayType::Bool => (format!("{column}::text"), None),
+        ArrayType::String | ArrayType::Enum(_) | ArrayType::Uuid => (format!("to_json({column})"), None),
         ArrayType::Float | ArrayType::Double => (
-            Some(format!("{column} NOT IN ('NaN', 'Infinity', '-Infinity')")),
             // A whole number reads as a floating one all the same.
-            format!("{column}::text || CASE WHEN {column}::text ~ '[.e]' THEN '' ELSE '.0' END"),
+            format!("({column}::text || CASE WHEN {column}::text ~ '[.e]' THEN '' ELSE '.0' END)"),
+            Some(format!("{column} NOT IN ('NaN', 'Infinity', '-Infinity')")),
         ),
         ArrayType::Decimal => {
-            (Some(format!("{column}::text ~ '^[0-9.-]{{1,{MAX_DIGITS}}}$'")), format!("to_json({column}::text)::text"))
+            (format!("to_json({column}::text)"), Some(format!("{column}::text ~ '^[0-9.-]{{1,{MAX_DIGITS}}}$'")))
         }
-        ArrayType::Bytes => (None, format!("to_json(translate(encode({column}, 'base64'), chr(10), ''))::text")),
+        ArrayType::Bytes => (format!("to_json(translate(encode({column}, 'base64'), chr(10), ''))"), None),
         // With so few brackets it cannot be nested too deep.
         ArrayType::Json => (
+            column.to_owned(),
             Some(format!("length({column}::text) - length(translate({column}::text, '[{{', '')) <= {MAX_NESTING}")),
-            format!("{column}::text"),
         ),
         ArrayType::ChronoDate | ArrayType::TimeDate => {
-            (Some(format!("{column} BETWEEN '0001-01-01' AND '9999-12-31'")), format!("to_json({column})::text"))
+            (format!("to_json({column})"), Some(format!("{column} BETWEEN '0001-01-01' AND '9999-12-31'")))
         }
         ArrayType::ChronoTime | ArrayType::TimeTime => {
-            (Some(format!("{column} < '24:00'")), quoted(format!("to_char({column}::interval, 'HH24:MI:SS.US')")))
+            (format!(r#"to_char({column}::interval, E'\\"HH24:MI:SS.US\\"')"#), Some(format!("{column} < '24:00'")))
         }
-        ArrayType::ChronoDateTime | ArrayType::TimeDateTime => (Some(is_on_wire(column, "")), timestamp(column)),
+        ArrayType::ChronoDateTime | ArrayType::TimeDateTime => (timestamp(column), Some(is_on_wire(column, ""))),
         ArrayType::ChronoDateTimeUtc
         | ArrayType::ChronoDateTimeLocal
         | ArrayType::ChronoDateTimeWithTimeZone
         | ArrayType::TimeDateTimeWithTimeZone => {
-            (Some(is_on_wire(column, "Z")), timestamp(&format!("({column} AT TIME ZONE 'UTC')")))
+            (timestamp(&format!("({column} AT TIME ZONE 'UTC')")), Some(is_on_wire(column, "Z")))
         }
         _ => return None,
     };
-    let form = match has_form {
-        Some(has_form) => format!("CASE WHEN {has_form} THEN {form} END"),
-        None => form,
-    };
-    Some(if nullable { format!("CASE WHEN {column} IS NULL THEN 'null' ELSE {form} END") } else { form })
+    Some(if nullable {
+        let has_form = has_form.map(|has_form| format!("({has_form}) IS NOT FALSE"));
+        JsonText { text: format!("coalesce({text}::text, 'null')"), has_form }
+    } else {
+        JsonText { text, has_form: Some(has_form.unwrap_or_else(|| format!("{column} IS NOT NULL"))) }
+    })
 }
 
 /// Whether a timestamp, of this zone if it has one, lies in the years that the wire has.
@@ -56,10 +64,5 @@ fn is_on_wire(time: &str, zone: &str) -> String {
 }
 
 fn timestamp(utc: &str) -> String {
-    quoted(format!("to_char({utc}, 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"))
-}
-
-/// Text in which nothing has to be escaped.
-fn quoted(text: String) -> String {
-    format!("'\"' || {text} || '\"'")
+    format!(r#"to_char({utc}, E'\\"YYYY-MM-DD"T"HH24:MI:SS.US"Z"\\"')"#)
 }

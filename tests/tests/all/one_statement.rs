@@ -4,7 +4,10 @@ use futures_util::future::join_all;
 use jsb_tests::entities::{gap, membership, organization, specimen, tally};
 use jsb_tests::{App, Backend, Pair};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{ActiveModelTrait, DatabaseConnection, EntityTrait, IntoActiveModel, SqlErr, TransactionTrait};
+use sea_orm::{
+    ActiveModelTrait, DatabaseConnection, EntityTrait, IdenStatic, IntoActiveModel, Iterable, SqlErr, TransactionTrait,
+    TryIntoModel,
+};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -24,6 +27,38 @@ mod ticket {
         #[sea_orm(select_as = "text", save_as = "bigint")]
         pub number: String,
         pub updated_at: DateTimeUtc,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+}
+
+/// A row of more values than PostgreSQL's functions take at once, one of which has a name that is a pattern to them.
+mod wide {
+    use jsb_runtime::prelude::*;
+    use sea_orm::entity::prelude::*;
+
+    macro_rules! with_columns {
+        ($($column:ident)*) => {
+            #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Syncable)]
+            #[sea_orm(table_name = "wides")]
+            #[syncable(resource = "wide")]
+            pub(super) struct Model {
+                #[sea_orm(primary_key, auto_increment = false)]
+                pub id: Uuid,
+                #[sea_orm(column_name = "50%s")]
+                pub half: i32,
+                $(pub $column: i32,)*
+                pub updated_at: DateTimeUtc,
+            }
+        };
+    }
+
+    with_columns! {
+        c00 c01 c02 c03 c04 c05 c06 c07 c08 c09 c10 c11 c12 c13 c14 c15 c16 c17 c18 c19 c20 c21 c22 c23 c24
+        c25 c26 c27 c28 c29 c30 c31 c32 c33 c34 c35 c36 c37 c38 c39 c40 c41 c42 c43 c44 c45 c46 c47 c48 c49
+        c50 c51 c52 c53 c54 c55 c56 c57 c58 c59 c60 c61 c62 c63 c64 c65 c66 c67 c68 c69 c70 c71 c72 c73 c74
+        c75 c76 c77 c78 c79 c80 c81 c82 c83 c84 c85 c86 c87 c88 c89 c90 c91 c92 c93 c94 c95 c96 c97 c98 c99
     }
 
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
@@ -181,6 +216,28 @@ async fn postgresql_writes_every_type_as_the_hooks_do() {
         let row = gap::Model { id, text: Some(text), bytes: Some(bytes), json: Some(json), ..samples::empty_gap() };
         says_the_same!(pair, gap, row);
     }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_of_more_columns_than_a_function_takes_is_written_at_once() {
+    let mut pair = pair().await;
+    pair.a.stop().await;
+    let columns = wide::Column::iter().map(|column| match column {
+        wide::Column::Id => "id uuid PRIMARY KEY".to_owned(),
+        wide::Column::UpdatedAt => "updated_at timestamptz NOT NULL".to_owned(),
+        number => format!("\"{}\" integer NOT NULL", number.as_str()),
+    });
+    pair.a.sql(&format!("CREATE TABLE wides ({})", columns.collect::<Vec<_>>().join(", "))).await;
+    let mut row = wide::ActiveModel { id: Set(Uuid::now_v7()), ..Default::default() };
+    for (number, column) in (0_i32..).zip(wide::Column::iter()) {
+        if !matches!(column, wide::Column::Id | wide::Column::UpdatedAt) {
+            row.set(column, number.into());
+        }
+    }
+    row.set(wide::Column::UpdatedAt, chrono::Utc::now().into());
+    says_the_same!(pair, wide, row.try_into_model().expect("a row"));
+    assert_eq!(newest(&pair.a).await["50%s"], 1);
     pair.stop().await;
 }
 

@@ -3,7 +3,6 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::fmt::Write as _;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use sea_orm::sea_query::{
@@ -13,12 +12,15 @@ use sea_orm::sea_query::{
 use sea_orm::{ColumnTrait, DbErr, EntityName, IdenStatic, Iterable};
 use serde_json::Value as Json;
 
-use crate::payload::postgres::json_text;
-use crate::syncable::{ColumnOf, Syncable};
-use crate::{outbox, row, settings, tombstone};
+use crate::payload::postgres::{JsonText, json_text};
+use crate::syncable::{ColumnOf, Field, Syncable};
+use crate::{dialect, outbox, row, settings, tombstone};
 
 /// The row that the statement writes, as its other parts call it.
 const ROW: &str = "row";
+
+/// How many values one call of `format` takes: PostgreSQL's functions have 100 arguments at the most.
+const MOST_VALUES: usize = 99;
 
 /// How many texts are kept: more than an application has, unless its requests choose the columns.
 const CAPACITY: usize = 1_000;
@@ -94,14 +96,16 @@ fn insert<M: Syncable>(
     is_written: &[bool],
 ) -> Result<SubQueryStatement, DbErr> {
     let may_insert = match kind {
-        Kind::InsertByKey => Condition::all().add(tombstone::is_missing(M::RESOURCE, parameters.next())),
+        Kind::InsertByKey => Condition::all()
+            .add(dialect::transaction_sees_commits())
+            .add(tombstone::is_missing(M::RESOURCE, parameters.next())),
         _ => Condition::all(),
     };
     let (columns, values): (Vec<_>, Vec<_>) = values::<M>(parameters, is_written).unzip();
     let values = Query::select()
         .exprs(values)
         .from(settings::TABLE)
-        .cond_where(settings::may_publish())
+        .and_where(settings::may_publish())
         .cond_where(may_insert)
         .to_owned();
     let mut insert = Query::insert();
@@ -112,7 +116,7 @@ fn insert<M: Syncable>(
 
 fn update<M: Syncable>(parameters: &mut Parameters, is_written: &[bool]) -> SubQueryStatement {
     let may_publish =
-        Query::select().expr(Expr::val(1)).from(settings::TABLE).cond_where(settings::may_publish()).to_owned();
+        Query::select().expr(Expr::val(1)).from(settings::TABLE).and_where(settings::may_publish()).to_owned();
     let version = || M::VERSION.into_expr();
     // As `version::draw` does it: now, but above what it replaces.
     let above = version().add(Expr::cust("interval '1 microsecond'"));
@@ -163,17 +167,23 @@ fn id_text<M: Syncable>() -> Option<String> {
 
 /// The row's payload as [`row::payload_of`] writes it, in SQL.
 fn payload_text<M: Syncable>() -> Option<String> {
-    let mut payload = String::from("'{'");
-    for (place, field) in M::FIELDS.iter().enumerate() {
-        let (column, nullable) = (field.column, field.column.def().is_null());
-        let value = json_text(&read_of_row(column), &M::get_value_type(column), nullable)?;
-        let comma = if place == 0 { "" } else { "," };
-        let name = Json::from(field.name()).to_string().replace('\'', "''");
-        // Writing to a string does not fail.
-        let _ = write!(payload, " || '{comma}{name}:' || ({value})");
-    }
-    payload.push_str(" || '}'");
-    Some(payload)
+    let value = |field: &Field<ColumnOf<M>>| {
+        let column = field.column;
+        let value = json_text(&read_of_row(column), &M::get_value_type(column), column.def().is_null())?;
+        Some((field.name(), value))
+    };
+    let fields = M::FIELDS.iter().map(value).collect::<Option<Vec<_>>>()?;
+    let have_form = fields.iter().filter_map(|(_, value)| value.has_form.as_deref()).collect::<Vec<_>>().join(" AND ");
+    let members = fields.chunks(MOST_VALUES).map(members).collect::<Vec<_>>().join(" || ',' || ");
+    Some(format!("CASE WHEN {have_form} THEN '{{' || {members} || '}}' END"))
+}
+
+/// These members of a JSON object. One call for all of them is started and run sooner than many operators.
+fn members(fields: &[(&str, JsonText)]) -> String {
+    let member = |(name, _): &(&str, JsonText)| Json::from(*name).to_string().replace('%', "%%") + ":%s";
+    let pattern = fields.iter().map(member).collect::<Vec<_>>().join(",").replace('\'', "''");
+    let values = fields.iter().map(|(_, value)| value.text.as_str()).collect::<Vec<_>>().join(", ");
+    format!("format('{pattern}', {values})")
 }
 
 /// A column of the row as the entity reads it, which may be by a cast.
