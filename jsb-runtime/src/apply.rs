@@ -27,7 +27,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) message: &'a Message,
     pub(crate) event: &'a Envelope,
     /// Whether the inbox keeps it.
-    pub(crate) is_kept: bool,
+    pub(crate) in_inbox: bool,
     /// Which attempt this is, from 1.
     pub(crate) number: u32,
 }
@@ -44,7 +44,7 @@ impl Attempt<'_> {
 
     /// The attempt within a transaction of the caller's.
     pub(crate) async fn run_in(&self, txn: &DatabaseTransaction) -> Result<Settled, ApplyError> {
-        if !self.is_kept {
+        if !self.in_inbox {
             return self.effect(txn).await;
         }
         let claim = inbox::claim(txn, self.message).await?;

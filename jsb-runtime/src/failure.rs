@@ -24,7 +24,7 @@ const DLQ_RETRY: Duration = Duration::from_secs(5);
 impl Processor {
     pub(crate) async fn fail(&self, message: &Message, origin: Origin, error: &ApplyError) -> Recorded {
         let text = error.described();
-        let attempts = if self.is_kept(origin) {
+        let attempts = if self.inbox_keeps(origin) {
             let longest = self.config.backoff.iter().max().copied().unwrap_or_default();
             match inbox::fail(&self.db, message, &text, longest).await? {
                 Some(counters) => counters.attempts.unsigned_abs(),
@@ -34,12 +34,12 @@ impl Processor {
             origin.deliveries(self.config.max_deliver)
         };
         tracing::warn!(event_id = message.event_id, attempts, error = text, "an event failed");
-        let nobody_brings_it = !self.is_kept(origin) && !origin.comes_again();
+        let nobody_brings_it = !self.inbox_keeps(origin) && !origin.comes_again();
         if attempts >= self.config.max_deliver || nobody_brings_it {
             return self.bury(message, origin, Reason::MaxAttempts, error.class(), &text).await;
         }
         let delay = backoff::listed(&self.config.backoff, attempts);
-        if origin.comes_again() || !self.is_kept(origin) {
+        if self.is_left_to_server(origin) {
             return Ok(Outcome::Retry(delay));
         }
         self.keep_in_inbox(message, Reason::DeliveriesSpent, None, delay, &text).await
@@ -53,7 +53,7 @@ impl Processor {
         reason: Reason,
         error: ApplyError,
     ) -> Recorded {
-        if !self.is_kept(origin) {
+        if !self.inbox_keeps(origin) {
             return self.fail(message, origin, &error).await;
         }
         let age = origin.age().to_std().unwrap_or_default();
@@ -68,6 +68,11 @@ impl Processor {
         let delay = (age / 4).clamp(Duration::from_secs(1), inbox::LONGEST_PARKING);
         tracing::info!(event_id = message.event_id, %reason, waits_for, error = text, "an event is parked");
         self.keep_in_inbox(message, reason, waits_for, delay, &text).await
+    }
+
+    /// Whether the server is to bring the event again, and not the inbox.
+    fn is_left_to_server(&self, origin: Origin) -> bool {
+        origin.comes_again() || !self.inbox_keeps(origin)
     }
 
     async fn keep_in_inbox(
@@ -154,8 +159,8 @@ impl Processor {
             let letter = DeadLetter { message, reason, class, error, deliveries, stream: &stream };
             if let Err(refused) = letter.publish(&self.transport, &self.config).await {
                 tracing::error!(event_id = message.event_id, error = chain(&refused), "a dead letter was not taken");
-                if origin.comes_again() || !self.is_kept(origin) {
-                    if self.is_kept(origin) && !reason.is_counted() {
+                if self.is_left_to_server(origin) {
+                    if self.inbox_keeps(origin) && !reason.is_counted() {
                         inbox::had_outcome(&self.db, message).await?;
                     }
                     return Ok(Outcome::Retry(DLQ_RETRY));
@@ -166,7 +171,7 @@ impl Processor {
                 return Ok(Outcome::Parked);
             }
         }
-        if self.is_kept(origin) {
+        if self.inbox_keeps(origin) {
             inbox::bury(&self.db, message, reason, error).await?;
         }
         tracing::error!(event_id = message.event_id, subject = message.subject, %reason, error, "an event is dead");

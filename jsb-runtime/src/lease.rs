@@ -37,16 +37,12 @@ impl Lease {
             return Ok(true);
         }
         let asked = Instant::now();
-        let backend = db.get_database_backend();
-        let now = dialect::now_millis(backend);
-        let (ttl, farthest) = (TIME_TO_LIVE.as_millis(), FARTHEST_END.as_millis());
-        let sql = format!(
-            "INSERT INTO sync_leases (name, holder, expires_at) VALUES ($1, $2, {now} + {ttl}) \
-             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at \
-             WHERE sync_leases.holder = excluded.holder OR sync_leases.expires_at NOT BETWEEN {now} AND {now} + {farthest}"
+        let now = dialect::now_millis(db.get_database_backend());
+        let farthest = FARTHEST_END.as_millis();
+        let may_take = format!(
+            "sync_leases.holder = excluded.holder OR sync_leases.expires_at NOT BETWEEN {now} AND {now} + {farthest}"
         );
-        let values = [self.name.into(), self.holder.as_str().into()];
-        let held = db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected() == 1;
+        let held = self.put(db, TIME_TO_LIVE, &may_take).await?;
         self.renewed = held.then_some(asked);
         Ok(held)
     }
@@ -65,18 +61,23 @@ impl Lease {
 
     /// Takes the lease from whoever holds it, and waits until they have found out and put down what they had in hand.
     pub(crate) async fn seize(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
-        let backend = db.get_database_backend();
-        let now = dialect::now_millis(backend);
         // It must outlive the wait.
-        let ttl = 2 * TIME_TO_LIVE.as_millis();
-        let sql = format!(
-            "INSERT INTO sync_leases (name, holder, expires_at) VALUES ($1, $2, {now} + {ttl}) \
-             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at"
-        );
-        let values = [self.name.into(), self.holder.as_str().into()];
-        db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+        self.put(db, 2 * TIME_TO_LIVE, "true").await?;
         tokio::time::sleep(TIME_TO_LIVE).await;
         Ok(())
+    }
+
+    /// Makes the lease this process's, from now on for so long, unless it is somebody else's and not to be taken; whether
+    /// it did.
+    async fn put(&self, db: &DatabaseConnection, ttl: Duration, may_take: &str) -> Result<bool, DbErr> {
+        let backend = db.get_database_backend();
+        let end = format!("{} + {}", dialect::now_millis(backend), ttl.as_millis());
+        let sql = format!(
+            "INSERT INTO sync_leases (name, holder, expires_at) VALUES ($1, $2, {end}) \
+             ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at WHERE {may_take}"
+        );
+        let values = [self.name.into(), self.holder.as_str().into()];
+        Ok(db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected() == 1)
     }
 
     /// Gives the lease up, so that another process need not wait for it to end.

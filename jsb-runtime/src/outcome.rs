@@ -89,6 +89,22 @@ impl Reason {
         }
     }
 
+    /// The reason of this name, if events are parked for it until something here changes.
+    pub(crate) fn of_waiting(name: &str) -> Option<Self> {
+        [Self::ParentMissing, Self::HasChildren, Self::UniqueConflict]
+            .into_iter()
+            .find(|reason| reason.as_str() == name)
+    }
+
+    /// How long an event may be parked for this: then its row is kept, or it is dead.
+    pub(crate) fn longest_parking(self, keep_parent_after: Duration, park_for: Duration) -> Duration {
+        match self {
+            // Of a delete that died, the two sides would differ for ever.
+            Self::HasChildren => keep_parent_after.min(park_for),
+            _ => park_for,
+        }
+    }
+
     /// Whether it is the event's counters in the inbox that say so.
     pub(crate) fn is_counted(self) -> bool {
         matches!(self, Self::MaxAttempts | Self::CrashLoop)
@@ -164,10 +180,9 @@ pub enum Patience {
 /// What becomes of an event that is to be parked, received `age` ago. The model of the protocol calls it too.
 pub fn patience(reason: Reason, age: Duration, keep_parent_after: Duration, park_for: Duration) -> Patience {
     match reason {
-        // Of a delete that died, the two sides would differ for ever.
-        Reason::HasChildren if age >= keep_parent_after.min(park_for) => Patience::Keep,
-        _ if age >= park_for => Patience::Bury,
-        _ => Patience::Wait,
+        _ if age < reason.longest_parking(keep_parent_after, park_for) => Patience::Wait,
+        Reason::HasChildren => Patience::Keep,
+        _ => Patience::Bury,
     }
 }
 

@@ -163,14 +163,14 @@ impl Processor {
     }
 
     /// Whether the inbox keeps an event: all of them, or with USE_INBOX off those that nobody else does any more.
-    pub(crate) fn is_kept(&self, origin: Origin) -> bool {
+    pub(crate) fn inbox_keeps(&self, origin: Origin) -> bool {
         self.config.use_inbox || !origin.is_delivery()
     }
 
     /// Commits that an event begins, unless this is the first that is seen of it.
     async fn begin(&self, message: &Message, origin: Origin) -> Result<Begun, DbErr> {
         let max_deliver = self.config.max_deliver;
-        if !self.is_kept(origin) {
+        if !self.inbox_keeps(origin) {
             // Deliveries are then all that is counted.
             return Ok(Begun::Anew(origin.deliveries(max_deliver) - 1));
         }
@@ -228,7 +228,7 @@ impl Processor {
         number: u32,
     ) -> Attempt<'a> {
         let (registry, own_app) = (&self.registry, &self.config.app_name);
-        Attempt { registry, own_app, message, event, is_kept: self.is_kept(origin), number }
+        Attempt { registry, own_app, message, event, in_inbox: self.inbox_keeps(origin), number }
     }
 }
 

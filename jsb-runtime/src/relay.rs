@@ -69,10 +69,7 @@ impl Relay {
         let (mut polls, mut failures) = (0, 0);
         while !stop.is_cancelled() {
             hints.mark_unchanged();
-            let step = match self.transport.is_ready() {
-                true => self.step(&mut hand).await,
-                false => self.put_down(&mut hand).await.map(|()| Step::Refused(PublishError::NotConnected)),
-            };
+            let step = self.step(&mut hand, self.transport.is_ready()).await;
             failures = if matches!(step, Err(_) | Ok(Step::Refused(_))) { failures + 1 } else { 0 };
             self.report(&step);
             let pause = match step {

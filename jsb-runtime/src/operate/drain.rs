@@ -90,14 +90,7 @@ impl Drain {
         let mut hand = Hand::empty();
         let mut failures = 0;
         loop {
-            let step = match self.relay.transport.is_connected() {
-                true => self.relay.step(&mut hand).await?,
-                // The lease is for a process that can publish.
-                false => {
-                    self.relay.put_down(&mut hand).await?;
-                    Step::Refused(PublishError::NotConnected)
-                }
-            };
+            let step = self.relay.step(&mut hand, self.relay.transport.is_connected()).await?;
             drained.by_running_relay = matches!(step, Step::Elsewhere);
             drained.left = count_of(db, Status::Pending, self.span).await?;
             drained.published = waited.saturating_sub(drained.left);

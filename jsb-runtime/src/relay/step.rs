@@ -7,6 +7,7 @@ use sea_orm::DbErr;
 use super::waves::Published;
 use super::{LEASE, Relay, Step};
 use crate::dialect::answer;
+use crate::jetstream::PublishError;
 use crate::lease::Lease;
 use crate::outbox::{self, Batch};
 
@@ -27,8 +28,13 @@ impl Hand {
 }
 
 impl Relay {
-    /// Publishes a batch, if this process holds the lease or can take it.
-    pub(crate) async fn step(&self, hand: &mut Hand) -> Result<Step, DbErr> {
+    /// Publishes a batch, if it `can_publish` and this process holds the lease or can take it.
+    pub(crate) async fn step(&self, hand: &mut Hand, can_publish: bool) -> Result<Step, DbErr> {
+        if !can_publish {
+            // The lease runs out, since it is for a process that can.
+            self.put_down(hand).await?;
+            return Ok(Step::Refused(PublishError::NotConnected));
+        }
         if !hand.lease.is_held() {
             // Another process may have held it since, and have published what was read ahead.
             self.put_down(hand).await?;
@@ -102,7 +108,7 @@ impl Relay {
     }
 
     /// Marks what is acknowledged, and forgets what was read ahead.
-    pub(crate) async fn put_down(&self, hand: &mut Hand) -> Result<(), DbErr> {
+    async fn put_down(&self, hand: &mut Hand) -> Result<(), DbErr> {
         hand.ahead = None;
         answer(outbox::mark_sent(&self.db, &mem::take(&mut hand.acknowledged))).await
     }

@@ -42,11 +42,12 @@ pub(super) async fn insert<M: Syncable, C: ConnectionTrait + TransactionTrait>(
     row::set_version::<M>(&mut row, Version::at(clock::now()));
     let Some(key) = key else {
         let event = NewEvent::new(M::RESOURCE, "", event_type::CREATED, Json::Null);
-        return written_by(db, statement::<M>(Kind::Insert, &event, [], &row)?).await;
+        let Some(statement) = statement::<M>(Kind::Insert, &event, [], &row)? else { return Ok(None) };
+        return written_by(db, statement).await;
     };
     let Some(event) = event_of::<M>(&key, event_type::CREATED) else { return Ok(None) };
     let id = event.resource_id.as_str();
-    let statement = statement::<M>(Kind::InsertByKey, &event, [id.into()], &row)?;
+    let Some(statement) = statement::<M>(Kind::InsertByKey, &event, [id.into()], &row)? else { return Ok(None) };
     let txn = db.begin().await?;
     dialect::lock_key(&txn, M::RESOURCE, id).await?;
     match written_by(&txn, statement).await {
@@ -71,7 +72,8 @@ pub(super) async fn update<M: Syncable, C: ConnectionTrait>(
     let version_at = |time| -> Value { M::Version::from_version(Version::at(time)).into() };
     let now = clock::now();
     let before = [version_at(now), version_at(now + MAX_AHEAD)].into_iter().chain(key);
-    written_by(db, statement::<M>(Kind::Update, &event, before, &row)?).await
+    let Some(statement) = statement::<M>(Kind::Update, &event, before, &row)? else { return Ok(None) };
+    written_by(db, statement).await
 }
 
 /// The event of this row but for its payload; `None` if the hooks have to refuse the save.
@@ -99,8 +101,7 @@ fn statement<M: Syncable>(
 }
 
 /// Runs the statement. What the database refuses is for the hooks, unless they would be refused alike.
-async fn written_by<M: Syncable, C: ConnectionTrait>(db: &C, statement: Option<Statement>) -> Result<Option<M>, DbErr> {
-    let Some(statement) = statement else { return Ok(None) };
+async fn written_by<M: Syncable, C: ConnectionTrait>(db: &C, statement: Statement) -> Result<Option<M>, DbErr> {
     match db.query_one_raw(statement).await {
         Ok(Some(saved)) => M::from_query_result(&saved, "").map(Some),
         Ok(None) => Ok(None),

@@ -73,16 +73,9 @@ const COLUMNS: [&str; 16] = [
 impl Event {
     fn read(row: &QueryResult, config: &Config) -> Result<Self, DbErr> {
         let mut event = Self::from_query_result(row, "")?;
-        let patience = match event.reason.as_deref().filter(|_| event.status == Status::Parked.as_str()) {
-            Some(reason) if reason == Reason::HasChildren.as_str() => {
-                Some(config.keep_parent_after.min(config.park_for))
-            }
-            Some(reason) if [Reason::ParentMissing, Reason::UniqueConflict].map(Reason::as_str).contains(&reason) => {
-                Some(config.park_for)
-            }
-            _ => None,
-        };
-        event.parked_until = patience.map(|patience| event.received_at + patience);
+        let waits = event.reason.as_deref().filter(|_| event.status == Status::Parked.as_str());
+        let longest = |reason: Reason| reason.longest_parking(config.keep_parent_after, config.park_for);
+        event.parked_until = waits.and_then(Reason::of_waiting).map(|reason| event.received_at + longest(reason));
         Ok(event)
     }
 }
