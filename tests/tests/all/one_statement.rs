@@ -353,3 +353,35 @@ async fn events_of_a_row_that_many_save_at_once_are_in_the_order_of_its_versions
     assert_eq!(a, b);
     pair.stop().await;
 }
+
+/// Updates the row again and again; how often it was not refused.
+async fn update_often(id: Uuid, db: DatabaseConnection) -> usize {
+    let mut saved = 0;
+    for value in 1..=25 {
+        let change = tally::ActiveModel { id: Unchanged(id), value: Set(value), ..Default::default() };
+        match change.update(&db).await {
+            Ok(_) => saved += 1,
+            Err(refused) => assert!(refused.to_string().contains("READ COMMITTED"), "{refused}"),
+        }
+    }
+    saved
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn above_read_committed_a_save_goes_above_what_it_replaces_or_is_refused() {
+    let pair = pair().await;
+    let id = tally(0).insert(&pair.a.db).await.expect("a tally").id;
+    let name = pair.a.texts("SELECT current_database()::text").await.remove(0);
+    pair.a.sql(&format!("ALTER DATABASE {name} SET default_transaction_isolation = 'repeatable read'")).await;
+    let db = pair.a.database.connect().await;
+    let refused = tally(1).insert(&db).await.expect_err("a tombstone may be newer than the snapshot");
+    assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
+    let writers = (0..6).map(|_| tokio::spawn(update_often(id, db.clone())));
+    let saved: usize = join_all(writers).await.into_iter().map(|writer| writer.expect("a writer")).sum();
+    let events = pair.a.recorded().await;
+    let versions: Vec<_> =
+        events.iter().map(|event| event["payload"]["updated_at"].as_str().expect("a time")).collect();
+    assert_eq!(versions.len(), 1 + saved);
+    assert!(saved > 0 && versions.is_sorted_by(|one, next| one < next), "{versions:?}");
+    pair.stop().await;
+}
