@@ -39,6 +39,8 @@
 //! # }
 //! ```
 
+#![warn(missing_debug_implementations)]
+
 mod commands;
 mod database;
 mod exit;
@@ -49,6 +51,7 @@ mod settings;
 mod terminal;
 mod times;
 
+use std::fmt;
 use std::process::ExitCode;
 
 use clap::{Args, Parser};
@@ -76,6 +79,13 @@ pub struct Cli {
     /// Ask nothing before something that cannot be undone
     #[arg(long, short, global = true)]
     yes: bool,
+}
+
+/// Shows nothing that was given: there may be passwords in it.
+impl fmt::Debug for Cli {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cli").finish_non_exhaustive()
+    }
 }
 
 /// Looks after the events of a bridge: provisions the stream, and lists, retries and replays what did not go through.

@@ -16,6 +16,7 @@ const BCRYPT_COST: u32 = 11;
 const PASSWORD_LENGTH: usize = 32;
 
 /// A folder with the users' secrets: `USER.password` or `USER.nk`, readable by their owner only.
+#[derive(Debug)]
 pub struct Secrets {
     folder: PathBuf,
 }

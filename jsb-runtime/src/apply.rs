@@ -94,7 +94,8 @@ impl Attempt<'_> {
     }
 }
 
-/// Applies one event within `txn`, by its version, and never publishes: for imports and for consumers of your own.
+/// Applies one `created`, `updated` or `deleted` event within `txn`, by its version, and never publishes: for imports and for
+/// consumers of your own. No handler runs.
 ///
 /// On SQLite begin `txn` with `SqliteTransactionMode::Immediate`.
 ///
@@ -115,7 +116,8 @@ impl Attempt<'_> {
 /// ```
 pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
     let own_app = settings::app_name(txn).await?.unwrap_or_default();
-    let entity = registry::entity(&event.resource_type).ok_or_else(|| ApplyError::Unknown {
+    let entity = registry::entity(&event.resource_type).filter(|_| is_entity_event(event));
+    let entity = entity.ok_or_else(|| ApplyError::Unknown {
         resource: event.resource_type.clone(),
         event_type: event.event_type.clone(),
     })?;

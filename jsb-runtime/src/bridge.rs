@@ -31,6 +31,8 @@ const RESTART: Duration = Duration::from_secs(1);
 const SHUTDOWN: Duration = Duration::from_secs(30);
 
 /// A running bridge. Dropping it stops it too, without waiting.
+#[derive(Debug)]
+#[must_use = "a bridge stops when it is dropped: keep it, and call `shutdown` at the end"]
 pub struct Bridge {
     db: DatabaseConnection,
     transport: Transport,
@@ -47,7 +49,8 @@ pub enum ShutdownError {
     TimedOut,
 }
 
-/// Starts a bridge on `db`, whose migrations have run. A NATS server that is away is waited for in the background.
+/// Starts a bridge on `db`, whose migrations have run. A NATS server that is away is waited for in the background, after
+/// 3 seconds.
 ///
 /// # Errors
 ///
@@ -213,8 +216,8 @@ impl Bridge {
         })
     }
 
-    /// Stops: takes nothing new, finishes what is in hand, and closes the connection to NATS, not to the database. A
-    /// second call waits for the same end.
+    /// Stops: takes nothing new, finishes what is in hand, for 30 seconds at the most, and closes the connection to NATS, not
+    /// to the database. A second call waits for the same end.
     ///
     /// # Errors
     ///
@@ -234,7 +237,8 @@ impl Drop for Bridge {
     }
 }
 
-/// Publishes an event that is no entity's. Within a transaction it goes out if that commits.
+/// Publishes an event that is no entity's. Within a transaction it goes out if that commits. The other side needs a handler
+/// for it; else it is dead there (`unknown_event`).
 ///
 /// # Errors
 ///

@@ -11,7 +11,7 @@ mod env;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Everything that a bridge can be told. [`Config::new`] holds the defaults; every field may be set.
+/// Everything that a bridge can be told, by variable, default and meaning; every field may be set.
 ///
 /// ```
 /// use jsb_runtime::{Config, Role};
@@ -25,7 +25,7 @@ pub struct Config {
     pub app_name: String,
     /// `DESTINATION_APP`: the application on the other side.
     pub destination_app: String,
-    /// `NATS_URL`: one server or a comma list, with credentials where the servers want them.
+    /// `NATS_URL`, `nats://127.0.0.1:4222`: one server or a comma list, with credentials where the servers want them.
     pub nats_url: String,
     /// `NATS_CREDS`: a credentials file, with a user's JWT and the seed of its nkey.
     pub nats_creds: Option<PathBuf>,
@@ -39,42 +39,42 @@ pub struct Config {
     pub nats_key: Option<PathBuf>,
     /// `NATS_INBOX_PREFIX`: what the subjects of answers begin with; [`Config::inbox_prefix`] where unset.
     pub nats_inbox_prefix: Option<String>,
-    /// `STREAM_NAME`: the stream that is made when none carries the subjects yet.
+    /// `STREAM_NAME`, `sync-stream`: the stream that is made when none carries the subjects yet.
     pub stream_name: String,
-    /// `AUTO_PROVISION`: whether the stream and the consumer are made or brought up to date at start.
+    /// `AUTO_PROVISION`, on: whether the stream and the consumer are made or brought up to date at start.
     pub auto_provision: bool,
-    /// `USE_OUTBOX`: whether events are recorded with the row; off, they are published after commit, at most once.
+    /// `USE_OUTBOX`, on: whether events are recorded with the row; off, they are published after commit, at most once.
     pub use_outbox: bool,
-    /// `USE_INBOX`: whether received events are recorded; off, only the version check guards against duplicates.
+    /// `USE_INBOX`, on: whether received events are recorded; off, only the version check guards against duplicates.
     pub use_inbox: bool,
-    /// `USE_DLQ`: whether dead events are published to the DLQ; off, they stay in the inbox as `dead`.
+    /// `USE_DLQ`, on: whether dead events are published to the DLQ; off, they stay in the inbox as `dead`.
     pub use_dlq: bool,
-    /// `MAX_DELIVER`: how often a handler may fail on an event, and how often the server delivers it.
+    /// `MAX_DELIVER`, 5: how often a handler may fail on an event, and how often the server delivers it.
     pub max_deliver: u32,
-    /// `ACK_WAIT`: how long a process that tries a parked event, or one that the server has given up, keeps it from the others.
+    /// `ACK_WAIT`, 30 s: how long a process that tries a parked event, or one that the server has given up, keeps it from the others.
     pub ack_wait: Duration,
-    /// `BACKOFF`: the delays before an event is tried again.
+    /// `BACKOFF`, 1, 5, 15, 30 and 60 s: the delays before an event is tried again.
     pub backoff: Vec<Duration>,
-    /// `STREAM_REPLICAS`: replicas of a stream that is made.
+    /// `STREAM_REPLICAS`, 1: replicas of a stream that is made.
     pub stream_replicas: usize,
-    /// `STREAM_MAX_AGE`: how long a stream that is made keeps its messages.
+    /// `STREAM_MAX_AGE`, 30 d: how long a stream that is made keeps its messages.
     pub stream_max_age: Duration,
-    /// `BATCH_SIZE`: how many events are relayed or pulled at a time, as far as they fit in 8 MiB.
+    /// `BATCH_SIZE`, 1,000: how many events are relayed or pulled at a time, as far as they fit in 8 MiB.
     pub batch_size: usize,
-    /// `OUTBOX_RETENTION`: how long sent events are kept.
+    /// `OUTBOX_RETENTION`, 7 d: how long sent events are kept.
     pub outbox_retention: Duration,
-    /// `INBOX_RETENTION`: how long processed and dead events are kept.
+    /// `INBOX_RETENTION`, 45 d: how long processed and dead events are kept.
     pub inbox_retention: Duration,
     /// `TOMBSTONE_RETENTION`: how long tombstones are kept; for ever where unset.
     pub tombstone_retention: Option<Duration>,
-    /// `PARK_FOR`: how long an event waits for what it lacks before it goes to the DLQ.
+    /// `PARK_FOR`, 7 d: how long an event waits for what it lacks before it goes to the DLQ.
     pub park_for: Duration,
-    /// `KEEP_PARENT_AFTER`: how long a delete of the other side waits for the row's children here to go, before this side
+    /// `KEEP_PARENT_AFTER`, 60 s: how long a delete of the other side waits for the row's children here to go, before this side
     /// keeps the row.
     pub keep_parent_after: Duration,
     /// `NODE_INDEX` and `NODE_COUNT`: which interleaved keys this system draws.
     pub node: Option<Node>,
-    /// `ROLES`: what this process does.
+    /// `ROLES`, both: what this process does.
     pub roles: BTreeSet<Role>,
 }
 
@@ -157,12 +157,12 @@ impl Config {
 }
 
 macro_rules! setters {
-    ($($(#[$doc:meta])* $name:ident: $ty:ty;)+) => {
+    ($($name:ident: $ty:ty => $value:expr;)+) => {
         impl Config {
-            $($(#[$doc])*
+            $(#[doc = concat!("Sets [`Config::", stringify!($name), "`].")]
             #[must_use]
-            pub fn $name(mut self, $name: impl Into<$ty>) -> Self {
-                self.$name = $name.into();
+            pub fn $name(mut self, $name: $ty) -> Self {
+                self.$name = $value;
                 self
             })+
         }
@@ -170,54 +170,30 @@ macro_rules! setters {
 }
 
 setters! {
-    /// Sets [`Config::nats_url`].
-    nats_url: String;
-    /// Sets [`Config::nats_creds`].
-    nats_creds: Option<PathBuf>;
-    /// Sets [`Config::nats_nkey`].
-    nats_nkey: Option<PathBuf>;
-    /// Sets [`Config::nats_ca`].
-    nats_ca: Option<PathBuf>;
-    /// Sets [`Config::nats_cert`].
-    nats_cert: Option<PathBuf>;
-    /// Sets [`Config::nats_key`].
-    nats_key: Option<PathBuf>;
-    /// Sets [`Config::nats_inbox_prefix`].
-    nats_inbox_prefix: Option<String>;
-    /// Sets [`Config::stream_name`].
-    stream_name: String;
-    /// Sets [`Config::auto_provision`].
-    auto_provision: bool;
-    /// Sets [`Config::use_outbox`].
-    use_outbox: bool;
-    /// Sets [`Config::use_inbox`].
-    use_inbox: bool;
-    /// Sets [`Config::use_dlq`].
-    use_dlq: bool;
-    /// Sets [`Config::max_deliver`].
-    max_deliver: u32;
-    /// Sets [`Config::ack_wait`].
-    ack_wait: Duration;
-    /// Sets [`Config::backoff`].
-    backoff: Vec<Duration>;
-    /// Sets [`Config::stream_replicas`].
-    stream_replicas: usize;
-    /// Sets [`Config::stream_max_age`].
-    stream_max_age: Duration;
-    /// Sets [`Config::batch_size`].
-    batch_size: usize;
-    /// Sets [`Config::outbox_retention`].
-    outbox_retention: Duration;
-    /// Sets [`Config::inbox_retention`].
-    inbox_retention: Duration;
-    /// Sets [`Config::tombstone_retention`].
-    tombstone_retention: Option<Duration>;
-    /// Sets [`Config::park_for`].
-    park_for: Duration;
-    /// Sets [`Config::keep_parent_after`].
-    keep_parent_after: Duration;
-    /// Sets [`Config::roles`].
-    roles: BTreeSet<Role>;
+    nats_url: impl Into<String> => nats_url.into();
+    nats_creds: impl Into<PathBuf> => Some(nats_creds.into());
+    nats_nkey: impl Into<PathBuf> => Some(nats_nkey.into());
+    nats_ca: impl Into<PathBuf> => Some(nats_ca.into());
+    nats_cert: impl Into<PathBuf> => Some(nats_cert.into());
+    nats_key: impl Into<PathBuf> => Some(nats_key.into());
+    nats_inbox_prefix: impl Into<String> => Some(nats_inbox_prefix.into());
+    stream_name: impl Into<String> => stream_name.into();
+    auto_provision: bool => auto_provision;
+    use_outbox: bool => use_outbox;
+    use_inbox: bool => use_inbox;
+    use_dlq: bool => use_dlq;
+    max_deliver: u32 => max_deliver;
+    ack_wait: Duration => ack_wait;
+    backoff: impl Into<Vec<Duration>> => backoff.into();
+    stream_replicas: usize => stream_replicas;
+    stream_max_age: Duration => stream_max_age;
+    batch_size: usize => batch_size;
+    outbox_retention: Duration => outbox_retention;
+    inbox_retention: Duration => inbox_retention;
+    tombstone_retention: Duration => Some(tombstone_retention);
+    park_for: Duration => park_for;
+    keep_parent_after: Duration => keep_parent_after;
+    roles: impl Into<BTreeSet<Role>> => roles.into();
 }
 
 impl Config {
@@ -239,7 +215,7 @@ impl Config {
     }
 }
 
-/// Shows everything but the credentials.
+/// Shows who syncs with whom and what is on, and no credentials.
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Config")

@@ -197,7 +197,7 @@ pub(crate) async fn reuses_keys<C: ConnectionTrait>(db: &C, table: &str) -> Resu
     Ok(found.is_some())
 }
 
-/// A foreign key, and what the database does to rows of the child by itself when the parent goes.
+/// A foreign key, and what the database does to rows of the child by itself when the parent goes or changes.
 pub(crate) struct ForeignKey {
     pub(crate) child: String,
     pub(crate) parent: String,
@@ -211,14 +211,19 @@ pub(crate) async fn foreign_keys<C: ConnectionTrait>(db: &C, tables: &[&str]) ->
     for table in tables {
         let sql = match backend {
             DbBackend::Postgres => {
-                "SELECT f.relname::text AS parent, CASE c.confdeltype WHEN 'c' THEN 'DELETE CASCADE' \
-                 WHEN 'n' THEN 'DELETE SET NULL' WHEN 'd' THEN 'DELETE SET DEFAULT' END AS action \
+                "SELECT f.relname::text AS parent, coalesce(\
+                     CASE c.confdeltype WHEN 'c' THEN 'DELETE CASCADE' WHEN 'n' THEN 'DELETE SET NULL' \
+                     WHEN 'd' THEN 'DELETE SET DEFAULT' END, \
+                     CASE c.confupdtype WHEN 'c' THEN 'UPDATE CASCADE' WHEN 'n' THEN 'UPDATE SET NULL' \
+                     WHEN 'd' THEN 'UPDATE SET DEFAULT' END) AS action \
                  FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class f ON f.oid = c.confrelid \
                  WHERE c.contype = 'f' AND t.relname = $1"
             }
             _ => {
-                "SELECT \"table\" AS parent, CASE WHEN on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT') \
-                 THEN 'DELETE ' || on_delete END AS action FROM pragma_foreign_key_list($1)"
+                "SELECT \"table\" AS parent, \
+                 CASE WHEN on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT') THEN 'DELETE ' || on_delete \
+                 WHEN on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT') THEN 'UPDATE ' || on_update END AS action \
+                 FROM pragma_foreign_key_list($1)"
             }
         };
         for row in db.query_all_raw(Statement::from_sql_and_values(backend, sql, [(*table).into()])).await? {

@@ -92,6 +92,11 @@ impl NewEvent {
         }
     }
 
+    /// The id that the event travels and is recorded under, a UUIDv7: for logs on both sides.
+    pub fn event_id(&self) -> &str {
+        &self.event_id
+    }
+
     /// Refuses an event that the other side could not keep.
     pub(crate) fn check(&self) -> Result<(), EnvelopeError> {
         for (id, name) in [
@@ -100,6 +105,10 @@ impl NewEvent {
             (&self.event_type, "event_type"),
         ] {
             usable_id(Some(id.clone()), name)?;
+        }
+        // The other side would take what stands before the dot for a resource.
+        if self.event_type.contains('.') {
+            return Err(EnvelopeError::DottedType(self.event_type.clone()));
         }
         if payload::nests_deeper(&self.payload, payload::MAX_NESTING + 1) {
             return Err(EnvelopeError::TooDeep);
@@ -121,6 +130,9 @@ pub enum EnvelopeError {
     /// An identifier is too long to be stored as a key.
     #[error("the event's `{0}` is longer than {MAX_ID_BYTES} bytes or holds a NUL character")]
     UnusableId(&'static str),
+    /// An event type holds a dot.
+    #[error("the event type `{0}` holds a dot, which ends the name of a resource")]
+    DottedType(String),
     /// The payload is nested deeper than what is read on the other side.
     #[error("the payload is nested deeper than {} levels", payload::MAX_NESTING)]
     TooDeep,

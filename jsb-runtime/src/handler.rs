@@ -62,6 +62,7 @@ impl<E: Into<Box<dyn Error + Send + Sync>>> From<E> for HandlerError {
 }
 
 /// Where a handler runs.
+#[derive(Debug)]
 pub struct HandlerContext<'a> {
     db: &'a DatabaseTransaction,
     attempt: u32,
@@ -72,7 +73,8 @@ impl<'a> HandlerContext<'a> {
         Self { db, attempt }
     }
 
-    /// The transaction of the inbox row: what is written here happens once, or not at all.
+    /// The transaction of the inbox row: what is written here happens once, or not at all. On PostgreSQL an error ends it,
+    /// so what may fail needs a transaction of its own within, `ctx.db().begin()`.
     pub fn db(&self) -> &'a DatabaseTransaction {
         self.db
     }

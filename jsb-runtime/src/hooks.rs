@@ -106,10 +106,11 @@ pub fn after_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db: 
             return Ok(row);
         }
         if skip::publishing_is_skipped() {
-            // Else an older event could bring the row back, and a new one with this key be older than what the other side has.
+            // Else an older event could bring the row back, and a new one with this key be older than what the other side
+            // has. The other side's next edit, which draws above this version, brings it back.
             leave_tombstone::<M, C>(&row, db).await?;
         } else {
-            keep_if_recorded(db, publish_delete::<M, C>(&row, db).await).await?;
+            keep_if_recorded(db, publish_delete::<M, C>(row.clone(), db).await).await?;
         }
         Ok(row)
     })
@@ -206,14 +207,18 @@ async fn keep_version<M: Syncable, C: ConnectionTrait>(
         return Ok(row);
     }
     let above = match row::key_of::<M>(&row) {
-        // Else the row's next edit, which draws above the row alone, could lose against the tombstone on the other side.
-        Some(key) => deleted_version::<M, C>(db, &key).await?,
+        Some(key) => {
+            keys::pass_over::<M, C>(db, &key).await?;
+            deleted_version::<M, C>(db, &key).await?
+        }
         None => {
             keys::draw::<M, C>(&mut row, db).await?;
             None
         }
     };
-    if row.is_not_set(M::VERSION) {
+    // Else the row's next edit, which draws above the row alone, could lose against the tombstone on the other side.
+    let stays = row::version_of::<M>(&row).is_some_and(|given| above.is_none_or(|above| given > above));
+    if !stays {
         row::set_version::<M>(&mut row, version::draw(clock::now(), above));
     }
     Ok(row)
@@ -279,22 +284,15 @@ async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
     let found = M::Entity::find().filter(row::has_key::<M>(&key)).lock(LockType::Update).one(db).await?;
     let doomed = match found {
-        Some(found) if publishes => with_tombstones_version::<M>(found.into_active_model())?,
-        // The other side's next edit, which draws above this version, brings it back.
         Some(found) => found.into_active_model(),
         None => absent::<M>(row),
     };
     if publishes {
+        // What would be refused is, before anything is written.
+        drawn(M::RESOURCE, row::version_of::<M>(&doomed))?;
         mark(db).await?;
     }
     Ok(doomed)
-}
-
-/// The row's last state, as it travels: its version is the tombstone's.
-fn with_tombstones_version<M: Syncable>(mut row: ActiveModelOf<M>) -> Result<ActiveModelOf<M>, DbErr> {
-    let version = drawn(M::RESOURCE, row::version_of::<M>(&row))?;
-    row::set_version::<M>(&mut row, version);
-    Ok(row)
 }
 
 /// An active model without a version tells `after_delete` that there was no row.
@@ -303,21 +301,23 @@ fn absent<M: Syncable>(mut row: ActiveModelOf<M>) -> ActiveModelOf<M> {
     row
 }
 
-async fn publish_delete<M: Syncable, C: ConnectionTrait>(row: &ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
-    if leave_tombstone::<M, C>(row, db).await? {
-        publish_row::<M, C>(row, db, event_type::DELETED).await
-    } else {
-        Ok(())
-    }
+/// Publishes the row's last state; its version is the tombstone's. That is drawn here, since SeaORM throws away what
+/// `before_delete` gives back for the rows between two entities.
+async fn publish_delete<M: Syncable, C: ConnectionTrait>(mut row: ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
+    let Some(version) = row::version_of::<M>(&row) else { return Ok(()) };
+    row::set_version::<M>(&mut row, drawn(M::RESOURCE, Some(version))?);
+    leave_tombstone::<M, C>(&row, db).await?;
+    publish_row::<M, C>(&row, db, event_type::DELETED).await
 }
 
-/// `false` if there was no row.
-async fn leave_tombstone<M: Syncable, C: ConnectionTrait>(row: &ActiveModelOf<M>, db: &C) -> Result<bool, DbErr> {
-    let (Some(key), Some(version)) = (row::key_of::<M>(row), row::version_of::<M>(row)) else {
-        return Ok(false);
-    };
-    tombstone::put(db, M::RESOURCE, &row::resource_id(key.into_iter()), version).await?;
-    Ok(true)
+/// Leaves a tombstone of the row's version; none, if there was no row.
+async fn leave_tombstone<M: Syncable, C: ConnectionTrait>(row: &ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
+    match (row::key_of::<M>(row), row::version_of::<M>(row)) {
+        (Some(key), Some(version)) => {
+            tombstone::put(db, M::RESOURCE, &row::resource_id(key.into_iter()), version).await
+        }
+        _ => Ok(()),
+    }
 }
 
 async fn publish_row<M: Syncable, C: ConnectionTrait>(

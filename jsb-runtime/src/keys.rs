@@ -1,11 +1,12 @@
 //! Interleaved keys: node `k` of `n` draws only ids with `id mod n = k`, so that two systems never draw the same.
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, Value};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, Statement};
 
 use crate::config::Node;
-use crate::row;
+use crate::schema::{Schema, Values};
 use crate::syncable::{ActiveModelOf, Keys, Syncable};
+use crate::{dialect, row};
 
 const TABLE: &str = "sync_keys";
 
@@ -36,14 +37,10 @@ pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelO
 
 /// Takes a key that the caller chose, unless it is from the other node's share.
 pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
-    let [id] = key else { return Ok(()) };
-    if M::KEYS != Keys::Interleaved {
-        return Ok(());
-    }
+    let Some(id) = number_of::<M>(key) else { return Ok(()) };
     let node = node_of(db, table::<M>()).await?.ok_or_else(not_interleaved::<M>)?;
-    let id: i128 = row::resource_id([id.clone()].into_iter()).parse().unwrap_or_default();
-    if id.rem_euclid(node.count.into()) == node.index.into() {
-        return draw_above(db, table::<M>(), id).await;
+    if i128::from(id).rem_euclid(node.count.into()) == node.index.into() {
+        return pass_over::<M, C>(db, key).await;
     }
     Err(DbErr::Custom(format!(
         "id {id} of `{}` belongs to another node: this one is node {} of {} and may choose only ids with that remainder; \
@@ -54,19 +51,53 @@ pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
     )))
 }
 
-/// Lets later draws pass over a key that is taken. Where the database draws them, each draw is spent even if its insert
-/// fails; here it would be taken back with the insert, and the same key be drawn for ever.
-async fn draw_above<C: ConnectionTrait>(db: &C, table: &str, id: i128) -> Result<(), DbErr> {
-    let Some(id) = i64::try_from(id).ok().filter(|_| db.get_database_backend() != DbBackend::Postgres) else {
+/// Lets later draws pass over a key that is taken, if it is of this node's share.
+pub(crate) async fn pass_over<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
+    pass_over_all(db, table::<M>(), number_of::<M>(key)).await
+}
+
+/// The same for the keys of applied rows: of this node's share are those of rows that were lost here.
+pub(crate) async fn pass_over_applied<'a, C: ConnectionTrait>(
+    db: &C,
+    schema: &Schema,
+    rows: impl Iterator<Item = &'a Values>,
+) -> Result<(), DbErr> {
+    if schema.keys != Keys::Interleaved {
         return Ok(());
-    };
-    let update = Query::update()
-        .table(TABLE)
-        .value("next_id", Expr::val(id).add(Expr::col("node_count")))
-        .and_where(Expr::col("table_name").eq(table))
-        .and_where(Expr::col("next_id").lte(id))
-        .to_owned();
-    db.execute(&update).await.map(drop)
+    }
+    pass_over_all(db, schema.table, rows.filter_map(|row| number(row[schema.key[0]].as_ref()?))).await
+}
+
+/// Where the database draws keys, each draw is spent even if its insert fails; here it would be taken back with the
+/// insert, and the same key be drawn for ever.
+async fn pass_over_all<C: ConnectionTrait>(
+    db: &C,
+    table: &str,
+    ids: impl IntoIterator<Item = i64>,
+) -> Result<(), DbErr> {
+    let backend = db.get_database_backend();
+    let ids: Vec<i64> = ids.into_iter().collect();
+    if backend == DbBackend::Postgres || ids.is_empty() {
+        return Ok(());
+    }
+    let sql = "UPDATE sync_keys SET next_id = own.highest + node_count FROM (\
+                   SELECT max(value) AS highest FROM json_each($1), sync_keys \
+                   WHERE table_name = $2 AND value % node_count = node_index\
+               ) AS own WHERE table_name = $2 AND next_id <= own.highest";
+    let values = [dialect::list(&ids, backend), table.into()];
+    db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(drop)
+}
+
+/// An interleaved key as the number that it is.
+fn number_of<M: Syncable>(key: &[Value]) -> Option<i64> {
+    match key {
+        [id] if M::KEYS == Keys::Interleaved => number(id),
+        _ => None,
+    }
+}
+
+fn number(id: &Value) -> Option<i64> {
+    row::resource_id([id.clone()].into_iter()).parse().ok()
 }
 
 /// How a table's keys were interleaved by the migration helper.

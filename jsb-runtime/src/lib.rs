@@ -11,6 +11,8 @@
 //! [`publish`] and [`sync_from_event`] for what is not an ordinary save, and [`hooks`] for entities with hooks of their
 //! own.
 
+#![warn(missing_debug_implementations)]
+
 // In the order in which an event meets them.
 pub mod backoff;
 mod causes;

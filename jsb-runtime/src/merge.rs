@@ -16,7 +16,7 @@ use crate::schema::{Said, Schema, Values};
 use crate::syncable::OnDelete;
 use crate::upsert::{self, ApplyError, Change, Effect, Found, decide};
 use crate::version::Version;
-use crate::{clock, dialect, tombstone};
+use crate::{clock, dialect, keys, tombstone};
 
 /// How many composite keys are asked for side by side; so many groups are enough for the largest batch.
 const KEYS_IN_A_GROUP: usize = 32;
@@ -87,6 +87,7 @@ pub(crate) async fn upsert_all(
         }
     }
     write::update_all(txn, schema, changed).await?;
+    keys::pass_over_applied(txn, schema, new.iter().map(AsRef::as_ref)).await?;
     write::insert_all(txn, schema, new, None).await?;
     Ok(Merged { effects, doomed })
 }

@@ -25,7 +25,10 @@ pub enum StartError {
     #[error("the sync tables are not there ({0}): add `jsb_migrations::all()` to your Migrator and run it")]
     NotMigrated(#[source] DbErr),
     /// The database is another app's.
-    #[error("this database belongs to app `{found}`, but APP_NAME is `{configured}`")]
+    #[error(
+        "this database belongs to app `{found}`, but APP_NAME is `{configured}`: set APP_NAME to `{found}`, or connect to \
+         the database of `{configured}`"
+    )]
     ForeignDatabase {
         /// The app that was started on it before.
         found: String,
@@ -49,7 +52,7 @@ pub enum StartError {
     /// A foreign key between synced tables changes rows behind the hooks.
     #[error(
         "foreign key of `{child}` to `{parent}` is ON {action}: rows that the database changes by itself are not synced; \
-         make it NO ACTION and delete the children through their entity first"
+         make it NO ACTION, and delete or change the children through their entity"
     )]
     Cascade {
         /// The table that holds the key.
@@ -113,7 +116,8 @@ async fn check_keys(db: &DatabaseConnection, config: &Config, registry: &Registr
         let table = entity.schema().table;
         let fault = match (keys::node_of(db, table).await?, config.node) {
             (None, _) => format!(
-                "they were never interleaved: call `jsb_migrations::interleave(manager, \"{table}\", ..)` after its migration"
+                "they were never interleaved: call `jsb_migrations::interleave(manager, \"{table}\", ..)` after its migration; \
+                 if your program does so only where NODE_INDEX and NODE_COUNT are set, set them"
             ),
             (Some(found), Some(node)) if found != node => format!(
                 "they are interleaved as node {} of {}, but NODE_INDEX and NODE_COUNT say {} of {}",

@@ -2,6 +2,7 @@
 
 use std::any::type_name;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::LazyLock;
 
 use futures_util::future::BoxFuture;
@@ -16,6 +17,7 @@ use crate::syncable::{Keys, Syncable};
 use crate::upsert::{self, ApplyError};
 
 /// An entity that is kept in sync, as data, so that the consumer need not know its type.
+#[derive(Debug)]
 pub struct EntityRegistration {
     pub(crate) resource: &'static str,
     pub(crate) keys: Keys,
@@ -31,6 +33,12 @@ impl LazySchema {
     /// The schema of the entity whose model is `M`.
     pub const fn of<M: Syncable>() -> Self {
         Self(LazyLock::new(Schema::of::<M>))
+    }
+}
+
+impl fmt::Debug for LazySchema {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LazySchema").finish_non_exhaustive()
     }
 }
 
@@ -58,6 +66,7 @@ impl EntityRegistration {
 }
 
 /// A custom handler.
+#[derive(Debug)]
 pub struct HandlerRegistration {
     /// The resource whose events it gets.
     pub resource: &'static str,

@@ -88,12 +88,15 @@ pub(crate) fn set_version<M: Syncable>(row: &mut ActiveModelOf<M>, version: Vers
     row.set(M::VERSION, M::Version::from_version(version).into());
 }
 
-/// A whole model out of an event, for typed handlers; skipped columns hold their type's default.
+/// A model out of an event, for typed handlers: skipped columns, and those that the event does not carry, hold their type's
+/// default.
 pub(crate) fn model_in<M: Syncable>(event: &Envelope) -> Result<M, PayloadError> {
     let schema = Schema::of::<M>();
     let mut row = <ActiveModelOf<M> as ActiveModelTrait>::default_values();
     for (field, value) in M::FIELDS.iter().zip(schema.said_by(event)?.values) {
-        row.set(field.column, value.ok_or_else(|| PayloadError::Incomplete(field.name().to_owned()))?);
+        if let Some(value) = value {
+            row.set(field.column, value);
+        }
     }
     row.try_into_model().map_err(|error| PayloadError::Unfit(error.to_string()))
 }

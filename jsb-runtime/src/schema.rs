@@ -13,11 +13,12 @@ use sea_orm::{
 };
 use types::Types;
 
-use crate::syncable::{OnDelete, Syncable};
+use crate::syncable::{Keys, OnDelete, Syncable};
 
 /// An entity's table, its columns that travel, and what they refer to.
 pub(crate) struct Schema {
     pub(crate) resource: &'static str,
+    pub(crate) keys: Keys,
     pub(crate) on_delete: OnDelete,
     pub(crate) table: &'static str,
     pub(crate) table_ref: TableRef,
@@ -73,6 +74,7 @@ impl Schema {
         }
         Self {
             resource: M::RESOURCE,
+            keys: M::KEYS,
             on_delete: M::ON_DELETE,
             table,
             table_ref: table_ref(entity.schema_name(), table),

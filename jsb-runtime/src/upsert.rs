@@ -11,7 +11,7 @@ use crate::payload::PayloadError;
 use crate::schema::{Said, Schema, Values};
 use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
 use crate::version::{self, Version};
-use crate::{clock, direct, hooks, row, tombstone};
+use crate::{clock, direct, hooks, keys, row, tombstone};
 
 /// What became of an event that was not in the way of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -202,6 +202,7 @@ async fn found(
 }
 
 pub(crate) async fn insert(txn: &DatabaseTransaction, schema: &Schema, row: Values) -> Result<(), DbErr> {
+    keys::pass_over_applied(txn, schema, std::iter::once(&row)).await?;
     txn.execute(&schema.insert([row])).await.map(drop)
 }
 

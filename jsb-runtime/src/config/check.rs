@@ -56,12 +56,10 @@ impl Config {
             }
         };
         let token = &format!("must be a token of at most {MAX_TOKEN} letters, digits, `_` and `-`");
-        // A missing name is reported by the reader of the environment.
-        rule(self.app_name.is_empty() || subject::is_token(&self.app_name), &format!("APP_NAME {token}"));
-        rule(
-            self.destination_app.is_empty() || subject::is_token(&self.destination_app),
-            &format!("DESTINATION_APP {token}"),
-        );
+        for (variable, name) in [("APP_NAME", &self.app_name), ("DESTINATION_APP", &self.destination_app)] {
+            rule(!name.is_empty(), &format!("{variable} must be set"));
+            rule(name.is_empty() || subject::is_token(name), &format!("{variable} {token}"));
+        }
         rule(
             self.app_name.is_empty() || self.app_name != self.destination_app,
             "DESTINATION_APP must differ from APP_NAME",

@@ -56,7 +56,8 @@ impl Config {
     /// [`ConfigError`] with every fault at once.
     pub fn read(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let mut env = Variables { lookup, faults: Vec::new() };
-        let mut config = Self::new(env.required("APP_NAME"), env.required("DESTINATION_APP"));
+        let name = |variable| env.text(variable).unwrap_or_default();
+        let mut config = Self::new(name("APP_NAME"), name("DESTINATION_APP"));
         env.read("NATS_URL", &mut config.nats_url, parsed);
         env.read("NATS_CREDS", &mut config.nats_creds, optional);
         env.read("NATS_NKEY", &mut config.nats_nkey, optional);
@@ -95,13 +96,6 @@ struct Variables<L> {
 impl<L: Fn(&str) -> Option<String>> Variables<L> {
     fn text(&self, name: &str) -> Option<String> {
         (self.lookup)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    fn required(&mut self, name: &str) -> String {
-        self.text(name).unwrap_or_else(|| {
-            self.faults.push(format!("{name} must be set"));
-            String::new()
-        })
     }
 
     fn read<T>(&mut self, name: &str, field: &mut T, parse: impl Fn(&str) -> Result<T, String>) {

@@ -37,9 +37,15 @@ fn every_fault_is_told_at_once_and_begins_with_its_variable() {
     .expect_err("faults")
     .faults;
     let expected =
-        ["DESTINATION_APP", "USE_DLQ", "ACK_WAIT", "STREAM_REPLICAS", "ROLES", "NODE_INDEX", "APP_NAME", "BATCH_SIZE"];
+        ["USE_DLQ", "ACK_WAIT", "STREAM_REPLICAS", "ROLES", "NODE_INDEX", "APP_NAME", "DESTINATION_APP", "BATCH_SIZE"];
     let found: Vec<_> = faults.iter().map(|fault| fault.split([' ', ':']).next().unwrap_or_default()).collect();
     assert_eq!(found, expected, "{faults:#?}");
+}
+
+#[test]
+fn a_configuration_without_a_name_is_none() {
+    let faults = Config::new("", "b").validate().expect_err("no name").faults;
+    assert_eq!(faults, ["APP_NAME must be set"]);
 }
 
 #[test]

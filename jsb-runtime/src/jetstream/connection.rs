@@ -1,6 +1,7 @@
 //! The connection: made once, kept for ever, with a state that everybody can watch.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,12 @@ pub(crate) struct Transport {
     link: watch::Receiver<Link>,
     attached: watch::Sender<Option<Attached>>,
     problems: Arc<Mutex<BTreeMap<&'static str, String>>>,
+}
+
+impl fmt::Debug for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").field("config", &self.config).finish_non_exhaustive()
+    }
 }
 
 /// The stream and the consumer of this app, once they are known to be there.

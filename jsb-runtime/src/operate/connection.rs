@@ -15,6 +15,7 @@ use crate::subject;
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// An operator's connection to NATS.
+#[derive(Debug)]
 pub struct Connection {
     pub(crate) transport: Transport,
     pub(super) config: Arc<Config>,

@@ -12,6 +12,7 @@ use crate::subject;
 
 /// The letters that are in a DLQ when it is opened. Those that come later are left to the next time, so that a replay of
 /// all of them ends even if each of them dies again.
+#[derive(Debug)]
 pub struct Dlq<'a> {
     pub(super) connection: &'a Connection,
     pub(super) stream: String,

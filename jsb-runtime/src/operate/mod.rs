@@ -65,6 +65,7 @@ pub(crate) async fn in_batches<F: Future<Output = Result<u64, DbErr>>>(
 /// What became of events that were to be tried again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
+#[must_use]
 pub struct Retried {
     /// How many are due now.
     pub retried: u64,

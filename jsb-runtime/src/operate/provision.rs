@@ -5,6 +5,7 @@ use crate::jetstream::{ProvisionError, ROUNDS};
 use crate::topology::{self, Change, Plan, Wanted};
 
 /// Brings the server to what is wanted.
+#[derive(Debug)]
 pub struct Provisioner<'a> {
     connection: &'a Connection,
     wanted: Wanted,

@@ -15,6 +15,7 @@ use crate::upsert::{self, ApplyError, Overtaken};
 use crate::{causes, preflight, registry};
 
 /// Replays the letters of a DLQ.
+#[derive(Debug)]
 pub struct Replayer<'a> {
     dlq: &'a Dlq<'a>,
     db: &'a DatabaseConnection,

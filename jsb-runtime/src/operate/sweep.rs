@@ -17,6 +17,7 @@ const BATCH: usize = 100;
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
+#[must_use]
 pub struct Swept {
     /// How many messages were looked at.
     pub looked_at: u64,

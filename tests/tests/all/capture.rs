@@ -163,7 +163,7 @@ on_both! {
         let started = jsb_runtime::start(app.config.clone(), app.database.connect().await).await;
         match (backend, started) {
             (Backend::Postgres, started) => {
-                let refused = started.err().expect("a refusal").to_string();
+                let refused = started.expect_err("a refusal").to_string();
                 assert!(refused.contains("repeatable read"), "{refused}");
             }
             (Backend::Sqlite, started) => started.expect("SQLite has no such setting").shutdown().await.expect("a stop"),

@@ -11,7 +11,9 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, Statement, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbBackend, EntityTrait, IntoActiveModel, Statement, TransactionTrait,
+};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -292,6 +294,13 @@ on_both! {
         let again = tally::ActiveModel { id: Set(row.id), value: Set(1), ..Default::default() };
         jsb_runtime::skip_publish(again.insert(&pair.a.db)).await.expect("an import");
         let edited = set(row.id, 2, &pair.a.db).await;
+        assert_eq!(agreed(&pair).await, std::slice::from_ref(&edited));
+
+        // The same with the row as somebody has kept it, its version included.
+        skewed(TimeDelta::hours(2), edited.clone().delete(&pair.b.db)).await.expect("a delete on B");
+        assert_eq!(agreed(&pair).await, []);
+        jsb_runtime::skip_publish(edited.into_active_model().insert(&pair.a.db)).await.expect("an import");
+        let edited = set(row.id, 3, &pair.a.db).await;
         assert_eq!(agreed(&pair).await, [edited]);
         pair.stop().await;
     }

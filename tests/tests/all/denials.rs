@@ -400,7 +400,7 @@ async fn a_wrong_password_is_refused_at_start_and_seen_while_running() {
     let wrong = app.pair.a.config.nats_url.replace(PASSWORD, "open-barley");
     let began = Instant::now();
     let refused = jsb_runtime::start(app.pair.a.config.clone().nats_url(wrong), app.pair.a.db.clone()).await;
-    let error = refused.err().expect("a wrong password").to_string();
+    let error = refused.expect_err("a wrong password").to_string();
     assert!(began.elapsed() < SILENCE, "it was said after {:?}", began.elapsed());
     assert!(error.contains("refuses this app's credentials") && error.contains("NATS_URL"), "{error}");
     assert!(!error.contains("barley"), "{error}");

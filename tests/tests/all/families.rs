@@ -222,16 +222,21 @@ on_both! {
 
     async fn a_foreign_key_that_acts_by_itself_is_refused_at_start(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        let cascading = "FOREIGN KEY (organization_id) REFERENCES organizations (id) ON DELETE CASCADE";
-        match backend {
-            Backend::Postgres => app.sql(&format!("ALTER TABLE users ADD CONSTRAINT cascading {cascading}")).await,
-            Backend::Sqlite => {
-                app.sql("DROP TABLE users").await;
-                app.sql(&format!("CREATE TABLE users (id INTEGER PRIMARY KEY, organization_id BIGINT, {cascading})")).await;
+        for acting in ["DELETE CASCADE", "UPDATE SET NULL"] {
+            let key = format!("FOREIGN KEY (organization_id) REFERENCES organizations (id) ON {acting}");
+            match backend {
+                Backend::Postgres => {
+                    app.sql("ALTER TABLE users DROP CONSTRAINT IF EXISTS acting").await;
+                    app.sql(&format!("ALTER TABLE users ADD CONSTRAINT acting {key}")).await;
+                }
+                Backend::Sqlite => {
+                    app.sql("DROP TABLE users").await;
+                    app.sql(&format!("CREATE TABLE users (id INTEGER PRIMARY KEY, organization_id BIGINT, {key})")).await;
+                }
             }
+            let refused = jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect_err("a refusal");
+            let StartError::Cascade { child, parent, action } = refused else { panic!("{refused}") };
+            assert_eq!((child.as_str(), parent.as_str(), action.as_str()), ("users", "organizations", acting));
         }
-        let refused = jsb_runtime::start(app.config.clone(), app.db.clone()).await.err().expect("a refusal");
-        let StartError::Cascade { child, parent, action } = refused else { panic!("{refused}") };
-        assert_eq!((child.as_str(), parent.as_str(), action.as_str()), ("users", "organizations", "DELETE CASCADE"));
     }
 }

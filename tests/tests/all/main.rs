@@ -36,6 +36,7 @@ mod jetstream_api;
 mod keys;
 mod lease;
 mod least_privilege;
+mod links;
 mod once;
 mod one_statement;
 mod order;

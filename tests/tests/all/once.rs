@@ -34,6 +34,24 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn what_an_event_does_not_carry_has_its_type_s_default_for_a_handler(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        let id = Uuid::now_v7();
+        remote.publish(&ticket(id, "whole", 1)).await;
+        let key_alone = json!({
+            "event_id": "key alone", "event_type": "deleted", "resource_type": "ticket", "resource_id": id, "payload": {"id": id},
+        });
+        remote.publish(&key_alone).await;
+        pair.b.has_settled(2).await;
+        let sightings = sighting::Entity::find().all(&pair.b.db).await.expect("the sightings");
+        let seen = sightings.iter().find(|seen| seen.event_type == "deleted").expect("the handler ran");
+        assert_eq!((seen.handler.as_str(), seen.number), ("typed", 0));
+        assert_eq!(ticket::Entity::find().count(&pair.b.db).await.expect("a count"), 0);
+        pair.stop().await;
+    }
+
     async fn concurrent_duplicates_change_nothing(backend: Backend) {
         let mut pair = Pair::configured(backend, |mut config| {
             config.batch_size = 1;
@@ -106,8 +124,10 @@ on_both! {
         assert_eq!(jsb_runtime::sync_from_event(&txn, &newer).await.expect("it applies"), Effect::Applied);
         let older = read(ticket(id, "1", 1));
         assert_eq!(jsb_runtime::sync_from_event(&txn, &older).await.expect("it applies"), Effect::Stale);
-        let unknown = Envelope { resource_type: "unheard".to_owned(), ..older };
+        let unknown = Envelope { resource_type: "unheard".to_owned(), ..older.clone() };
         jsb_runtime::sync_from_event(&txn, &unknown).await.expect_err("no such entity");
+        let custom = Envelope { event_type: "closed".to_owned(), ..older };
+        jsb_runtime::sync_from_event(&txn, &custom).await.expect_err("an event that says nothing of a row");
         txn.commit().await.expect("a commit");
         assert_eq!(ticket::Entity::find_by_id(id).one(&pair.b.db).await.expect("a read").expect("the row").number, 2);
         assert_eq!(pair.b.recorded().await.len(), 0);

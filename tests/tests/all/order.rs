@@ -186,6 +186,9 @@ on_both! {
         jsb_runtime::publish(&txn, report("42", 7)).await.expect("an event");
         txn.commit().await.expect("a commit");
         jsb_runtime::publish(&pair.a.db, report("43", 8)).await.expect("an event");
+        let dotted = NewEvent::new("report", "44", "report.finished", json!({}));
+        let refused = jsb_runtime::publish(&pair.a.db, dotted).await.expect_err("it would arrive as another type");
+        assert!(refused.to_string().contains("holds a dot"), "{refused}");
         pair.quiet().await;
         let seen = sighting::Entity::find().order_by_asc(sighting::Column::Id).all(&pair.b.db).await.expect("the sightings");
         let seen: Vec<_> = seen.iter().map(|seen| (seen.handler.as_str(), seen.resource_id.as_str(), seen.number)).collect();

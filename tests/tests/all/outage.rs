@@ -198,7 +198,7 @@ on_both! {
     async fn a_long_outbox_is_relayed_in_little_memory(backend: Backend) {
         const ROWS: i64 = 3_000;
         const BYTES: usize = 30_000;
-        let mut pair = Pair::configured(backend, |config| config.batch_size(50_usize)).await;
+        let mut pair = Pair::configured(backend, |config| config.batch_size(50)).await;
         pair.b.start().await;
         pair.b.stop().await;
         let numbers = match backend {

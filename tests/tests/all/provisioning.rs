@@ -372,7 +372,7 @@ async fn provisioners_may_run_at_the_same_time() {
 #[tokio::test]
 async fn a_server_that_is_away_is_given_up() {
     let config = Config::new("operator", "nobody").nats_url("nats://operator:secret@127.0.0.1:1");
-    let error = Connection::open(config).await.err().expect("no connection");
+    let error = Connection::open(config).await.expect_err("no connection");
     assert!(matches!(error, OperateError::Away { .. }), "{error:?}");
     let said = error.to_string();
     assert!(said.contains("nats://***@127.0.0.1:1 did not answer within 10 seconds"), "{said}");

@@ -81,7 +81,7 @@ async fn a_stream_without_the_consumer_is_not_provisioned_either() {
 async fn an_app_that_is_configured_otherwise_than_its_consumer_does_not_start() {
     let pair = restrictive_pair().await;
     let backoff = [2, 4].map(std::time::Duration::from_secs);
-    provision(&pair.a.config.clone().max_deliver(9_u32).backoff(backoff)).await;
+    provision(&pair.a.config.clone().max_deliver(9).backoff(backoff)).await;
     let error = refusal(&pair.a).await;
     let ProvisionError::Differs { differences, .. } = &error else { panic!("{error}") };
     let said: Vec<String> = differences.iter().map(ToString::to_string).collect();
@@ -155,7 +155,7 @@ async fn a_running_app_goes_on_with_other_settings_and_waits_for_what_is_gone() 
     pair.start_both().await;
     syncs_both_ways(&pair, 1).await;
 
-    provision(&pair.a.config.clone().max_deliver(9_u32)).await;
+    provision(&pair.a.config.clone().max_deliver(9)).await;
     nats.restart().await.expect("nats-server starts");
     syncs_both_ways(&pair, 2).await;
 
