@@ -34,7 +34,7 @@ struct Limits {
     connections: usize,
     /// For line and headers of a request, and between two requests.
     head: Duration,
-    /// For the request as a whole, from its headers to the answer's.
+    /// For the request as a whole, from its headers to the answer's, and as many requests at a time as connections.
     request: Duration,
     /// For a client to take the next bytes of an answer.
     taking: Duration,
@@ -60,7 +60,7 @@ impl Http {
 
     fn limited(listener: TcpListener, router: Router, limits: Limits) -> Self {
         let stop = CancellationToken::new();
-        let server = tokio::spawn(run(listener, answering(router, limits.request), limits, stop.clone()));
+        let server = tokio::spawn(run(listener, answering(router, limits), limits, stop.clone()));
         Self { server, stop }
     }
 
@@ -72,21 +72,39 @@ impl Http {
     }
 }
 
-/// Every request gets an answer, whatever its handler does.
-fn answering(router: Router, within: Duration) -> Router {
-    router.layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response())).layer(
-        middleware::from_fn_with_state(within, async |State(within): State<Duration>, request: Request, next: Next| {
-            answer_within(within, request, next).await
-        }),
-    )
+/// What requests share.
+#[derive(Clone)]
+struct Requests {
+    within: Duration,
+    slots: Arc<Semaphore>,
 }
 
-async fn answer_within(within: Duration, request: Request, next: Next) -> Response {
-    let answer = tokio::time::timeout(within, next.run(request)).await;
-    answer.unwrap_or_else(|_| {
-        let reason = "this took too long; it may have been done or not";
-        ApiError::Refused(StatusCode::SERVICE_UNAVAILABLE, reason.to_owned()).into_response()
-    })
+/// Every request gets an answer, whatever its handler does.
+fn answering(router: Router, limits: Limits) -> Router {
+    let requests = Requests { within: limits.request, slots: Arc::new(Semaphore::new(limits.connections)) };
+    router
+        .layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response()))
+        .layer(middleware::from_fn_with_state(requests, answer_in_time))
+}
+
+/// Answers in time. A request runs in a task of its own, which ends by itself when the client has left or the time is over:
+/// a save must not be cancelled half way.
+async fn answer_in_time(State(requests): State<Requests>, request: Request, next: Next) -> Response {
+    let answer = async {
+        let slot = requests.slots.acquire_owned().await;
+        let run = async move {
+            let _until_it_ends = slot;
+            next.run(request).await
+        };
+        tokio::spawn(run).await
+    };
+    match tokio::time::timeout(requests.within, answer).await {
+        Ok(answer) => answer.unwrap_or_else(|_| ApiError::internal().into_response()),
+        Err(_) => {
+            let reason = "this took too long; it may have been done or not";
+            ApiError::Refused(StatusCode::SERVICE_UNAVAILABLE, reason.to_owned()).into_response()
+        }
+    }
 }
 
 /// Accepts until `stop`, then lets the requests in hand end.

@@ -32,7 +32,8 @@ pub(crate) struct PairArgs {
     #[arg(long, env)]
     port_b: Option<u16>,
     /// The port of the pair's nats-server, 0 for a free one [default: a free one, or 5222 with --restrictive]
-    #[arg(long, env)]
+    // Not NATS_PORT, which Kubernetes sets in every pod beside a service named `nats`.
+    #[arg(long, env = "DEMO_NATS_PORT")]
     nats_port: Option<u16>,
     /// System A's database, such as postgres://localhost/system_a [default: a SQLite file in the data folder]
     #[arg(long, env, hide_env_values = true)]

@@ -15,6 +15,8 @@ use crate::http::Http;
 use crate::side::{ProcessRole, Side};
 use crate::{api, database, ports};
 
+/// Longer than a save takes that waits for nobody.
+const DATABASE_CLOSES_WITHIN: Duration = Duration::from_secs(5);
 /// How soon the server is asked again for what somebody else provisions.
 const ASK_AGAIN: Duration = Duration::from_secs(1);
 
@@ -99,7 +101,10 @@ impl System {
             http.stop().await;
         }
         self.bridge.shutdown().await?;
-        self.db.close().await?;
+        // A request that waits for the database keeps a connection, and no more saves are begun for it.
+        if let Ok(closed) = tokio::time::timeout(DATABASE_CLOSES_WITHIN, self.db.close()).await {
+            closed?;
+        }
         Ok(())
     }
 }

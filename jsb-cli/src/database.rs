@@ -18,11 +18,11 @@ const ELSEWHERE: &str = "postgres://localhost";
 /// # Example
 ///
 /// ```
-/// let options = jsb_cli::connect_options("postgres://app:secret@db/app").expect("a URL");
+/// let options = jsb_cli::connect_options("postgresql://app:secret@db/app").expect("a URL");
 /// assert!(!format!("{options:?}").contains("secret"));
 /// ```
 pub fn connect_options(url: &str) -> anyhow::Result<ConnectOptions> {
-    let mut options = if url.starts_with("postgres://") {
+    let mut options = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
         let postgres: PgConnectOptions = url.parse().context("the database's URL")?;
         let postgres = postgres.disable_statement_logging();
         let mut options = ConnectOptions::new(ELSEWHERE);
@@ -31,7 +31,7 @@ pub fn connect_options(url: &str) -> anyhow::Result<ConnectOptions> {
     } else if url.starts_with("sqlite:") {
         ConnectOptions::new(url)
     } else {
-        bail!("the database's URL must begin with postgres:// or sqlite:");
+        bail!("the database's URL must begin with postgres://, postgresql:// or sqlite:");
     };
     options.sqlx_logging(false);
     Ok(options)

@@ -28,9 +28,11 @@ pub(crate) struct SyncStatus {
     processed_events_count: u64,
     failed_events_count: u64,
     parked_events_count: u64,
+    dead_events_count: u64,
     outbox_events_count: u64,
     sent_events_count: u64,
     pending_events_count: u64,
+    unpublishable_events_count: u64,
 }
 
 pub(crate) async fn sync_status(State((db, bridge)): SystemState) -> Result<Json<SyncStatus>, ApiError> {
@@ -50,9 +52,11 @@ pub(crate) async fn sync_status(State((db, bridge)): SystemState) -> Result<Json
         processed_events_count: bridge.processed_events,
         failed_events_count: bridge.failed_events,
         parked_events_count: bridge.parked_events,
+        dead_events_count: bridge.dead_events,
         outbox_events_count: bridge.outbox_events,
         sent_events_count: bridge.sent_events,
         pending_events_count: bridge.pending_events,
+        unpublishable_events_count: bridge.unpublishable_events,
     }))
 }
 

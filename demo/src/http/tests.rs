@@ -67,6 +67,26 @@ async fn a_handler_that_hangs_is_answered_for() {
 }
 
 #[tokio::test]
+async fn what_a_request_has_begun_ends_although_its_client_has_left() {
+    let (begun, ended) = (Arc::new(Semaphore::new(0)), Arc::new(Semaphore::new(0)));
+    let may_end = Arc::new(Semaphore::new(0));
+    let steps = (Arc::clone(&begun), Arc::clone(&may_end), Arc::clone(&ended));
+    let slow = get(async move || {
+        let (begun, may_end, ended) = steps;
+        begun.add_permits(1);
+        let _ = may_end.acquire().await;
+        ended.add_permits(1);
+    });
+    let (address, _server) = serving(Router::new().route("/", slow), Limits { request: SHORT, ..GENEROUS }).await;
+    let client = send(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    let _begun = tokio::time::timeout(DEADLINE, begun.acquire()).await.expect("the request begins");
+    drop(client);
+    assert!(get_page(address, "/").await.contains("this took too long"), "the server has seen time pass");
+    may_end.add_permits(2);
+    let _ended = tokio::time::timeout(DEADLINE, ended.acquire_many(2)).await.expect("both requests end");
+}
+
+#[tokio::test]
 async fn a_request_that_never_ends_and_one_that_never_begins_are_cut_off() {
     let (address, _server) = server(Limits { head: SHORT, ..GENEROUS }).await;
     for started in ["GET / HTTP/1.1\r\nHost: x\r\nX-Slow: ", "", "GET / HTTP/1.1\r\nHost: x\r\n\r\n"] {

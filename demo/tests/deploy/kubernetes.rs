@@ -162,6 +162,8 @@ fn every_container_has_limits_and_no_more_rights_than_it_needs() {
         assert!(pod["securityContext"]["runAsUser"].as_u64() > Some(0), "{name}");
         assert_eq!(pod["securityContext"]["seccompProfile"]["type"], "RuntimeDefault", "{name}");
         assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
+        let runs_demo = pod["containers"].as_sequence().is_some_and(|containers| containers.iter().any(is_demo));
+        assert!(!runs_demo || pod["enableServiceLinks"] == false, "{name} takes services for its own variables");
     }
 }
 
