@@ -197,6 +197,22 @@ pub(crate) async fn reuses_keys<C: ConnectionTrait>(db: &C, table: &str) -> Resu
     Ok(found.is_some())
 }
 
+/// How far apart the keys are that PostgreSQL draws for this column, and the one that it drew last, as far as it tells.
+pub(crate) async fn sequence_of<C: ConnectionTrait>(
+    db: &C,
+    table: &str,
+    column: &str,
+) -> Result<Option<(i64, Option<i64>)>, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    let sql = "SELECT seqincrement AS step, pg_sequence_last_value(seqrelid) AS last FROM pg_sequence \
+               WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass";
+    let values = [table.into(), column.into()];
+    let row = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    row.map(|row| Ok((row.try_get("", "step")?, row.try_get("", "last")?))).transpose()
+}
+
 /// A foreign key, and what the database does to rows of the child by itself when the parent goes or changes.
 pub(crate) struct ForeignKey {
     pub(crate) child: String,

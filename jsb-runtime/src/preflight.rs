@@ -2,7 +2,7 @@
 
 use sea_orm::{DatabaseConnection, DbErr};
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, Node};
 use crate::jetstream::{ConnectError, ProvisionError};
 use crate::registry::{Registry, RegistryError};
 use crate::syncable::Keys;
@@ -113,7 +113,8 @@ fn unless_migrated(error: DbErr) -> StartError {
 
 async fn check_keys(db: &DatabaseConnection, config: &Config, registry: &Registry) -> Result<(), StartError> {
     for entity in registry.entities().filter(|entity| entity.keys == Keys::Interleaved) {
-        let table = entity.schema().table;
+        let schema = entity.schema();
+        let (table, column) = (schema.table, schema.columns[schema.key[0]].name);
         let fault = match (keys::node_of(db, table).await?, config.node) {
             (None, _) => format!(
                 "they were never interleaved: call `jsb_migrations::interleave(manager, \"{table}\", ..)` after its migration; \
@@ -123,11 +124,23 @@ async fn check_keys(db: &DatabaseConnection, config: &Config, registry: &Registr
                 "they are interleaved as node {} of {}, but NODE_INDEX and NODE_COUNT say {} of {}",
                 found.index, found.count, node.index, node.count
             ),
-            _ => continue,
+            (Some(node), _) => match dialect::sequence_of(db, table, column).await? {
+                Some((step, last)) if !draws_for(node, step, last) => format!(
+                    "their sequence does not draw for node {} of {}, as after the table was made anew or its sequence set by \
+                     hand: delete the table's row of `sync_keys`, and call `jsb_migrations::interleave` once more",
+                    node.index, node.count
+                ),
+                _ => continue,
+            },
         };
         return Err(StartError::Keys { table, fault });
     }
     Ok(())
+}
+
+/// Whether a sequence of these steps, which drew this key last, draws what the node may.
+fn draws_for(node: Node, step: i64, last: Option<i64>) -> bool {
+    step == i64::from(node.count) && last.is_none_or(|last| last.rem_euclid(step) == i64::from(node.index))
 }
 
 async fn check_key_reuse(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {

@@ -7,7 +7,8 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statem
 /// whose remainder by `node_count` is `node_index`, above every id that is already there.
 ///
 /// Run it after the table and JSB's own tables exist. It may run at every start: a table that is interleaved
-/// already is left alone.
+/// already is left alone. Where the other side has rows that are not here yet, bring them here first: the ids that it draws
+/// need not be above theirs.
 ///
 /// # Errors
 ///
@@ -122,8 +123,8 @@ async fn set_sequence<C: ConnectionTrait>(
         sequence = sequence_of(db, table, column).await?;
     }
     let sequence = sequence.ok_or_else(|| DbErr::Custom(format!("{table}.{column} has no sequence to interleave")))?;
-    // PostgreSQL gives the name as it must be written here.
-    db.execute_unprepared(&format!("ALTER SEQUENCE {sequence} INCREMENT BY {node_count}")).await?;
+    // PostgreSQL gives the name as it must be written here. TRUNCATE .. RESTART IDENTITY goes back to the start.
+    db.execute_unprepared(&format!("ALTER SEQUENCE {sequence} INCREMENT BY {node_count} START WITH {next_id}")).await?;
     let set = "SELECT setval($1::regclass, $2, false)";
     db.execute_raw(postgres(set, [sequence.into(), next_id.into()])).await.map(drop)
 }

@@ -121,6 +121,25 @@ on_both! {
         assert!(refused.to_string().contains("jsb_migrations::interleave(manager, \"organizations\""), "{refused}");
     }
 
+    async fn a_sequence_that_draws_for_somebody_else_is_refused_at_start(backend: Backend) {
+        if backend == Backend::Sqlite {
+            return; // It has no sequences.
+        }
+        let app = Pair::create(backend).await.a;
+        let id = organization("first.example".to_owned()).insert(&app.db).await.expect("a save").id;
+        app.sql("TRUNCATE organizations RESTART IDENTITY CASCADE").await;
+        let again = organization("again.example".to_owned()).insert(&app.db).await.expect("a save").id;
+        assert_eq!((id, again), (1, 1));
+        app.sql("SELECT setval(pg_get_serial_sequence('organizations', 'id'), 4)").await;
+        let refused = refusal(&app, app.config.clone()).await.to_string();
+        assert!(refused.contains("delete the table's row of `sync_keys`"), "{refused}");
+        app.sql("ALTER TABLE organizations ALTER COLUMN id SET INCREMENT BY 1 RESTART WITH 7").await;
+        let refused = refusal(&app, app.config.clone()).await.to_string();
+        assert!(refused.contains("does not draw for node 1 of 2"), "{refused}");
+        app.sql("ALTER TABLE organizations ALTER COLUMN id SET INCREMENT BY 2").await;
+        jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect("its own share").shutdown().await.expect("a stop");
+    }
+
     async fn another_app_s_database_is_refused_at_start(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         pair.a.start().await;
