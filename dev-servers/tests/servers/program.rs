@@ -42,7 +42,7 @@ fn a_nats_server_that_is_too_old_is_not_taken() -> TestResult {
     let path = format!("{}:{}", machine.bin().display(), std::env::var("PATH")?);
     let output = machine.command().arg("nats").env("PATH", path).output()?;
     assert!(output.status.success(), "{}", stderr(&output));
-    assert!(stderr(&output).contains("is nats-server 2.9, older than 2.10: not used"));
+    assert!(stderr(&output).contains("is nats-server 2.9.10, older than 2.10.25: not used"));
     Ok(())
 }
 
@@ -51,7 +51,7 @@ fn a_named_nats_server_that_will_not_do_is_an_error() -> TestResult {
     let machine = Machine::new()?;
     let old = machine.install("an-old-one", OLD_SERVER)?;
     let missing = Path::new("/no/such/nats-server");
-    for (named, complaint) in [(&*old, "older than 2.10"), (missing, "does not run")] {
+    for (named, complaint) in [(&*old, "older than 2.10.25"), (missing, "does not run")] {
         let output = machine.command().arg("nats").env("NATS_SERVER_BIN", named).output()?;
         assert!(!output.status.success());
         assert!(stderr(&output).contains("NATS_SERVER_BIN"));
