@@ -54,7 +54,8 @@ use proc_macro::TokenStream;
 /// * `resource = "name"`: what the entity is called on the wire (required);
 /// * `keys = "interleaved"` or `"single_writer"`: how the keys of two systems are kept apart (required where the
 ///   database draws the key);
-/// * `delete = "apply"` or `"ignore"`: what a delete of the other side does here;
+/// * `delete = "apply"` or `"ignore"`: with `"ignore"`, deletes are neither published nor applied; must be the same on
+///   both sides;
 /// * `behavior = "custom"`: `ActiveModelBehavior` is written by hand, and calls the functions of `jsb_runtime::hooks`.
 ///
 /// On a field it takes
@@ -82,7 +83,9 @@ pub fn derive_syncable(input: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// The payload is that of a synced entity (`Event<user::Model>`), or raw JSON as here.
+/// The payload is that of a synced entity (`Event<user::Model>`, where columns that stay at home or that the event does not
+/// carry hold their type's default), raw JSON as here, or `Event<AsJson<T>>` of any type that serde reads. Only what is
+/// written through `ctx.db()` happens once; synced rows that are saved there are published.
 #[proc_macro_attribute]
 pub fn handler(args: TokenStream, item: TokenStream) -> TokenStream {
     handler::expand(args.into(), item.into()).into()
