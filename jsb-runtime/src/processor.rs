@@ -40,6 +40,8 @@ pub(crate) struct Processor {
     pub(crate) parked: AtomicBool,
     /// Whether messages may have been given up by the server while nobody listened.
     pub(crate) must_sweep: AtomicBool,
+    /// Whether a sweep has ended well since.
+    pub(crate) is_swept: AtomicBool,
     /// When NATS denied looking for them, the last time.
     pub(crate) sweep_denied: Mutex<Option<Instant>>,
 }
@@ -68,8 +70,8 @@ impl Processor {
         registry: Arc<Registry>,
         stop: CancellationToken,
     ) -> Self {
-        let (parked, must_sweep) = (AtomicBool::new(true), AtomicBool::new(true));
-        Self { db, transport, config, registry, stop, parked, must_sweep, sweep_denied: Mutex::default() }
+        let [parked, must_sweep, is_swept] = [true, true, false].map(AtomicBool::new);
+        Self { db, transport, config, registry, stop, parked, must_sweep, is_swept, sweep_denied: Mutex::default() }
     }
 
     /// Takes an event to its outcome, waiting while the database is away.

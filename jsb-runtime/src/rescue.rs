@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use sea_orm::{DatabaseConnection, DbErr};
+use tokio::time::MissedTickBehavior;
 
 use crate::causes::chain;
 use crate::dialect::answer;
-use crate::jetstream::PullError;
+use crate::jetstream::{Progress, PullError};
 use crate::message::Message;
 use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
@@ -18,6 +19,8 @@ use crate::{inbox, settings};
 
 /// How many messages are looked through at a time.
 const BATCH: usize = 100;
+/// How often the place is stored up to which all is known to be settled, where the server does not know it.
+const CHECKPOINT: Duration = Duration::from_secs(5);
 /// How soon the advisories are subscribed to again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How soon what NATS denied is tried again.
@@ -39,14 +42,19 @@ pub(crate) enum SweepError {
 }
 
 /// The first and the last sequence that are to be looked at, by how far the server is.
-pub(crate) async fn unswept(db: &DatabaseConnection, acknowledged: u64, delivered: u64) -> Result<(u64, u64), DbErr> {
-    let mut swept = settings::swept_seq(db).await?;
-    if swept > delivered {
-        // The stream was made anew and counts from 1. Stored at once: soon it will have got further than the old one.
-        swept = 0;
-        settings::set_swept_seq(db, swept).await?;
-    }
-    Ok((acknowledged.max(swept) + 1, delivered))
+pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Result<(u64, u64), DbErr> {
+    let &Progress { floor, is_acknowledged, delivered, .. } = progress;
+    let swept = match settings::swept_seq(db).await? {
+        Some(swept) if swept <= delivered => swept,
+        found => {
+            // The stream was made anew and counts from 1. Or nobody has looked yet, and what the server is done with is none
+            // of this database's. Stored at once: soon it will have got further.
+            let begin = if found.is_some() { 0 } else { floor };
+            settings::set_swept_seq(db, begin).await?;
+            begin
+        }
+    };
+    Ok((if is_acknowledged { floor.max(swept) } else { swept } + 1, delivered))
 }
 
 impl SweepError {
@@ -64,7 +72,10 @@ impl Processor {
         }
         self.must_sweep.store(false, Ordering::Relaxed);
         let swept = self.sweep().await;
-        self.must_sweep.store(!matches!(swept, Ok(Swept::Everything)), Ordering::Relaxed);
+        match swept {
+            Ok(Swept::Everything) => self.is_swept.store(true, Ordering::Relaxed),
+            Ok(Swept::Partly) | Err(_) => self.sweep_again(),
+        }
         match swept {
             Err(error) if error.is_denied() => {
                 tracing::warn!(error = chain(&error), "could not look for events whose deliveries are spent");
@@ -73,6 +84,17 @@ impl Processor {
             }
             swept => swept.map(drop),
         }
+    }
+
+    /// Says that messages may have been given up unheard.
+    fn sweep_again(&self) {
+        self.is_swept.store(false, Ordering::Relaxed);
+        self.must_sweep.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether everything that was given up has been looked for or heard.
+    fn is_swept(&self) -> bool {
+        self.is_swept.load(Ordering::Relaxed) && !self.must_sweep.load(Ordering::Relaxed)
     }
 
     /// Whether [`sweep_once`](Self::sweep_once) would look.
@@ -90,7 +112,7 @@ impl Processor {
             // Without an inbox, what another process works on cannot be told from what was given up.
             return Ok(Swept::Partly);
         }
-        let (mut next, last) = answer(unswept(&self.db, progress.acknowledged, progress.delivered)).await?;
+        let (mut next, last) = answer(unswept(&self.db, &progress)).await?;
         if self.transport.may_not_look() {
             // There may be nothing to look at, and yet the status is to say whether this app may.
             self.transport.message_from(next).await?;
@@ -159,7 +181,7 @@ impl Processor {
                 () = self.stop.cancelled() => return,
                 rescued = self.rescue_while_attached() => {
                     // What the server gave up while nobody listened is found by a sweep.
-                    self.must_sweep.store(true, Ordering::Relaxed);
+                    self.sweep_again();
                     if let Err(error) = rescued {
                         tracing::warn!(error = chain(&error), "advisories of spent deliveries could not be read");
                         let pause = if error.is_denied() { RETRY_DENIED } else { RETRY };
@@ -172,15 +194,28 @@ impl Processor {
 
     async fn rescue_while_attached(&self) -> Result<(), SweepError> {
         let mut spent = Box::pin(self.transport.spent().await?);
+        let (mut look, mut reached, mut stored) = (tokio::time::interval(CHECKPOINT), None, 0);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
+                biased;
                 () = self.transport.until_detached() => return Ok(()),
                 sequence = spent.next() => {
                     let Some(sequence) = sequence.transpose()? else { return Ok(()) };
                     let found = self.transport.message_from(sequence).await?;
                     let spent = found.filter(|message| message.stream_seq == sequence);
                     if !self.rescue(spent.into_iter().collect()).await? {
-                        self.must_sweep.store(true, Ordering::Relaxed);
+                        self.sweep_again();
+                    }
+                }
+                // What is given up is told here alone, so this place is what the next start begins from. What was given up
+                // below a floor that was seen one look ago has been told by now.
+                _ = look.tick(), if !self.transport.tells_given_up() => {
+                    let floor = self.transport.progress().await?.floor;
+                    let known = reached.replace(floor).filter(|known| self.is_swept() && *known > stored);
+                    if let Some(known) = known {
+                        answer(settings::set_swept_seq(&self.db, known)).await?;
+                        stored = known;
                     }
                 }
             }

@@ -81,11 +81,11 @@ pub(crate) async fn app_name<C: ConnectionTrait>(db: &C) -> Result<Option<String
     db.query_one(&select).await?.map(|row| row.try_get("", "app_name")).transpose()
 }
 
-/// The stream sequence up to which spent deliveries were looked for.
-pub(crate) async fn swept_seq<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
+/// The stream sequence up to which spent deliveries were looked for; `None` if they never were.
+pub(crate) async fn swept_seq<C: ConnectionTrait>(db: &C) -> Result<Option<u64>, DbErr> {
     let select = Query::select().column("swept_seq").from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
-    let seq = db.query_one(&select).await?.map(|row| row.try_get::<i64>("", "swept_seq")).transpose()?;
-    Ok(seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0))
+    let seq = db.query_one(&select).await?.map(|row| row.try_get::<Option<i64>>("", "swept_seq")).transpose()?;
+    Ok(seq.flatten().map(|seq| seq.try_into().unwrap_or(0)))
 }
 
 pub(crate) async fn set_swept_seq<C: ConnectionTrait>(db: &C, seq: u64) -> Result<(), DbErr> {

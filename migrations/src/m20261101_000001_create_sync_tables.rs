@@ -98,7 +98,7 @@ fn settings() -> TableCreateStatement {
         .col(text("database_id"))
         .col(text("app_name"))
         .col(boolean("use_outbox"))
-        .col(big_integer("swept_seq").default(0))
+        .col(big_integer_null("swept_seq"))
         .col(timestamp_with_time_zone_null("pruned_version"))
         .to_owned()
 }

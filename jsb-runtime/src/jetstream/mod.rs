@@ -21,7 +21,7 @@ pub use provision::ProvisionError;
 pub(crate) use provision::ROUNDS;
 pub(crate) use publish::Outgoing;
 pub use publish::PublishError;
-pub(crate) use pull::{Delivery, Disposition, PullError, Reply};
+pub(crate) use pull::{Delivery, Disposition, Progress, PullError, Reply};
 pub use state::{ConsumerState, StreamState};
 pub(crate) use stored::StoredMessage;
 pub use stored::StreamError;

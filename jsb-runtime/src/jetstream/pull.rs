@@ -207,8 +207,10 @@ fn message_subject(stream: &str) -> String {
 /// How far the server has got with this app's consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// Everything up to here is acknowledged.
-    pub(crate) acknowledged: u64,
+    /// Nothing up to here is to be delivered any more.
+    pub(crate) floor: u64,
+    /// Whether that is since all of it is acknowledged.
+    pub(crate) is_acknowledged: bool,
     /// Everything up to here was delivered at least once.
     pub(crate) delivered: u64,
     /// How many deliveries wait for their acknowledgement.
@@ -227,10 +229,16 @@ impl Transport {
             self.detach();
         }
         Ok(Progress {
-            acknowledged: info.ack_floor.stream_sequence,
+            floor: info.ack_floor.stream_sequence,
+            is_acknowledged: self.tells_given_up(),
             delivered: info.delivered.stream_sequence,
             in_flight: info.num_ack_pending,
         })
+    }
+
+    /// Whether the server's floor stays below a message that it has given up. Before 2.11.3 nats-server raised it.
+    pub(crate) fn tells_given_up(&self) -> bool {
+        self.context.client().is_server_compatible(2, 11, 3)
     }
 
     /// The first message for this app at or after a sequence of the stream.

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{Connection, OperateError};
 use crate::inbox::replay;
-use crate::jetstream::{ConsumerState, StoredMessage, StreamError};
+use crate::jetstream::{ConsumerState, Progress, StoredMessage, StreamError};
 use crate::message::Message;
 use crate::rescue::unswept;
 use crate::{clock, preflight, subject};
@@ -108,7 +108,9 @@ impl Connection {
             (true, 0) => Ok(Range { first: 1, last: delivered, since }),
             (true, _) => Ok(Range { first: 1, last: acknowledged, since }),
             (false, 0) => {
-                let (first, last) = unswept(db, acknowledged, delivered).await?;
+                let is_acknowledged = self.transport.tells_given_up();
+                let progress = Progress { floor: acknowledged, is_acknowledged, delivered, in_flight: 0 };
+                let (first, last) = unswept(db, &progress).await?;
                 Ok(Range { first, last, since })
             }
             (false, in_hand) => Err(SweepError::InHand(in_hand)),

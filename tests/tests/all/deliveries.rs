@@ -12,11 +12,17 @@ use sea_orm::{ConnectionTrait, DbErr};
 /// In milliseconds; short, so that five deliveries take few seconds.
 const BACKOFF: [u64; 5] = [500, 100, 100, 100, 100];
 
-/// A pair whose B has run once, so that its durable is there.
+/// A pair whose B has run once, so that its durable is there, and it has looked for what was given up before: no process
+/// pulls before it has.
 async fn pair(backend: Backend, use_inbox: bool) -> Pair {
     let config = |config: jsb_runtime::Config| config.backoff(BACKOFF.map(Duration::from_millis)).use_inbox(use_inbox);
     let mut pair = Pair::configured(backend, config).await;
     pair.start_both().await;
+    eventually("B has looked", async || {
+        let looked = pair.b.texts("SELECT app_name FROM sync_settings WHERE swept_seq IS NOT NULL").await;
+        Ok::<_, DbErr>((!looked.is_empty()).then_some(()))
+    })
+    .await;
     pair.b.stop().await;
     pair
 }
@@ -154,6 +160,22 @@ on_both! {
         pair.b.start().await;
         for probe in &probes {
             processed(&pair.b, probe).await;
+        }
+        pair.stop().await;
+    }
+
+    async fn the_place_up_to_which_all_is_settled_is_stored_where_the_server_does_not_tell(backend: Backend) {
+        let mut pair = pair(backend, true).await;
+        pair.b.start().await;
+        for _ in 0..3 {
+            let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
+            processed(&pair.b, &probe).await;
+        }
+        let swept = async || pair.b.texts("SELECT CAST(swept_seq AS text) FROM sync_settings").await.remove(0);
+        if Stream::of(&pair.b.config).await.context.client().is_server_compatible(2, 11, 3) {
+            assert_eq!(swept().await, "0", "its floor says it");
+        } else {
+            eventually("the place is stored", async || Ok::<_, DbErr>((swept().await == "3").then_some(()))).await;
         }
         pair.stop().await;
     }
