@@ -1,18 +1,18 @@
 //! Interleaved keys: node `k` of `n` draws only ids with `id mod n = k`, so that two systems never draw the same.
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, Value};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, Statement};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName};
 
 use crate::config::Node;
+use crate::row;
 use crate::schema::{Schema, Values};
 use crate::syncable::{ActiveModelOf, Keys, Syncable};
-use crate::{dialect, row};
 
 const TABLE: &str = "sync_keys";
 
 /// Draws the key of a row where the database does not do so itself: an interleaved one on SQLite.
 pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
-    if M::KEYS != Keys::Interleaved || db.get_database_backend() == DbBackend::Postgres {
+    if M::KEYS != Keys::Interleaved || draws_by_itself(db) {
         return Ok(());
     }
     let update = Query::update()
@@ -39,8 +39,8 @@ pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelO
 pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
     let Some(id) = number_of::<M>(key) else { return Ok(()) };
     let node = node_of(db, table::<M>()).await?.ok_or_else(not_interleaved::<M>)?;
-    if i128::from(id).rem_euclid(node.count.into()) == node.index.into() {
-        return pass_over::<M, C>(db, key).await;
+    if is_of(node, id) {
+        return draw_above(db, table::<M>(), id).await;
     }
     Err(DbErr::Custom(format!(
         "id {id} of `{}` belongs to another node: this one is node {} of {} and may choose only ids with that remainder; \
@@ -53,39 +53,54 @@ pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
 
 /// Lets later draws pass over a key that is taken, if it is of this node's share.
 pub(crate) async fn pass_over<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
-    pass_over_all(db, table::<M>(), number_of::<M>(key)).await
+    pass_over_all(db, table::<M>(), number_of::<M>(key).into_iter().collect()).await
 }
 
 /// The same for the keys of applied rows: of this node's share are those of rows that were lost here.
 pub(crate) async fn pass_over_applied<'a, C: ConnectionTrait>(
     db: &C,
     schema: &Schema,
-    rows: impl Iterator<Item = &'a Values>,
+    rows: impl IntoIterator<Item = &'a Values>,
 ) -> Result<(), DbErr> {
-    if schema.keys != Keys::Interleaved {
+    if schema.keys != Keys::Interleaved || draws_by_itself(db) {
         return Ok(());
     }
-    pass_over_all(db, schema.table, rows.filter_map(|row| number(row[schema.key[0]].as_ref()?))).await
+    let ids = rows.into_iter().filter_map(|row| number(row[schema.key[0]].as_ref()?)).collect();
+    pass_over_all(db, schema.table, ids).await
+}
+
+async fn pass_over_all<C: ConnectionTrait>(db: &C, table: &str, ids: Vec<i64>) -> Result<(), DbErr> {
+    if draws_by_itself(db) || ids.is_empty() {
+        return Ok(());
+    }
+    let Some(node) = node_of(db, table).await? else { return Ok(()) };
+    match ids.into_iter().filter(|id| is_of(node, *id)).max() {
+        Some(highest) => draw_above(db, table, highest).await,
+        None => Ok(()),
+    }
 }
 
 /// Where the database draws keys, each draw is spent even if its insert fails; here it would be taken back with the
 /// insert, and the same key be drawn for ever.
-async fn pass_over_all<C: ConnectionTrait>(
-    db: &C,
-    table: &str,
-    ids: impl IntoIterator<Item = i64>,
-) -> Result<(), DbErr> {
-    let backend = db.get_database_backend();
-    let ids: Vec<i64> = ids.into_iter().collect();
-    if backend == DbBackend::Postgres || ids.is_empty() {
+async fn draw_above<C: ConnectionTrait>(db: &C, table: &str, id: i64) -> Result<(), DbErr> {
+    if draws_by_itself(db) {
         return Ok(());
     }
-    let sql = "UPDATE sync_keys SET next_id = own.highest + node_count FROM (\
-                   SELECT max(value) AS highest FROM json_each($1), sync_keys \
-                   WHERE table_name = $2 AND value % node_count = node_index\
-               ) AS own WHERE table_name = $2 AND next_id <= own.highest";
-    let values = [dialect::list(&ids, backend), table.into()];
-    db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(drop)
+    let update = Query::update()
+        .table(TABLE)
+        .value("next_id", Expr::val(id).add(Expr::col("node_count")))
+        .and_where(Expr::col("table_name").eq(table))
+        .and_where(Expr::col("next_id").lte(id))
+        .to_owned();
+    db.execute(&update).await.map(drop)
+}
+
+fn draws_by_itself<C: ConnectionTrait>(db: &C) -> bool {
+    db.get_database_backend() == DbBackend::Postgres
+}
+
+fn is_of(node: Node, id: i64) -> bool {
+    id.rem_euclid(node.count.into()) == i64::from(node.index)
 }
 
 /// An interleaved key as the number that it is.
@@ -97,7 +112,13 @@ fn number_of<M: Syncable>(key: &[Value]) -> Option<i64> {
 }
 
 fn number(id: &Value) -> Option<i64> {
-    row::resource_id([id.clone()].into_iter()).parse().ok()
+    match *id {
+        Value::BigInt(id) => id,
+        Value::Int(id) => id.map(i64::from),
+        Value::BigUnsigned(id) => id.and_then(|id| id.try_into().ok()),
+        Value::Unsigned(id) => id.map(i64::from),
+        _ => None,
+    }
 }
 
 /// How a table's keys were interleaved by the migration helper.

@@ -202,7 +202,7 @@ async fn found(
 }
 
 pub(crate) async fn insert(txn: &DatabaseTransaction, schema: &Schema, row: Values) -> Result<(), DbErr> {
-    keys::pass_over_applied(txn, schema, std::iter::once(&row)).await?;
+    keys::pass_over_applied(txn, schema, [&row]).await?;
     txn.execute(&schema.insert([row])).await.map(drop)
 }
 
