@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -60,11 +61,14 @@ impl Transport {
         let (sender, link) = watch::channel(Link::default());
         let denials = Arc::new(Denials::new(config.inbox_prefix()));
         let (attempts, denied, events) = (sender.clone(), Arc::clone(&denials), sender.clone());
+        let has_begun = AtomicBool::new(false);
         let options = options::options(&config)?
             .request_timeout(Some(REQUEST_TIMEOUT))
             .ping_interval(PING_INTERVAL)
-            .reconnect_delay_callback(|attempts| {
-                crate::backoff::doubling(Duration::from_millis(50), LONGEST_RECONNECT_DELAY, attempts as u32)
+            // The client asks before its very first attempt too.
+            .reconnect_delay_callback(move |attempts| match has_begun.swap(true, Ordering::Relaxed) {
+                false => Duration::ZERO,
+                true => crate::backoff::doubling(Duration::from_millis(50), LONGEST_RECONNECT_DELAY, attempts as u32),
             })
             // Chooses none of the servers, but sees what their last attempts failed for.
             .reconnect_to_server_callback(move |servers, _| {
