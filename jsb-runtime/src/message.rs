@@ -10,6 +10,8 @@ use crate::trace::{HOPS, MAX_HOPS, Trace};
 
 /// The header that JetStream deduplicates by. The gem writes it in lower case.
 pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
+/// What the message id of an operator's replay begins with.
+pub(crate) const REPLAY: &str = "replay-";
 
 /// The event's id where a replayed body has none: its message id is a new one.
 pub(crate) const EVENT_ID: &str = "Jsb-Event-Id";
@@ -37,6 +39,11 @@ impl Message {
             Err(_) => format!("seq-{stream_seq}"),
         };
         Self { subject, headers, body, stream_seq, source_app, event_id, envelope }
+    }
+
+    /// Whether an operator brought it back from the DLQ.
+    pub(crate) fn is_replay(&self) -> bool {
+        header(&self.headers, MESSAGE_ID).is_some_and(|id| id.starts_with(REPLAY))
     }
 
     /// The event, or why it is refused before anybody tries it.

@@ -176,6 +176,9 @@ impl Processor {
             // Deliveries are then all that is counted.
             return Ok(Begun::Anew(origin.deliveries(max_deliver) - 1));
         }
+        if message.is_replay() {
+            inbox::replay::reopen_for(&self.db, message).await?;
+        }
         let counters = match origin {
             origin if origin.is_first() => return Ok(Begun::Anew(0)),
             origin if origin.is_delivery() => match inbox::start(&self.db, message).await? {

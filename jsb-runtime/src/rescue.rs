@@ -32,6 +32,14 @@ enum Swept {
     Partly,
 }
 
+/// Up to where the server delivers nothing any more, and what is stored of that.
+#[derive(Default)]
+struct Reached {
+    /// As it was seen one look ago.
+    floor: Option<u64>,
+    stored: u64,
+}
+
 /// Why the sweep could not look.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SweepError {
@@ -194,7 +202,7 @@ impl Processor {
 
     async fn rescue_while_attached(&self) -> Result<(), SweepError> {
         let mut spent = Box::pin(self.transport.spent().await?);
-        let (mut look, mut reached, mut stored) = (tokio::time::interval(CHECKPOINT), None, 0);
+        let (mut look, mut reached) = (tokio::time::interval(CHECKPOINT), Reached::default());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
@@ -208,17 +216,24 @@ impl Processor {
                         self.sweep_again();
                     }
                 }
-                // What is given up is told here alone, so this place is what the next start begins from. What was given up
-                // below a floor that was seen one look ago has been told by now.
                 _ = look.tick(), if !self.transport.tells_given_up() => {
-                    let floor = self.transport.progress().await?.floor;
-                    let known = reached.replace(floor).filter(|known| self.is_swept() && *known > stored);
-                    if let Some(known) = known {
-                        answer(settings::set_swept_seq(&self.db, known)).await?;
-                        stored = known;
+                    if let Err(error) = self.store_place(&mut reached).await {
+                        tracing::debug!(error = chain(&error), "the next start looks from further back");
                     }
                 }
             }
         }
+    }
+
+    /// Stores the place from which the next start has to look, since the server does not know it. What it gave up below a
+    /// floor that was seen one look ago has been told by now.
+    async fn store_place(&self, reached: &mut Reached) -> Result<(), SweepError> {
+        let floor = self.transport.progress().await?.floor;
+        let before = reached.floor.replace(floor);
+        if let Some(known) = before.filter(|known| self.is_swept() && *known > reached.stored) {
+            answer(settings::set_swept_seq(&self.db, known)).await?;
+            reached.stored = known;
+        }
+        Ok(())
     }
 }

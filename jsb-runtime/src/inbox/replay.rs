@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, UpdateStatement};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{OVERDUE, TABLE, has_key, transition_where};
@@ -36,8 +36,24 @@ pub(crate) async fn find<C: ConnectionTrait>(db: &C, source: &str, event_id: &st
 /// Opens a dead event again, as if it had never been tried, for the message that is about to bring it. If none comes, it
 /// is overdue after a while like any other that the server does not bring.
 pub(crate) async fn reopen<C: ConnectionTrait>(db: &C, source: &str, event_id: &str) -> Result<(), DbErr> {
+    let opened = opened(source, event_id).and_where(Expr::col("status").is_in(["dead", "failed"])).to_owned();
+    db.execute(&opened).await.map(drop)
+}
+
+/// Opens the event of a replayed message whose death was recorded only after the replay had opened it: its letter can be
+/// read a moment before. A death of this very message stays.
+pub(crate) async fn reopen_for<C: ConnectionTrait>(db: &C, message: &Message) -> Result<(), DbErr> {
+    let Ok(sequence) = i64::try_from(message.stream_seq) else { return Ok(()) };
+    let opened = opened(&message.source_app, &message.event_id)
+        .and_where(Expr::col("status").eq("dead"))
+        .and_where(Expr::col("stream_seq").lt(sequence))
+        .to_owned();
+    db.execute(&opened).await.map(drop)
+}
+
+fn opened(source: &str, event_id: &str) -> UpdateStatement {
     let now = crate::clock::now();
-    let update = Query::update()
+    Query::update()
         .table(TABLE)
         .values([
             ("status", "failed".into()),
@@ -50,9 +66,7 @@ pub(crate) async fn reopen<C: ConnectionTrait>(db: &C, source: &str, event_id: &
             ("available_at", (now + OVERDUE).into()),
         ])
         .cond_where(has_key(source, event_id))
-        .and_where(Expr::col("status").is_in(["dead", "failed"]))
-        .to_owned();
-    db.execute(&update).await.map(drop)
+        .to_owned()
 }
 
 /// Those of these events that have one of these statuses.

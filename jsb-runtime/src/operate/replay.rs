@@ -8,7 +8,7 @@ use crate::apply::is_entity_event;
 use crate::event::Envelope;
 use crate::inbox::replay;
 use crate::jetstream::{Outgoing, PublishError, StreamError};
-use crate::message::{MESSAGE_ID, Message};
+use crate::message::{MESSAGE_ID, Message, REPLAY};
 use crate::outcome::Reason;
 use crate::trace::HOPS;
 use crate::upsert::{self, ApplyError, Overtaken};
@@ -150,7 +150,7 @@ impl Replayer<'_> {
     async fn publish(&self, letter: &Letter, message: Message, refused: Option<Reason>) -> Result<(), PublishError> {
         let connection = self.dlq.connection;
         let mut headers = message.headers;
-        headers.insert(MESSAGE_ID.to_owned(), format!("replay-{}-{}", connection.config.app_name, letter.sequence));
+        headers.insert(MESSAGE_ID.to_owned(), format!("{REPLAY}{}-{}", connection.config.app_name, letter.sequence));
         if refused == Some(Reason::HopLimit) {
             headers.retain(|name, _| !name.eq_ignore_ascii_case(HOPS));
         }

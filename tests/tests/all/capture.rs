@@ -251,6 +251,17 @@ on_both! {
         assert_eq!(types(&app).await, ["created"]);
     }
 
+    async fn a_save_of_the_version_alone_sends_the_whole_row(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let row = jsb_runtime::skip_publish(tally(1).insert(&app.db)).await.expect("a row that was there already");
+        let mut again = row.clone().into_active_model();
+        again.reset(tally::Column::UpdatedAt);
+        let sent = again.update(&app.db).await.expect("an update of nothing else");
+        assert!((sent.id, sent.value) == (row.id, 1) && sent.updated_at > row.updated_at, "{sent:?}");
+        let events = app.recorded().await;
+        assert_eq!((events.len(), &events[0]["payload"]["value"]), (1, &json!(1)));
+    }
+
     async fn hooks_of_one_s_own_come_first(backend: Backend) {
         let app = Pair::create(backend).await.a;
         guarded("").insert(&app.db).await.expect_err("empty");

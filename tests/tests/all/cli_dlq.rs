@@ -341,6 +341,21 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn a_death_that_is_recorded_after_its_letter_was_replayed_does_not_swallow_the_replay(backend: Backend) {
+        let mut pair = pair(backend, |config| config).await;
+        let (probe, orders) = broken(&pair).await;
+        letters(&pair.b, 1).await;
+        eventually("it is dead", || inbox::with_status(&pair.b.db, &probe.event_id, "dead")).await;
+        pair.b.stop().await;
+        mend(&orders);
+        Cli::of(PROGRAM, &pair.b).json(&["dlq", "replay", "--all"]).await;
+        // The letter is published first: so the consumer may record the death only now.
+        pair.b.sql("UPDATE inbox_events SET status = 'dead', reason = 'handler_refused'").await;
+        pair.b.start().await;
+        processed(&pair.b, &probe.event_id).await;
+        pair.stop().await;
+    }
+
     async fn a_replay_that_died_before_it_published_is_made_up_for(backend: Backend) {
         let pair = pair(backend, |config| config).await;
         let proxy = Proxy::start(servers::nats().await.port()).await;
