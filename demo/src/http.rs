@@ -30,11 +30,12 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// What clients may take.
 #[derive(Clone, Copy)]
 struct Limits {
-    /// Connections that are open at a time; more of them wait to be accepted.
+    /// Connections that are open at a time, more of which wait to be accepted; and requests that run at a time, which may
+    /// outlive their connections.
     connections: usize,
     /// For line and headers of a request, and between two requests.
     head: Duration,
-    /// For the request as a whole, from its headers to the answer's, and as many requests at a time as connections.
+    /// For the request as a whole, from its headers to the answer's.
     request: Duration,
     /// For a client to take the next bytes of an answer.
     taking: Duration,

@@ -101,7 +101,7 @@ impl System {
             http.stop().await;
         }
         self.bridge.shutdown().await?;
-        // A request that waits for the database keeps a connection, and no more saves are begun for it.
+        // A request that still waits for somebody's lock keeps its connection.
         if let Ok(closed) = tokio::time::timeout(DATABASE_CLOSES_WITHIN, self.db.close()).await {
             closed?;
         }

@@ -96,6 +96,12 @@ async fn newest(app: &App) -> Json {
     app.recorded().await.pop().expect("an event")["payload"].take()
 }
 
+/// The versions of all events, in their order.
+async fn versions(app: &App) -> Vec<String> {
+    let version = |event: Json| event["payload"]["updated_at"].as_str().expect("a time").to_owned();
+    app.recorded().await.into_iter().map(version).collect()
+}
+
 async fn pair() -> Pair {
     Pair::start(Backend::Postgres).await
 }
@@ -343,9 +349,7 @@ async fn events_of_a_row_that_many_save_at_once_are_in_the_order_of_its_versions
     let id = tally(0).insert(&pair.a.db).await.expect("a tally").id;
     let writers = (0..6).map(|_| tokio::spawn(count_up(id, pair.a.db.clone())));
     join_all(writers).await.into_iter().for_each(|writer| writer.expect("a writer"));
-    let events = pair.a.recorded().await;
-    let versions: Vec<_> =
-        events.iter().map(|event| event["payload"]["updated_at"].as_str().expect("a time")).collect();
+    let versions = versions(&pair.a).await;
     assert_eq!(versions.len(), 151);
     assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
     pair.quiet().await;
@@ -378,9 +382,7 @@ async fn above_read_committed_a_save_goes_above_what_it_replaces_or_is_refused()
     assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
     let writers = (0..6).map(|_| tokio::spawn(update_often(id, db.clone())));
     let saved: usize = join_all(writers).await.into_iter().map(|writer| writer.expect("a writer")).sum();
-    let events = pair.a.recorded().await;
-    let versions: Vec<_> =
-        events.iter().map(|event| event["payload"]["updated_at"].as_str().expect("a time")).collect();
+    let versions = versions(&pair.a).await;
     assert_eq!(versions.len(), 1 + saved);
     assert!(saved > 0 && versions.is_sorted_by(|one, next| one < next), "{versions:?}");
     pair.stop().await;
