@@ -10,6 +10,8 @@ const DURABLE: [&str; 3] = ["fsync=on", "full_page_writes=on", NOTES_COMMITS];
 /// For a run whose figures are not wanted.
 const FAST: [&str; 1] = [NOTES_COMMITS];
 const NOTES_COMMITS: &str = "track_commit_timestamp=on";
+/// Without it PostgreSQL delays a commit only where others are under way.
+const DELAYS_EVERYONE: &str = "commit_siblings=0";
 
 /// The servers. They end with the program, however it ends.
 pub(crate) struct Ground {
@@ -26,9 +28,12 @@ pub(crate) struct Nats {
 }
 
 impl Ground {
-    pub(crate) async fn lay(durable: bool) -> Result<Self> {
+    /// With this many microseconds that each flush of commits waits before it goes to the disk.
+    pub(crate) async fn lay(durable: bool, commit_delay: u32) -> Result<Self> {
+        let delay = format!("commit_delay={commit_delay}");
+        let settings = if durable { &DURABLE[..] } else { &FAST };
         Ok(Self {
-            postgres: Postgres::start_own_with(if durable { &DURABLE } else { &FAST }).await?,
+            postgres: Postgres::start_own_with(&[settings, &[&delay, DELAYS_EVERYONE]].concat()).await?,
             nats: NatsServer::start(NatsOptions::default()).await?,
             folder: tempfile::tempdir()?,
         })

@@ -40,6 +40,9 @@ struct Options {
     /// How much of the full sizes to do: 0.1 is a tenth
     #[arg(long, default_value_t = 1.0)]
     size: f64,
+    /// Microseconds that each flush of commits waits first, as if the disk took so much longer
+    #[arg(long, default_value_t = 0, value_name = "MICROSECONDS")]
+    commit_delay: u32,
     /// Only show that every stage runs: one round, tiny sizes, no figures that mean anything
     #[arg(long)]
     quick: bool,
@@ -59,7 +62,7 @@ async fn main() -> Result<()> {
     }
     ensure!(options.rounds > 0 && options.size > 0.0, "there is nothing to measure without rounds or sizes");
     let bench = Bench {
-        ground: Ground::lay(!options.quick).await?,
+        ground: Ground::lay(!options.quick, options.commit_delay).await?,
         rounds: if options.quick { 1 } else { options.rounds },
         fraction: if options.quick { QUICK } else { options.size },
         quick: options.quick,

@@ -55,7 +55,7 @@ impl Postgres {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn start_own_with(settings: &'static [&'static str]) -> Result<Self, Error> {
+    pub async fn start_own_with(settings: &[&str]) -> Result<Self, Error> {
         let own = OwnServer::start(settings).await?;
         let url = format!("postgres://postgres@127.0.0.1:{}/{MAINTENANCE}", own.port);
         let url = Url::parse(&url).expect("a host, a port and plain words make a URL");

@@ -26,7 +26,7 @@ pub(super) async fn compare(
         saves::make_rows(site).await?;
     }
     let (mut comparisons, mut saved) = (Vec::new(), 0);
-    for ((writers, full), target) in [(1, 1000), (16, 16_000)].into_iter().zip(targets) {
+    for ((writers, full), target) in [(1, 5_000), (16, 16_000)].into_iter().zip(targets) {
         let saves = bench.part_for(writers, full);
         for (kind, name) in [(Kind::Insert, "insert"), (Kind::Update, "update")] {
             let turn = async |site: &Site, way| {

@@ -50,17 +50,18 @@ pub(super) struct OwnServer {
     user: Option<User>,
     pub(super) port: u16,
     /// Further settings, which win over [`SETTINGS`].
-    settings: &'static [&'static str],
+    settings: Vec<String>,
 }
 
 impl OwnServer {
-    pub(super) async fn start(settings: &'static [&'static str]) -> Result<Self, Error> {
+    pub(super) async fn start(settings: &[&str]) -> Result<Self, Error> {
+        let settings = settings.iter().map(|&setting| setting.to_owned()).collect();
         let mut server = blocking(|| Self::prepare(settings)).await?;
         server.launch().await?;
         Ok(server)
     }
 
-    fn prepare(settings: &'static [&'static str]) -> Result<Self, Error> {
+    fn prepare(settings: Vec<String>) -> Result<Self, Error> {
         let user = User::instead_of_root()?;
         let binary = find(user)?;
         let folder = temporary_folder(user)?;
@@ -102,7 +103,8 @@ impl OwnServer {
 
     fn spawn(&self) -> Result<Process, Error> {
         let mut args = vec!["-D".to_owned(), "data".to_owned(), format!("--port={}", self.port)];
-        args.extend(SETTINGS.iter().chain(self.settings).map(|setting| format!("--{setting}")));
+        let ours = SETTINGS.iter().copied().chain(self.settings.iter().map(String::as_str));
+        args.extend(ours.map(|setting| format!("--{setting}")));
         Process::start(Launch {
             name: "PostgreSQL",
             binary: &self.binary,
