@@ -1,10 +1,12 @@
 //! The consumer: pulls, hands each message to the processor, and turns the outcome into an acknowledgement.
 
+mod pace;
 mod pulled;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use pace::Pace;
 use pulled::{Ahead, Pulled, pull};
 use sea_orm::DbErr;
 
@@ -31,6 +33,7 @@ pub(crate) async fn run(processor: Arc<Processor>) {
     let stop = &processor.stop;
     let (mut failures, mut idle) = (0, false);
     let (mut ahead, mut stopped) = (None::<Ahead>, None);
+    let mut pace = Pace::up_to(processor.config.batch_size);
     loop {
         let pulled = match ahead.take() {
             Some(ahead) => ahead.pulled().await,
@@ -39,14 +42,15 @@ pub(crate) async fn run(processor: Arc<Processor>) {
             None if !idle && !processor.until_database_answers().await => break,
             None => tokio::select! {
                 () = stop.cancelled() => break,
-                pulled = pull(&processor, failures > 0) => pulled,
+                pulled = pull(&processor, pace.limit(), failures > 0) => pulled,
             },
         };
         match pulled {
             Ok(Some(batch)) => {
                 (failures, idle) = (0, batch.deliveries.is_empty());
                 processor.transport.report(CONSUMER, None);
-                ahead = Ahead::behind(&processor, &batch);
+                pace.keep(&batch);
+                ahead = Ahead::behind(&processor, &batch, pace.limit());
                 process(&processor, batch, &mut stopped).await;
             }
             Ok(None) => (failures, idle) = (0, false),
@@ -78,7 +82,7 @@ struct InHand<'a> {
 /// Processes a batch in order; what was delivered before comes last, what began least often first, so that a message
 /// that kills its process takes no other with it.
 async fn process(processor: &Processor, batch: Pulled, stopped: &mut Option<Instant>) {
-    let Pulled { attached, deliveries, said, hold } = batch;
+    let Pulled { attached, deliveries, said, hold, .. } = batch;
     let mut in_hand = InHand { processor, attached, hold, stopped };
     let (fresh, repeated): (Vec<_>, Vec<_>) =
         deliveries.into_iter().zip(said).partition(|(delivery, _)| delivery.deliveries == 1);

@@ -1,15 +1,16 @@
 //! What PostgreSQL and SQLite do differently, in one place: locks, clocks, transactions, and what their errors mean.
 
+mod answer;
 mod fault;
 
 use std::time::Duration;
 
+pub(crate) use answer::{answer, unless_lost};
 pub use fault::Fault;
 pub(crate) use fault::{Refusal, explained, fault, is_missing_table, refusal, unique_columns};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions,
-    TransactionSession, Value,
+    ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionSession, Value,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -31,18 +32,6 @@ pub(crate) async fn queue_to_write<C: ConnectionTrait>(db: &C) -> Option<MutexGu
         DbBackend::Sqlite => tokio::time::timeout(LONGEST_QUEUE, SQLITE_WRITER.lock()).await.ok(),
         _ => None,
     }
-}
-
-/// How long the database may take for what has to wait for nobody's lock.
-const LONGEST_ANSWER: Duration = Duration::from_secs(30);
-
-/// What the database answers, or that it is away: a server that vanished without a word leaves its connections silent, and
-/// the driver would wait for ever. Not for what may wait for a lock: each try would keep another connection.
-pub(crate) async fn answer<T, E: From<DbErr>>(asked: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-    tokio::time::timeout(LONGEST_ANSWER, asked).await.unwrap_or_else(|_| {
-        let silent = format!("the database did not answer within {} seconds", LONGEST_ANSWER.as_secs());
-        Err(DbErr::Conn(RuntimeErr::Internal(silent)).into())
-    })
 }
 
 /// Ends a transaction by what came of the work in it: commits what succeeded, and takes everything else back.

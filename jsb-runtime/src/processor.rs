@@ -20,6 +20,7 @@ use crate::message::Message;
 use crate::origin::Origin;
 use crate::outcome::{Outcome, Reason, Settled, Verdict, verdict};
 use crate::registry::Registry;
+use crate::rescue::Sweep;
 use crate::schema::Said;
 use crate::upsert::ApplyError;
 
@@ -38,12 +39,7 @@ pub(crate) struct Processor {
     pub(crate) stop: CancellationToken,
     /// Whether anything may be parked, so that an applied event need not ask the inbox for who waits for it.
     pub(crate) parked: AtomicBool,
-    /// Whether messages may have been given up by the server while nobody listened.
-    pub(crate) must_sweep: AtomicBool,
-    /// Whether a sweep has ended well since.
-    pub(crate) is_swept: AtomicBool,
-    /// When NATS denied looking for them, the last time.
-    pub(crate) sweep_denied: Mutex<Option<Instant>>,
+    pub(crate) sweep: Mutex<Sweep>,
 }
 
 /// Whether an event may be tried.
@@ -70,8 +66,8 @@ impl Processor {
         registry: Arc<Registry>,
         stop: CancellationToken,
     ) -> Self {
-        let [parked, must_sweep, is_swept] = [true, true, false].map(AtomicBool::new);
-        Self { db, transport, config, registry, stop, parked, must_sweep, is_swept, sweep_denied: Mutex::default() }
+        let (parked, sweep) = (AtomicBool::new(true), Mutex::new(Sweep::Due(None)));
+        Self { db, transport, config, registry, stop, parked, sweep }
     }
 
     /// Takes an event to its outcome, waiting while the database is away.
@@ -79,7 +75,8 @@ impl Processor {
         let mut begun = None;
         let (mut conflicts, mut outages) = (0, 0);
         loop {
-            let error = match self.once(message, origin, &mut begun).await {
+            let once = self.once(message, origin, &mut begun);
+            let error = match dialect::unless_lost(&self.db, outages, once).await {
                 Ok(outcome) => return outcome,
                 Err(error) => error,
             };

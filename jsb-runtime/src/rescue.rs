@@ -1,7 +1,6 @@
 //! Messages that the server no longer delivers, since crashes and restarts spent their deliveries: found and processed.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -25,6 +24,15 @@ const CHECKPOINT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// How soon what NATS denied is tried again.
 const RETRY_DENIED: Duration = Duration::from_secs(10);
+
+/// Where the look for messages stands that were given up while nobody listened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sweep {
+    /// It is to be taken; not at once, if NATS denied it at this time.
+    Due(Option<Instant>),
+    UnderWay,
+    Done,
+}
 
 /// How far a sweep came.
 enum Swept {
@@ -78,37 +86,41 @@ impl Processor {
         if !self.is_sweep_due() {
             return Ok(());
         }
-        self.must_sweep.store(false, Ordering::Relaxed);
+        *self.sweep_state() = Sweep::UnderWay;
         let swept = self.sweep().await;
+        let mut state = self.sweep_state();
         match swept {
-            Ok(Swept::Everything) => self.is_swept.store(true, Ordering::Relaxed),
-            Ok(Swept::Partly) | Err(_) => self.sweep_again(),
-        }
-        match swept {
+            Ok(Swept::Everything) if *state == Sweep::UnderWay => *state = Sweep::Done,
+            // Another one has become due meanwhile.
+            Ok(Swept::Everything) => {}
+            Ok(Swept::Partly) => *state = Sweep::Due(None),
             Err(error) if error.is_denied() => {
                 tracing::warn!(error = chain(&error), "could not look for events whose deliveries are spent");
-                *self.sweep_denied.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                Ok(())
+                *state = Sweep::Due(Some(Instant::now()));
             }
-            swept => swept.map(drop),
+            Err(error) => {
+                *state = Sweep::Due(None);
+                return Err(error);
+            }
         }
+        Ok(())
+    }
+
+    fn sweep_state(&self) -> MutexGuard<'_, Sweep> {
+        self.sweep.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says that messages may have been given up unheard.
     fn sweep_again(&self) {
-        self.is_swept.store(false, Ordering::Relaxed);
-        self.must_sweep.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether everything that was given up has been looked for or heard.
-    fn is_swept(&self) -> bool {
-        self.is_swept.load(Ordering::Relaxed) && !self.must_sweep.load(Ordering::Relaxed)
+        let mut state = self.sweep_state();
+        if !matches!(*state, Sweep::Due(_)) {
+            *state = Sweep::Due(None);
+        }
     }
 
     /// Whether [`sweep_once`](Self::sweep_once) would look.
     pub(crate) fn is_sweep_due(&self) -> bool {
-        let denied = *self.sweep_denied.lock().unwrap_or_else(PoisonError::into_inner);
-        self.must_sweep.load(Ordering::Relaxed) && denied.is_none_or(|denied| denied.elapsed() >= RETRY_DENIED)
+        matches!(*self.sweep_state(), Sweep::Due(denied) if denied.is_none_or(|at| at.elapsed() >= RETRY_DENIED))
     }
 
     /// Processes what was delivered and not acknowledged, up to where the server is now; what others have settled
@@ -230,7 +242,7 @@ impl Processor {
     async fn store_place(&self, reached: &mut Reached) -> Result<(), SweepError> {
         let floor = self.transport.progress().await?.floor;
         let before = reached.floor.replace(floor);
-        if let Some(known) = before.filter(|known| self.is_swept() && *known > reached.stored) {
+        if let Some(known) = before.filter(|known| *self.sweep_state() == Sweep::Done && *known > reached.stored) {
             answer(settings::set_swept_seq(&self.db, known)).await?;
             reached.stored = known;
         }

@@ -29,7 +29,7 @@ pub(crate) async fn run(db: DatabaseConnection, config: Arc<Config>, stop: Cance
             () = tokio::time::sleep(EVERY) => {}
         }
     }
-    if let Err(error) = lease.release(&db).await {
+    if let Err(error) = dialect::answer(lease.release(&db)).await {
         tracing::debug!(error = chain(&error), "the lease of the retention runs out by itself");
     }
 }
@@ -43,7 +43,7 @@ async fn prune(
     let now = clock::now();
     let mut pruned = 0;
     let mut full = true;
-    while full && !stop.is_cancelled() && lease.hold(db).await? {
+    while full && !stop.is_cancelled() && dialect::answer(lease.hold(db)).await? {
         let mut rows = [
             in_turn(db, outbox::prune(db, now - config.outbox_retention, BATCH)).await?,
             in_turn(db, inbox::prune(db, now - config.inbox_retention, BATCH)).await?,
@@ -61,7 +61,7 @@ async fn prune(
 /// Prunes when it is its turn among the saves of this process: on SQLite they would look for a gap in vain.
 async fn in_turn(db: &DatabaseConnection, prune: impl Future<Output = Result<u64, DbErr>>) -> Result<u64, DbErr> {
     let _turn = dialect::queue_to_write(db).await;
-    prune.await
+    dialect::unless_lost(db, 0, prune).await
 }
 
 async fn prune_tombstones(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u64, DbErr> {

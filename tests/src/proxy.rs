@@ -1,8 +1,9 @@
 //! A proxy before a NATS server: it can be cut, as a network can, can lose what a client publishes to some subjects, and
-//! can hold back what the server answers.
+//! can hold back what the server answers, or pass it on slowly.
 
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -17,6 +18,7 @@ pub struct Proxy {
     port: u16,
     is_cut: watch::Sender<bool>,
     is_held: watch::Sender<bool>,
+    slowness: watch::Sender<Duration>,
     loses: Arc<Mutex<Loses>>,
     listening: JoinHandle<()>,
 }
@@ -29,15 +31,17 @@ impl Proxy {
         let is_cut = watch::Sender::new(false);
         let loses: Arc<Mutex<Loses>> = Arc::new(Mutex::new(|_| false));
         let is_held = watch::Sender::new(false);
-        let (cut, held, lost) = (is_cut.subscribe(), is_held.subscribe(), Arc::clone(&loses));
+        let slowness = watch::Sender::new(Duration::ZERO);
+        let (cut, lost) = (is_cut.subscribe(), Arc::clone(&loses));
+        let way_back = WayBack { held: is_held.subscribe(), slowness: slowness.subscribe() };
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if !*cut.borrow() {
-                    tokio::spawn(connect(client, server_port, cut.clone(), held.clone(), Arc::clone(&lost)));
+                    tokio::spawn(connect(client, server_port, cut.clone(), way_back.clone(), Arc::clone(&lost)));
                 }
             }
         });
-        Self { port, is_cut, is_held, loses, listening }
+        Self { port, is_cut, is_held, slowness, loses, listening }
     }
 
     /// Where clients connect.
@@ -65,6 +69,11 @@ impl Proxy {
         self.is_held.send_replace(false);
     }
 
+    /// Takes this long for each KiB of what the server says from now on.
+    pub fn slow_down(&self, per_kib: Duration) {
+        self.slowness.send_replace(per_kib);
+    }
+
     /// Loses what clients publish from now on to the subjects that `loses` says.
     pub fn lose(&self, loses: Loses) {
         *self.loses.lock().unwrap_or_else(PoisonError::into_inner) = loses;
@@ -82,32 +91,38 @@ async fn connect(
     client: TcpStream,
     server_port: u16,
     mut cut: watch::Receiver<bool>,
-    held: watch::Receiver<bool>,
+    way_back: WayBack,
     loses: Arc<Mutex<Loses>>,
 ) {
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server_port)).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        _ = pass_back(from_server, to_client, held) => {}
+        _ = pass_back(from_server, to_client, way_back) => {}
         _ = pass_on(from_client, to_server, &loses) => {}
         _ = cut.wait_for(|cut| *cut) => {}
     }
 }
 
+/// What becomes of what the server says.
+#[derive(Clone)]
+struct WayBack {
+    held: watch::Receiver<bool>,
+    /// For each KiB.
+    slowness: watch::Receiver<Duration>,
+}
+
 /// Passes on what the server says, as soon as nobody holds it.
-async fn pass_back(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
-    mut held: watch::Receiver<bool>,
-) -> std::io::Result<()> {
+async fn pass_back(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: WayBack) -> std::io::Result<()> {
     let mut bytes = vec![0; 64 * 1024];
     loop {
         let read = from.read(&mut bytes).await?;
         // The sender ends with the proxy, and this with it.
-        if read == 0 || held.wait_for(|held| !held).await.is_err() {
+        if read == 0 || way.held.wait_for(|held| !held).await.is_err() {
             return Ok(());
         }
+        let slowness = *way.slowness.borrow();
+        tokio::time::sleep(slowness.mul_f64(read as f64 / 1024.0)).await;
         to.write_all(&bytes[..read]).await?;
     }
 }

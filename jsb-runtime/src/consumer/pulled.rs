@@ -2,6 +2,7 @@
 
 use std::panic::resume_unwind;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
@@ -15,6 +16,8 @@ use crate::schema::Said;
 /// A batch, held from the moment when it came.
 pub(super) struct Pulled {
     pub(super) attached: Attached,
+    /// How many were asked for.
+    asked: usize,
     pub(super) deliveries: Vec<Delivery>,
     /// What each says, if it may be applied together with others.
     pub(super) said: Vec<Option<Said>>,
@@ -22,27 +25,43 @@ pub(super) struct Pulled {
 }
 
 impl Pulled {
-    fn new(processor: &Processor, attached: Attached, deliveries: Vec<Delivery>) -> Self {
+    fn new(processor: &Processor, attached: Attached, asked: usize, deliveries: Vec<Delivery>) -> Self {
         let hold = Hold::start(processor.transport.clone(), attached.ack_wait, &deliveries);
         let read = |delivery: &Delivery| match delivery.deliveries {
             1 => processor.read(&delivery.message),
             _ => None,
         };
         let said = deliveries.iter().map(read).collect();
-        Self { attached, deliveries, said, hold }
+        Self { attached, asked, deliveries, said, hold }
+    }
+
+    /// Whether there were as many as were asked for, so that there may be more.
+    pub(super) fn is_full(&self) -> bool {
+        self.deliveries.len() >= self.asked
+    }
+
+    /// From the first of them to the last.
+    pub(super) fn took(&self) -> Duration {
+        let (first, last) = (self.deliveries.first(), self.deliveries.last());
+        first.zip(last).map_or(Duration::ZERO, |(first, last)| last.came_at - first.came_at)
     }
 }
 
-/// The next batch, `None` if the connection ended first. What nobody else will bring is looked for first.
-pub(super) async fn pull(processor: &Processor, failed_before: bool) -> Result<Option<Pulled>, SweepError> {
+/// The next batch, of `limit` messages at the most; `None` if the connection ended first. What nobody else will bring is looked
+/// for first.
+pub(super) async fn pull(
+    processor: &Processor,
+    limit: usize,
+    failed_before: bool,
+) -> Result<Option<Pulled>, SweepError> {
     let attached = processor.transport.attached().await;
     processor.sweep_once().await?;
     let pulled = tokio::select! {
-        pulled = processor.transport.pull(&attached, processor.config.batch_size) => pulled,
+        pulled = processor.transport.pull(&attached, limit) => pulled,
         // The server has forgotten the request.
         () = processor.transport.until_detached() => return Ok(None),
     };
-    pulled.map(|batch| Some(Pulled::new(processor, attached, batch))).map_err(|error| {
+    pulled.map(|batch| Some(Pulled::new(processor, attached, limit, batch))).map_err(|error| {
         // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
         if failed_before && !error.is_denied() {
             processor.transport.detach();
@@ -55,21 +74,20 @@ pub(super) async fn pull(processor: &Processor, failed_before: bool) -> Result<O
 pub(super) struct Ahead(AbortOnDropHandle<Result<Option<Pulled>, PullError>>);
 
 impl Ahead {
-    /// Pulls what is there behind `batch`, if that is full, so that there is more, and nothing in it calls for care: what
+    /// Pulls what is there behind `batch`, up to `limit` messages, if that is full and nothing in it calls for care: what
     /// comes again may have killed its process, and a handler takes its time.
-    pub(super) fn behind(processor: &Arc<Processor>, batch: &Pulled) -> Option<Self> {
-        let is_full = batch.deliveries.len() == processor.config.batch_size;
+    pub(super) fn behind(processor: &Arc<Processor>, batch: &Pulled, limit: usize) -> Option<Self> {
         let is_light = batch.said.iter().all(Option::is_some);
-        if !is_full || !is_light || processor.stop.is_cancelled() || processor.is_sweep_due() {
+        if !batch.is_full() || !is_light || processor.stop.is_cancelled() || processor.is_sweep_due() {
             return None;
         }
         let (processor, attached) = (Arc::clone(processor), batch.attached.clone());
         let pull = async move {
             let there = tokio::select! {
-                there = processor.transport.pull_what_is_there(&attached, processor.config.batch_size) => there?,
+                there = processor.transport.pull_what_is_there(&attached, limit) => there?,
                 () = processor.transport.until_detached() => return Ok(None),
             };
-            Ok(Some(Pulled::new(&processor, attached, there)))
+            Ok(Some(Pulled::new(&processor, attached, limit, there)))
         };
         Some(Self(AbortOnDropHandle::new(tokio::spawn(clock::skewed(clock::offset(), pull)))))
     }

@@ -1,7 +1,7 @@
 //! Pulling: what is there, at once; acknowledging; and messages that are no longer delivered, by their sequence.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::Subject;
 use async_nats::jetstream::{self, AckKind};
@@ -56,6 +56,8 @@ pub(crate) struct Delivery {
     pub(crate) message: Message,
     /// How often the server has delivered it, from 1.
     pub(crate) deliveries: u32,
+    /// When it came.
+    pub(crate) came_at: Instant,
     /// Where it is acknowledged.
     pub(crate) reply: Reply,
 }
@@ -96,7 +98,7 @@ impl From<jetstream::Message> for Delivery {
         let headers = delivered.headers.as_ref().map(plain).unwrap_or_default();
         let delivered = delivered.message;
         let message = Message::read(delivered.subject.to_string(), headers, delivered.payload.to_vec(), sequence);
-        Self { message, deliveries, reply: Reply(delivered.reply) }
+        Self { message, deliveries, came_at: Instant::now(), reply: Reply(delivered.reply) }
     }
 }
 

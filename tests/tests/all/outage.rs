@@ -10,10 +10,13 @@ use dev_servers::{NatsOptions, NatsServer, Postgres};
 use jsb_tests::entities::organization;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, TestDatabase, effects, eventually, inbox, servers};
+use jsb_tests::{
+    App, Backend, ChildCommand, Failover, Pair, Proxy, Stream, TestDatabase, effects, eventually, inbox, servers,
+};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait};
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use url::Url;
 
 /// How soon work must go on after an outage: the client connects again every two seconds.
 const AT_ONCE: Duration = Duration::from_secs(10);
@@ -286,6 +289,38 @@ async fn a_jetstream_that_was_silent_for_long_is_published_to_at_once() {
     pair.stop().await;
 }
 
+/// A batch takes its time on a slow link, while the server waits a second for each acknowledgement.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_link_spends_hardly_any_deliveries() {
+    const ROWS: usize = 600;
+    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let mut pair = Pair::configured(Backend::Sqlite, |config| config.batch_size(200)).await;
+    pair.b.config.nats_url = proxy.url();
+    for number in 0..ROWS {
+        let row = organization::ActiveModel {
+            name: Set("n".repeat(8_000)),
+            domain: Set(format!("{number}.example")),
+            active: Set(true),
+            created_at: Set(Utc::now()),
+            ..Default::default()
+        };
+        row.insert(&pair.a.db).await.expect("a save");
+    }
+    pair.a.start().await;
+    eventually("all are sent", || async {
+        Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == ROWS as i64).then_some(()))
+    })
+    .await;
+    // A MiB a second.
+    proxy.slow_down(Duration::from_millis(1));
+    pair.b.start().await;
+    both_hold(&pair, ROWS).await;
+    let deliveries =
+        Stream::of(&pair.b.config).await.progress(&pair.b.config.app_name).await.delivered.consumer_sequence;
+    assert!(deliveries < 3 * ROWS as u64 / 2, "{deliveries} deliveries of {ROWS} events");
+    pair.stop().await;
+}
+
 /// How many pull requests there were.
 static PULLS: AtomicUsize = AtomicUsize::new(0);
 
@@ -329,6 +364,46 @@ async fn a_connection_that_ends_under_a_slow_handler_is_not_held_against_the_eve
     nothing_was_held_against_anyone(&pair).await;
     pair.b.stop().await;
     pair.a.stop().await;
+}
+
+/// As long as its transaction is open, a handler has all the time that it takes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_takes_long_is_left_alone() {
+    let pair = Pair::start(Backend::Postgres).await;
+    let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
+    let before_the_gate = gate(&orders.gate);
+    let probe = probe::send(&pair.a.db, "hesitate", orders).await;
+    eventually("the handler runs", || async { Ok::<_, DbErr>((before_the_gate.arrivals() == 1).then_some(())) }).await;
+    // Longer than what goes on is left without a look.
+    lasts(Duration::from_secs(12)).await;
+    before_the_gate.open();
+    eventually("it is processed", || inbox::with_status(&pair.b.db, &probe.event_id, "processed")).await;
+    assert_eq!(before_the_gate.arrivals(), 1);
+    pair.stop().await;
+}
+
+/// The host of a SQLite database is that of its application.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_that_vanishes_under_an_event_does_not_hold_it_for_ever() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    let mut url: Url = pair.b.database.url.parse().expect("a URL");
+    let way = Failover::before(url.port().expect("a port")).await;
+    url.set_port(Some(way.port())).expect("a URL with a port");
+    let mut options = ConnectOptions::new(url.as_str());
+    options.max_connections(8).acquire_timeout(Duration::from_secs(1)).sqlx_logging(false);
+    let direct = std::mem::replace(&mut pair.b.db, Database::connect(options).await.expect("a pool"));
+    pair.start_both().await;
+
+    let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
+    let before_the_gate = gate(&orders.gate);
+    let probe = probe::send(&pair.a.db, "wait", orders).await;
+    eventually("the handler runs", || async { Ok::<_, DbErr>((before_the_gate.arrivals() == 1).then_some(())) }).await;
+    way.fail_over();
+    before_the_gate.open();
+    eventually("it is processed", || inbox::with_status(&direct, &probe.event_id, "processed")).await;
+    assert_eq!(effects::count(&direct, &probe.id).await, Ok(1));
+    nothing_was_held_against_anyone(&pair).await;
+    pair.stop().await;
 }
 
 /// A SQLite database is a file, which does not restart.

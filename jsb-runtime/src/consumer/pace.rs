@@ -1,0 +1,33 @@
+//! How many messages are asked for at once: no more than come in time over the link that there is. The server waits for the
+//! acknowledgement of each from the moment when it sends it, and one that is still on its way cannot be held.
+
+use super::pulled::Pulled;
+
+/// How many are asked for first.
+const FIRST: usize = 64;
+
+pub(super) struct Pace {
+    limit: usize,
+    most: usize,
+}
+
+impl Pace {
+    pub(super) fn up_to(most: usize) -> Self {
+        Self { limit: FIRST.min(most), most }
+    }
+
+    /// How many messages to ask for.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Asks for half as many where these took longer to come than half of the time that the server waits, and for twice as
+    /// many where there were as many as were asked for.
+    pub(super) fn keep(&mut self, batch: &Pulled) {
+        if batch.took() > batch.attached.ack_wait / 2 {
+            self.limit = (batch.deliveries.len() / 2).max(1);
+        } else if batch.is_full() {
+            self.limit = (self.limit * 2).min(self.most);
+        }
+    }
+}
