@@ -202,6 +202,21 @@ pub(crate) async fn sequence_of<C: ConnectionTrait>(
     row.map(|row| Ok((row.try_get("", "step")?, row.try_get("", "last")?))).transpose()
 }
 
+/// Has PostgreSQL draw above this key, where it is one that the column's sequence may draw, and this user may set that.
+pub(crate) async fn raise_sequence<C: ConnectionTrait>(
+    db: &C,
+    table: &str,
+    column: &str,
+    id: i64,
+) -> Result<(), DbErr> {
+    let sql = "SELECT setval(seqrelid::regclass, $3) FROM pg_sequence \
+               WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass \
+               AND CASE WHEN has_sequence_privilege(seqrelid, 'UPDATE') \
+               THEN coalesce(pg_sequence_last_value(seqrelid), 0) < $3 AND $3 <= seqmax END";
+    let values = [table.into(), column.into(), id.into()];
+    db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await.map(drop)
+}
+
 /// A foreign key, and what the database does to rows of the child by itself when the parent goes or changes.
 pub(crate) struct ForeignKey {
     pub(crate) child: String,

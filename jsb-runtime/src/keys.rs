@@ -1,18 +1,18 @@
 //! Interleaved keys: node `k` of `n` draws only ids with `id mod n = k`, so that two systems never draw the same.
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, Value};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, IdenStatic};
 
 use crate::config::Node;
-use crate::row;
 use crate::schema::{Schema, Values};
 use crate::syncable::{ActiveModelOf, Keys, Syncable};
+use crate::{dialect, row};
 
 const TABLE: &str = "sync_keys";
 
 /// Draws the key of a row where the database does not do so itself: an interleaved one on SQLite.
 pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
-    if M::KEYS != Keys::Interleaved || draws_by_itself(db) {
+    if M::KEYS != Keys::Interleaved || db.get_database_backend() == DbBackend::Postgres {
         return Ok(());
     }
     let update = Query::update()
@@ -40,7 +40,7 @@ pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
     let Some(id) = number_of::<M>(key) else { return Ok(()) };
     let node = node_of(db, table::<M>()).await?.ok_or_else(not_interleaved::<M>)?;
     if is_of(node, id) {
-        return draw_above(db, table::<M>(), id).await;
+        return draw_above(db, place::<M>(), id).await;
     }
     Err(DbErr::Custom(format!(
         "id {id} of `{}` belongs to another node: this one is node {} of {} and may choose only ids with that remainder; \
@@ -53,38 +53,46 @@ pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
 
 /// Lets later draws pass over a key that is taken, if it is of this node's share.
 pub(crate) async fn pass_over<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
-    pass_over_all(db, table::<M>(), number_of::<M>(key).into_iter().collect()).await
+    pass_over_all(db, place::<M>(), number_of::<M>(key).into_iter().collect()).await
 }
 
-/// The same for the keys of applied rows: of this node's share are those of rows that were lost here.
+/// The same for the keys of applied rows: of this node's share are those of rows that were lost here, or are older than the
+/// shares.
 pub(crate) async fn pass_over_applied<'a, C: ConnectionTrait>(
     db: &C,
     schema: &Schema,
     rows: impl IntoIterator<Item = &'a Values>,
 ) -> Result<(), DbErr> {
-    if schema.keys != Keys::Interleaved || draws_by_itself(db) {
+    if schema.keys != Keys::Interleaved {
         return Ok(());
     }
-    let ids = rows.into_iter().filter_map(|row| number(row[schema.key[0]].as_ref()?)).collect();
-    pass_over_all(db, schema.table, ids).await
+    let key = schema.key[0];
+    let ids = rows.into_iter().filter_map(|row| number(row[key].as_ref()?)).collect();
+    pass_over_all(db, Place { table: schema.table, column: schema.columns[key].name }, ids).await
 }
 
-async fn pass_over_all<C: ConnectionTrait>(db: &C, table: &str, ids: Vec<i64>) -> Result<(), DbErr> {
-    if draws_by_itself(db) || ids.is_empty() {
+async fn pass_over_all<C: ConnectionTrait>(db: &C, place: Place, ids: Vec<i64>) -> Result<(), DbErr> {
+    if ids.is_empty() {
         return Ok(());
     }
-    let Some(node) = node_of(db, table).await? else { return Ok(()) };
+    let Some(node) = node_of(db, place.table).await? else { return Ok(()) };
     match ids.into_iter().filter(|id| is_of(node, *id)).max() {
-        Some(highest) => draw_above(db, table, highest).await,
+        Some(highest) => draw_above(db, place, highest).await,
         None => Ok(()),
     }
 }
 
-/// Where the database draws keys, each draw is spent even if its insert fails; here it would be taken back with the
+/// Where keys are drawn.
+struct Place {
+    table: &'static str,
+    column: &'static str,
+}
+
+/// Without it PostgreSQL would draw each of the taken keys once, in vain. On SQLite the draw would be taken back with the
 /// insert, and the same key be drawn for ever.
-async fn draw_above<C: ConnectionTrait>(db: &C, table: &str, id: i64) -> Result<(), DbErr> {
-    if draws_by_itself(db) {
-        return Ok(());
+async fn draw_above<C: ConnectionTrait>(db: &C, Place { table, column }: Place, id: i64) -> Result<(), DbErr> {
+    if db.get_database_backend() == DbBackend::Postgres {
+        return dialect::raise_sequence(db, table, column, id).await;
     }
     let update = Query::update()
         .table(TABLE)
@@ -93,10 +101,6 @@ async fn draw_above<C: ConnectionTrait>(db: &C, table: &str, id: i64) -> Result<
         .and_where(Expr::col("next_id").lte(id))
         .to_owned();
     db.execute(&update).await.map(drop)
-}
-
-fn draws_by_itself<C: ConnectionTrait>(db: &C) -> bool {
-    db.get_database_backend() == DbBackend::Postgres
 }
 
 fn is_of(node: Node, id: i64) -> bool {
@@ -135,6 +139,10 @@ pub(crate) async fn node_of<C: ConnectionTrait>(db: &C, table: &str) -> Result<O
 
 fn table<M: Syncable>() -> &'static str {
     M::Entity::default().table_name()
+}
+
+fn place<M: Syncable>() -> Place {
+    Place { table: table::<M>(), column: row::key_columns::<M>().next().map_or("", |column| column.as_str()) }
 }
 
 fn not_interleaved<M: Syncable>() -> DbErr {
