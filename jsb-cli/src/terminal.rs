@@ -62,11 +62,23 @@ impl Terminal {
 }
 
 fn print(text: &str) -> io::Result<()> {
-    match writeln!(io::stdout(), "{}", text.trim_end()) {
+    match writeln!(io::stdout(), "{}", visible(text.trim_end())) {
         // Whoever read it, such as `head`, has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
+}
+
+/// A text as it is but for control characters, which would be orders to the terminal: much of what is shown came from others.
+fn visible(text: &str) -> String {
+    let mut visible = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            character if character.is_control() && character != '\n' => visible.extend(character.escape_default()),
+            character => visible.push(character),
+        }
+    }
+    visible
 }
 
 /// What is known of one thing, a line each; what is not known is left out.
@@ -105,7 +117,8 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: Vec<[String; N]>, n
         return none.to_owned();
     }
     let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(header);
+    // However narrow the terminal is, an id stays in one piece.
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).set_header(header);
     table.add_rows(rows);
     table.to_string()
 }

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 
 use futures_util::FutureExt;
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::{DatabaseConnection, DatabaseTransaction};
 
 use crate::dialect::{self, Fault};
 use crate::direct::{self, OwnTransaction};
@@ -35,7 +35,7 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Tries the event; everything it writes commits, or nothing does.
     pub(crate) async fn run(&self, db: &DatabaseConnection) -> Result<Settled, ApplyError> {
-        let (txn, own) = (db.begin_with_options(dialect::writing()).await?, OwnTransaction::default());
+        let (txn, own) = (dialect::begin(db).await?, OwnTransaction::default());
         let settled = direct::own_transaction(own.clone(), self.run_in(&txn)).await;
         let settled = dialect::end(txn, settled).await?;
         direct::committed(own);

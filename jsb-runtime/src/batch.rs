@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, TransactionTrait};
+use sea_orm::{DatabaseConnection, DatabaseTransaction};
 
 use crate::apply::is_entity_event;
 use crate::dialect;
@@ -46,7 +46,7 @@ impl Batch<'_> {
     ///
     /// When one of the events, whichever it is, needs a closer look.
     pub(crate) async fn run(&self, db: &DatabaseConnection) -> Result<Vec<Option<Settled>>, ApplyError> {
-        let txn = db.begin_with_options(dialect::writing()).await?;
+        let txn = dialect::begin(db).await?;
         let settled = self.run_in(&txn).await;
         dialect::end(txn, settled).await
     }

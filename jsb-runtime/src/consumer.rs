@@ -121,23 +121,27 @@ impl InHand<'_> {
     async fn process_run(&mut self, run: &[(&Delivery, &Said)]) {
         let mut runs = vec![run];
         while let Some(run) = runs.pop() {
-            let (first, rest) = match run {
+            let error = match run {
                 [] => continue,
-                [(alone, _)] => (*alone, &[][..]),
+                [(alone, _)] => {
+                    self.process_alone(alone).await;
+                    continue;
+                }
                 _ => match self.apply_together(run).await {
                     Ok(()) => continue,
-                    // The first one waits for the database, and then the others go on together.
-                    Err(error) if error.is_outage() => (run[0].0, &run[1..]),
-                    Err(error) => {
-                        tracing::debug!(events = run.len(), error = error.described(), "events are applied in halves");
-                        let (one, other) = run.split_at(run.len() / 2);
-                        runs.extend([other, one]);
-                        continue;
-                    }
+                    Err(error) => error,
                 },
             };
-            self.process_alone(first).await;
-            runs.push(rest);
+            tracing::debug!(events = run.len(), error = error.described(), "events are applied in halves");
+            let rest = if error.is_outage() {
+                // It waits for the database. If that was there all the while, so many were too much for it.
+                self.process_alone(run[0].0).await;
+                &run[1..]
+            } else {
+                run
+            };
+            let (one, other) = rest.split_at(rest.len() / 2);
+            runs.extend([other, one]);
         }
     }
 

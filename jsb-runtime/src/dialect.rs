@@ -7,10 +7,11 @@ use std::time::Duration;
 
 pub(crate) use answer::{answer, unless_lost};
 pub use fault::Fault;
-pub(crate) use fault::{Refusal, explained, fault, is_missing_table, refusal, unique_columns};
+pub(crate) use fault::{Refusal, explained, fault, is_missing_table, is_passing, refusal, unique_columns};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
-    ConnectionTrait, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionSession, Value,
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionSession, TransactionTrait, Value,
 };
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -18,6 +19,14 @@ use tokio::sync::{Mutex, MutexGuard};
 /// read first fails at once when another one wrote meanwhile.
 pub(crate) fn writing() -> TransactionOptions {
     TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
+}
+
+/// Begins such a transaction. By a task of its own, which nobody cancels: sqlx 0.9.0 would take a connection back, whose `BEGIN`
+/// is still to be answered, as one without a transaction, and what others save on it would never be committed.
+pub(crate) async fn begin(db: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let db = db.clone();
+    let begun = tokio::spawn(async move { db.begin_with_options(writing()).await });
+    begun.await.unwrap_or_else(|error| Err(DbErr::Conn(RuntimeErr::Internal(error.to_string()))))
 }
 
 /// The one that may write to SQLite next, of the writers of this process that queue.
@@ -186,6 +195,22 @@ pub(crate) async fn reuses_keys<C: ConnectionTrait>(db: &C, table: &str) -> Resu
     Ok(found.is_some())
 }
 
+/// How many digits of a second PostgreSQL was told to keep in this column; `None` if nothing was said, and all are kept.
+pub(crate) async fn digits_of_seconds<C: ConnectionTrait>(
+    db: &C,
+    table: &str,
+    column: &str,
+) -> Result<Option<i32>, DbErr> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        return Ok(None);
+    }
+    let sql = "SELECT atttypmod AS digits FROM pg_attribute \
+               WHERE attrelid = to_regclass(quote_ident($1)) AND attname = $2 AND atttypmod >= 0";
+    let values = [table.into(), column.into()];
+    let row = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
+    row.map(|row| row.try_get("", "digits")).transpose()
+}
+
 /// How far apart the keys are that PostgreSQL draws for this column, and the one that it drew last, as far as it tells.
 pub(crate) async fn sequence_of<C: ConnectionTrait>(
     db: &C,
@@ -247,7 +272,10 @@ pub(crate) async fn foreign_keys<C: ConnectionTrait>(db: &C, tables: &[&str]) ->
             }
         };
         for row in db.query_all_raw(Statement::from_sql_and_values(backend, sql, [(*table).into()])).await? {
-            let (parent, action) = (row.try_get("", "parent")?, row.try_get("", "action")?);
+            let (parent, action): (String, _) = (row.try_get("", "parent")?, row.try_get("", "action")?);
+            // SQLite gives it as it was written, in whatever case.
+            let same = |table: &&&str| backend == DbBackend::Sqlite && table.eq_ignore_ascii_case(&parent);
+            let parent = tables.iter().find(same).map_or(parent.clone(), |table| (*table).to_owned());
             found.push(ForeignKey { child: (*table).to_owned(), parent, action });
         }
     }

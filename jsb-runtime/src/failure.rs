@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use sea_orm::{DbErr, TransactionTrait};
+use sea_orm::DbErr;
 
 use crate::causes::chain;
 use crate::direct::{self, OwnTransaction};
@@ -97,7 +97,7 @@ impl Processor {
             }
             _ => return Ok(None),
         };
-        let txn = self.db.begin().await?;
+        let txn = dialect::begin(&self.db).await?;
         let found = obstacle::blocked_by(&txn, entity.schema(), event, &obstacle).await;
         txn.commit().await?;
         match found {
@@ -125,14 +125,14 @@ impl Processor {
             Ok(false) => {
                 self.keep_in_inbox(message, Reason::HasChildren, None, Duration::ZERO, "the row has changed").await
             }
-            Err(ApplyError::Db(error)) => Err(error),
+            Err(ApplyError::Db(error)) if dialect::is_passing(&error) => Err(error),
             Err(error) => self.fail(message, origin, &error).await,
         }
     }
 
     async fn keep_in_transaction(&self, message: &Message, event: &Envelope) -> Result<bool, ApplyError> {
         let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(false) };
-        let (txn, own) = (self.db.begin_with_options(dialect::writing()).await?, OwnTransaction::default());
+        let (txn, own) = (dialect::begin(&self.db).await?, OwnTransaction::default());
         inbox::claim(&txn, message).await?;
         // An error drops the transaction, which rolls it back.
         let keep = trace::caused_by(message.trace(), (entity.keep)(&txn, entity.schema(), event));

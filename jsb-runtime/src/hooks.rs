@@ -136,6 +136,8 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
             deleted_version::<M, C>(db, &key).await?
         }
         Some(key) => locked_version::<M, C>(db, &key).await?,
+        // SeaORM will say that it is missing.
+        None if !insert => None,
         None => {
             keys::draw::<M, C>(&mut row, db).await?;
             None

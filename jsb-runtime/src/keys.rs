@@ -1,17 +1,25 @@
 //! Interleaved keys: node `k` of `n` draws only ids with `id mod n = k`, so that two systems never draw the same.
 
 use sea_orm::sea_query::{Expr, ExprTrait, Query, Value};
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbBackend, DbErr, EntityName, IdenStatic};
+use sea_orm::{ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, DbErr, EntityName, IdenStatic};
 
 use crate::config::Node;
 use crate::schema::{Schema, Values};
-use crate::syncable::{ActiveModelOf, Keys, Syncable};
+use crate::syncable::{ActiveModelOf, ColumnOf, Keys, Syncable};
 use crate::{dialect, row};
 
 const TABLE: &str = "sync_keys";
 
 /// Draws the key of a row where the database does not do so itself: an interleaved one on SQLite.
 pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
+    if let Some(column) = integer_left_to_the_database::<M>(row) {
+        return Err(DbErr::Custom(format!(
+            "`{}.{}` is declared a natural key (`auto_increment = false`), so that its number must be given: both systems would \
+             draw the same ones; or choose `keys = \"interleaved\"`",
+            M::RESOURCE,
+            column.as_str()
+        )));
+    }
     if M::KEYS != Keys::Interleaved || db.get_database_backend() == DbBackend::Postgres {
         return Ok(());
     }
@@ -33,6 +41,22 @@ pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelO
         row.set(column, id.ok_or_else(|| DbErr::Custom(format!("the ids of `{}` are used up", table::<M>())))?);
     }
     Ok(())
+}
+
+/// A number in a natural key that is not given, which the database would draw.
+pub(crate) fn integer_left_to_the_database<M: Syncable>(row: &ActiveModelOf<M>) -> Option<ColumnOf<M>> {
+    use sea_orm::sea_query::ArrayType::{
+        BigInt, BigUnsigned, Int, SmallInt, SmallUnsigned, TinyInt, TinyUnsigned, Unsigned,
+    };
+    let is_integer = |column: &ColumnOf<M>| {
+        matches!(
+            M::get_value_type(*column),
+            TinyInt | SmallInt | Int | BigInt | TinyUnsigned | SmallUnsigned | Unsigned | BigUnsigned
+        )
+    };
+    let is_missing = |column: &ColumnOf<M>| matches!(row.get(*column), ActiveValue::NotSet);
+    let mut columns = row::key_columns::<M>().filter(|_| M::KEYS == Keys::Natural);
+    columns.find(|column| is_integer(column) && is_missing(column))
 }
 
 /// Takes a key that the caller chose, unless it is from the other node's share.

@@ -142,14 +142,20 @@ pub(crate) async fn delay<C: ConnectionTrait>(db: &C, id: i64, by: Duration, err
 
 /// Deletes up to `limit` sent rows older than `before`; returns how many.
 pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, limit: u64) -> Result<u64, DbErr> {
+    let is_sent = || Expr::cust("status = 'sent'");
     let oldest = Query::select()
         .column("id")
         .from(TABLE)
-        .and_where(Expr::cust("status = 'sent'"))
+        .and_where(is_sent())
         .and_where(Expr::col("sent_at").lt(before))
         .order_by("sent_at", Order::Asc)
         .limit(limit)
         .to_owned();
-    let delete = Query::delete().from_table(TABLE).and_where(Expr::col("id").in_subquery(oldest)).to_owned();
+    // Some may be pending again by the time that it is their turn.
+    let delete = Query::delete()
+        .from_table(TABLE)
+        .and_where(Expr::col("id").in_subquery(oldest))
+        .and_where(is_sent())
+        .to_owned();
     Ok(db.execute(&delete).await?.rows_affected())
 }

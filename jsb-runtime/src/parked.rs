@@ -10,7 +10,7 @@ use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 
 use crate::causes::chain;
 use crate::circle::{self, Circle, Link};
-use crate::dialect::answer;
+use crate::dialect::{answer, unless_lost};
 use crate::direct::{self, OwnTransaction};
 use crate::inbox::{self, Stored};
 use crate::message::Message;
@@ -70,7 +70,7 @@ impl Processor {
         let settled: Vec<String> = settled.into_iter().filter_map(row_of).collect();
         let mut rows = VecDeque::from(answer(inbox::awaited(&self.db, &settled)).await?);
         while let Some(row) = rows.pop_front() {
-            for stored in inbox::wake(&self.db, &row, BATCH).await? {
+            for stored in unless_lost(&self.db, 0, inbox::wake(&self.db, &row, BATCH)).await? {
                 let released = row_of(&stored.message);
                 if let Outcome::Settled(_) = self.process(&stored.message, stored.origin()).await {
                     rows.extend(released);
@@ -85,7 +85,7 @@ impl Processor {
         match (outcome, &stored.waits_for) {
             (Outcome::Settled(_), _) => self.release([&stored.message]).await?,
             (Outcome::Parked, Some(_)) => {
-                if let Err(error) = self.untangle(stored).await {
+                if let Err(error) = unless_lost(&self.db, 0, self.untangle(stored)).await {
                     // They stay parked, and each says for what.
                     let error = error.described();
                     tracing::warn!(error, "rows that exchange a unique value could not be applied together");
@@ -99,7 +99,7 @@ impl Processor {
     /// Applies a circle of events that each wait for a unique value that the next one gives up, in one transaction.
     async fn untangle(&self, stored: Stored) -> Result<(), ApplyError> {
         let Some(events) = self.circle(stored).await? else { return Ok(()) };
-        let (txn, own) = (self.db.begin_with_options(dialect::writing()).await?, OwnTransaction::default());
+        let (txn, own) = (dialect::begin(&self.db).await?, OwnTransaction::default());
         let rows: Vec<String> = events.iter().filter_map(|stored| row_of(&stored.message)).collect();
         let mut to_come = Circle::of(rows.iter().cloned());
         for (stored, row) in events.iter().zip(&rows) {

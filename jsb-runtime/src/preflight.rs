@@ -43,6 +43,19 @@ pub enum StartError {
         /// What is wrong, and what to do.
         fault: String,
     },
+    /// A version column keeps less than the versions say.
+    #[error(
+        "the version column `{table}.{column}` keeps {digits} digits of a second, but versions have six: of two saves that look \
+         equally old one side would keep the other; ALTER TABLE .. ALTER COLUMN .. TYPE timestamptz(6)"
+    )]
+    Precision {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+        /// How many digits of a second it keeps.
+        digits: i32,
+    },
     /// The database's transactions do not see what others commit meanwhile.
     #[error(
         "this database's default isolation level is {0}; synced rows need READ COMMITTED: \
@@ -82,6 +95,7 @@ pub(crate) async fn check(
     if let Some(level) = dialect::unfit_isolation(db).await? {
         return Err(StartError::Isolation(level));
     }
+    check_versions(db, registry).await?;
     check_keys(db, config, registry).await?;
     check_key_reuse(db, registry).await?;
     check_foreign_keys(db, registry).await?;
@@ -109,6 +123,17 @@ fn is_owner(found: String, app_name: &str) -> Result<(), StartError> {
 
 fn unless_migrated(error: DbErr) -> StartError {
     if dialect::is_missing_table(&error) { StartError::NotMigrated(error) } else { StartError::Db(error) }
+}
+
+async fn check_versions(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
+    for entity in registry.entities() {
+        let schema = entity.schema();
+        let (table, column) = (schema.table, schema.columns[schema.version].name);
+        if let Some(digits) = dialect::digits_of_seconds(db, table, column).await?.filter(|digits| *digits < 6) {
+            return Err(StartError::Precision { table, column, digits });
+        }
+    }
+    Ok(())
 }
 
 async fn check_keys(db: &DatabaseConnection, config: &Config, registry: &Registry) -> Result<(), StartError> {

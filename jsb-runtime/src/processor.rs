@@ -14,7 +14,7 @@ use crate::causes::chain;
 use crate::config::Config;
 use crate::dialect::{self, Fault};
 use crate::event::Envelope;
-use crate::inbox::{self, MAX_STARTS};
+use crate::inbox::{self, Counters, MAX_STARTS};
 use crate::jetstream::Transport;
 use crate::message::Message;
 use crate::origin::Origin;
@@ -48,6 +48,8 @@ enum Begun {
     Anew(u32),
     /// It is settled, or another process has it for now; nothing is to be done here.
     Elsewhere,
+    /// Another process works on it at this moment.
+    Locked,
     /// It is settled.
     Settled,
     /// It may not be tried any more.
@@ -66,7 +68,7 @@ impl Processor {
         registry: Arc<Registry>,
         stop: CancellationToken,
     ) -> Self {
-        let (parked, sweep) = (AtomicBool::new(true), Mutex::new(Sweep::Due(None)));
+        let (parked, sweep) = (AtomicBool::new(true), Mutex::new(Sweep::due_in(Duration::ZERO)));
         Self { db, transport, config, registry, stop, parked, sweep }
     }
 
@@ -147,6 +149,7 @@ impl Processor {
             None => match self.begin(message, origin).await? {
                 Begun::Anew(failures) => *begun.insert(failures),
                 Begun::Elsewhere => return Ok(Outcome::Parked),
+                Begun::Locked => return Ok(Outcome::Held),
                 Begun::Settled => return Ok(Outcome::Settled(Settled::Duplicate)),
                 Begun::TooOften(reason, error) => {
                     return self.bury(message, origin, reason, reason.as_str(), error).await;
@@ -176,16 +179,15 @@ impl Processor {
         if message.is_replay() {
             inbox::replay::reopen_for(&self.db, message).await?;
         }
-        let counters = match origin {
-            origin if origin.is_first() => return Ok(Begun::Anew(0)),
-            origin if origin.is_delivery() => match inbox::start(&self.db, message).await? {
-                Some(counters) => counters,
-                None => return Ok(Begun::Settled),
-            },
-            _ => match inbox::take(&self.db, message, self.config.ack_wait, self.longest_wait()).await? {
-                Some(counters) => counters,
-                None => return Ok(Begun::Elsewhere),
-            },
+        if origin.is_first() {
+            return Ok(Begun::Anew(0));
+        }
+        let counters = match self.count_start(message, origin).await {
+            Ok(Some(counters)) => counters,
+            Ok(None) if origin.is_delivery() => return Ok(Begun::Settled),
+            Ok(None) => return Ok(Begun::Elsewhere),
+            Err(error) if dialect::fault(&error) == Fault::Contention => return Ok(Begun::Locked),
+            Err(error) => return Err(error),
         };
         let failures = counters.attempts.unsigned_abs();
         Ok(if counters.starts.unsigned_abs() > MAX_STARTS {
@@ -195,6 +197,20 @@ impl Processor {
         } else {
             Begun::Anew(failures)
         })
+    }
+
+    /// Commits the start. It waits for no other process that is in the middle of this very event, for as long as that takes.
+    async fn count_start(&self, message: &Message, origin: Origin) -> Result<Option<Counters>, DbErr> {
+        let txn = dialect::begin(&self.db).await?;
+        let start = async {
+            dialect::give_way(&txn).await?;
+            match origin.is_delivery() {
+                true => inbox::start(&txn, message).await,
+                false => inbox::take(&txn, message, self.config.ack_wait, self.longest_wait()).await,
+            }
+        };
+        let started = start.await;
+        dialect::end(txn, started).await
     }
 
     async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Recorded {

@@ -1,7 +1,7 @@
 //! What the derive and the handler macro registered: entities and handlers, found by the linker through `inventory`.
 
 use std::any::type_name;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::LazyLock;
 
@@ -91,6 +91,14 @@ pub enum RegistryError {
          binary never names, add `use that_crate as _;`, since the linker drops crates that nothing refers to"
     )]
     Empty,
+    /// Two columns of an entity claim one name on the wire.
+    #[error("two columns of resource `{resource}` travel as `{field}`: rename one of them")]
+    SameField {
+        /// The resource.
+        resource: &'static str,
+        /// The name.
+        field: &'static str,
+    },
     /// Two entities claim one name on the wire.
     #[error("resource `{resource}` is registered twice, by {first} and {second}")]
     Duplicate {
@@ -134,6 +142,10 @@ impl Registry {
     pub(crate) fn collect() -> Result<Self, RegistryError> {
         let mut entities = BTreeMap::new();
         for entity in inventory::iter::<EntityRegistration> {
+            let mut fields = BTreeSet::new();
+            if let Some(column) = entity.schema().columns.iter().find(|column| !fields.insert(column.field)) {
+                return Err(RegistryError::SameField { resource: entity.resource, field: column.field });
+            }
             if let Some(first) = entities.insert(entity.resource, entity) {
                 let (first, second) = ((first.model)(), (entity.model)());
                 return Err(RegistryError::Duplicate { resource: entity.resource, first, second });

@@ -8,6 +8,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use tokio::time::MissedTickBehavior;
 
 use crate::causes::chain;
+use crate::config::MAX_BATCH_BYTES;
 use crate::dialect::answer;
 use crate::jetstream::{Progress, PullError};
 use crate::message::Message;
@@ -18,9 +19,9 @@ use crate::{inbox, settings};
 
 /// How many messages are looked through at a time.
 const BATCH: usize = 100;
-/// How often the place is stored up to which all is known to be settled, where the server does not know it.
+/// How often the place is stored up to which all is known to be settled.
 const CHECKPOINT: Duration = Duration::from_secs(5);
-/// How soon the advisories are subscribed to again.
+/// How soon the advisories are subscribed to again, and what is in somebody's hands is looked at again.
 const RETRY: Duration = Duration::from_secs(1);
 /// How soon what NATS denied is tried again.
 const RETRY_DENIED: Duration = Duration::from_secs(10);
@@ -28,10 +29,16 @@ const RETRY_DENIED: Duration = Duration::from_secs(10);
 /// Where the look for messages stands that were given up while nobody listened.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sweep {
-    /// It is to be taken; not at once, if NATS denied it at this time.
-    Due(Option<Instant>),
+    /// It is to be taken, not before this time.
+    Due(Instant),
     UnderWay,
     Done,
+}
+
+impl Sweep {
+    pub(crate) fn due_in(wait: Duration) -> Self {
+        Self::Due(Instant::now() + wait)
+    }
 }
 
 /// How far a sweep came.
@@ -59,7 +66,7 @@ pub(crate) enum SweepError {
 
 /// The first and the last sequence that are to be looked at, by how far the server is.
 pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Result<(u64, u64), DbErr> {
-    let &Progress { floor, is_acknowledged, delivered, .. } = progress;
+    let &Progress { floor, delivered, .. } = progress;
     let swept = match settings::swept_seq(db).await? {
         Some(swept) if swept <= delivered => swept,
         found => {
@@ -70,7 +77,7 @@ pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Res
             begin
         }
     };
-    Ok((if is_acknowledged { floor.max(swept) } else { swept } + 1, delivered))
+    Ok((swept + 1, delivered))
 }
 
 impl SweepError {
@@ -93,13 +100,13 @@ impl Processor {
             Ok(Swept::Everything) if *state == Sweep::UnderWay => *state = Sweep::Done,
             // Another one has become due meanwhile.
             Ok(Swept::Everything) => {}
-            Ok(Swept::Partly) => *state = Sweep::Due(None),
+            Ok(Swept::Partly) => *state = Sweep::due_in(RETRY),
             Err(error) if error.is_denied() => {
                 tracing::warn!(error = chain(&error), "could not look for events whose deliveries are spent");
-                *state = Sweep::Due(Some(Instant::now()));
+                *state = Sweep::due_in(RETRY_DENIED);
             }
             Err(error) => {
-                *state = Sweep::Due(None);
+                *state = Sweep::due_in(Duration::ZERO);
                 return Err(error);
             }
         }
@@ -114,18 +121,18 @@ impl Processor {
     fn sweep_again(&self) {
         let mut state = self.sweep_state();
         if !matches!(*state, Sweep::Due(_)) {
-            *state = Sweep::Due(None);
+            *state = Sweep::due_in(Duration::ZERO);
         }
     }
 
     /// Whether [`sweep_once`](Self::sweep_once) would look.
     pub(crate) fn is_sweep_due(&self) -> bool {
-        matches!(*self.sweep_state(), Sweep::Due(denied) if denied.is_none_or(|at| at.elapsed() >= RETRY_DENIED))
+        matches!(*self.sweep_state(), Sweep::Due(at) if at <= Instant::now())
     }
 
     /// Processes what was delivered and not acknowledged, up to where the server is now; what others have settled
-    /// meanwhile is a duplicate. The server's floor may stay below a message that it has given up, so the place that
-    /// was reached is remembered.
+    /// meanwhile is a duplicate. The server's floor tells nothing: it rises over what was given up once nothing else waits for
+    /// its acknowledgement. So the place that was reached is remembered.
     async fn sweep(&self) -> Result<Swept, SweepError> {
         let progress = self.transport.progress().await?;
         if !self.config.use_inbox && progress.in_flight > 0 {
@@ -138,9 +145,9 @@ impl Processor {
             self.transport.message_from(next).await?;
         }
         while next <= last && !self.stop.is_cancelled() {
-            let found = self.unacknowledged(next, last).await?;
+            let found = self.delivered(next, last).await?;
             next = found.last().map_or(last, |message| message.stream_seq) + 1;
-            if !self.rescue(found).await? {
+            if !self.rescue(self.unsettled(found).await?).await? {
                 return Ok(Swept::Partly);
             }
             answer(settings::set_swept_seq(&self.db, next - 1)).await?;
@@ -148,16 +155,27 @@ impl Processor {
         Ok(Swept::Everything)
     }
 
-    async fn unacknowledged(&self, from: u64, to: u64) -> Result<Vec<Message>, PullError> {
-        let mut found: Vec<Message> = Vec::new();
-        while found.len() < BATCH {
+    /// The next messages of this span, as many as fit in memory.
+    async fn delivered(&self, from: u64, to: u64) -> Result<Vec<Message>, PullError> {
+        let (mut found, mut bytes) = (Vec::<Message>::new(), 0);
+        while found.len() < BATCH && bytes < MAX_BATCH_BYTES {
             let next = found.last().map_or(from, |message| message.stream_seq + 1);
             match self.transport.message_from(next).await? {
-                Some(message) if message.stream_seq <= to => found.push(message),
+                Some(message) if message.stream_seq <= to => {
+                    bytes += message.body.len();
+                    found.push(message);
+                }
                 _ => break,
             }
         }
         Ok(found)
+    }
+
+    /// Those of these messages that the inbox does not have as settled or parked.
+    async fn unsettled(&self, found: Vec<Message>) -> Result<Vec<Message>, DbErr> {
+        let ids: Vec<&str> = found.iter().map(|message| message.event_id.as_str()).collect();
+        let safe = answer(inbox::replay::safe_among(&self.db, &self.config.destination_app, &ids)).await?;
+        Ok(found.into_iter().filter(|message| !safe.contains(&message.event_id)).collect())
     }
 
     /// Processes messages that were given up; whether each has come to an outcome.
@@ -228,7 +246,7 @@ impl Processor {
                         self.sweep_again();
                     }
                 }
-                _ = look.tick(), if !self.transport.tells_given_up() => {
+                _ = look.tick() => {
                     if let Err(error) = self.store_place(&mut reached).await {
                         tracing::debug!(error = chain(&error), "the next start looks from further back");
                     }
@@ -237,7 +255,7 @@ impl Processor {
         }
     }
 
-    /// Stores the place from which the next start has to look, since the server does not know it. What it gave up below a
+    /// Stores the place from which the next start has to look. What the server gave up below a
     /// floor that was seen one look ago has been told by now.
     async fn store_place(&self, reached: &mut Reached) -> Result<(), SweepError> {
         let floor = self.transport.progress().await?.floor;

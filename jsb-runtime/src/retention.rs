@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{DatabaseConnection, DbErr};
 use tokio_util::sync::CancellationToken;
 
 use crate::causes::chain;
@@ -65,7 +65,7 @@ async fn in_turn(db: &DatabaseConnection, prune: impl Future<Output = Result<u64
 }
 
 async fn prune_tombstones(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u64, DbErr> {
-    let txn = db.begin_with_options(dialect::writing()).await?;
+    let txn = dialect::begin(db).await?;
     let pruned = tombstone::prune(&txn, before, BATCH).await;
     dialect::end(txn, pruned).await
 }

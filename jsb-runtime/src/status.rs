@@ -64,8 +64,10 @@ impl Status {
         jetstream_connected: bool,
         problems: Vec<String>,
     ) -> Result<Self, DbErr> {
-        let inbox = groups(db, "inbox_events", "received_at").await?;
-        let outbox = groups(db, "outbox_events", "created_at").await?;
+        // One that is published again waits from then on.
+        let since = Expr::case(Expr::col("attempts").eq(0), Expr::col("available_at")).finally(Expr::col("created_at"));
+        let inbox = groups(db, "inbox_events", Expr::col("received_at")).await?;
+        let outbox = groups(db, "outbox_events", since.into()).await?;
         let all = |groups: &Groups| groups.values().map(|(events, _)| events).sum();
         let of = |groups: &Groups, status: &str| groups.get(status).map_or(0, |(events, _)| *events);
         let oldest = |groups: &Groups, status: &str| groups.get(status).map(|(_, oldest)| *oldest);
@@ -93,11 +95,11 @@ impl Status {
 /// How many events have a status, and the time of the oldest of them.
 type Groups = BTreeMap<String, (u64, DateTime<Utc>)>;
 
-async fn groups<C: ConnectionTrait>(db: &C, table: &'static str, time: &'static str) -> Result<Groups, DbErr> {
+async fn groups<C: ConnectionTrait>(db: &C, table: &'static str, since: Expr) -> Result<Groups, DbErr> {
     let select = Query::select()
         .column("status")
         .expr_as(Expr::col("status").count(), "events")
-        .expr_as(Expr::col(time).min(), "oldest")
+        .expr_as(since.min(), "oldest")
         .from(table)
         .group_by_col("status")
         .to_owned();

@@ -134,6 +134,23 @@ fn images_are_pinned_and_everything_starts_again() {
 }
 
 #[test]
+fn one_service_builds_the_image_and_nobody_looks_for_it_elsewhere() {
+    for (path, services) in both() {
+        let policies = services.iter().filter(|service| service.is_demo()).map(|service| {
+            let builds = !service.definition["build"].is_null();
+            assert_eq!(
+                text(&service.definition["pull_policy"]),
+                if builds { "build" } else { "never" },
+                "{path}: {}",
+                service.name
+            );
+            builds
+        });
+        assert_eq!(policies.filter(|builds| *builds).count(), 1, "{path}");
+    }
+}
+
+#[test]
 fn everything_that_keeps_running_has_a_health_check_of_what_it_serves() {
     for (path, services) in both() {
         for service in services {

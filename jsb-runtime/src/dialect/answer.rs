@@ -30,11 +30,11 @@ pub(crate) async fn answer<T, E: From<DbErr>>(asked: impl Future<Output = Result
 ///
 /// Work that has just begun a transaction looks the same, and so does a pool without a connection to spare: what was given up
 /// so often before gets more time.
-pub(crate) async fn unless_lost<T>(
+pub(crate) async fn unless_lost<T, E: From<DbErr>>(
     db: &DatabaseConnection,
     given_up: u32,
-    work: impl Future<Output = Result<T, DbErr>>,
-) -> Result<T, DbErr> {
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
     if db.get_database_backend() == DbBackend::Sqlite {
         return work.await;
     }
@@ -48,7 +48,7 @@ pub(crate) async fn unless_lost<T>(
             done = &mut work => return done,
             open = answer(any_open(db, patience / 2)) => if !open? {
                 let lost = "the database has lost the connection without a word: no transaction is open any more";
-                return Err(DbErr::Conn(RuntimeErr::Internal(lost.to_owned())));
+                return Err(DbErr::Conn(RuntimeErr::Internal(lost.to_owned())).into());
             },
         }
     }

@@ -28,6 +28,11 @@ pub(crate) fn fault(error: &DbErr) -> Fault {
     }
 }
 
+/// Whether it may be over the next time, through nothing that the data or the code have to do with.
+pub(crate) fn is_passing(error: &DbErr) -> bool {
+    matches!(fault(error), Fault::Outage | Fault::Contention)
+}
+
 fn sqlx_fault(error: &sqlx::Error) -> Fault {
     use sqlx::Error as E;
     match error {
@@ -88,6 +93,8 @@ pub(crate) fn refusal(error: &DbErr) -> Option<Refusal> {
     };
     let error = error.as_database_error()?;
     Some(match error.code()?.as_ref() {
+        // A pooler says so too, when it lost the server that may have made the save.
+        code if code.starts_with("08") || code.starts_with("57P") => return None,
         code if code.starts_with("23") && error.table() != Some("outbox_events") => Refusal::Constraint,
         _ => Refusal::Other,
     })

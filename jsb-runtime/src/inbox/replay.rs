@@ -69,6 +69,15 @@ fn opened(source: &str, event_id: &str) -> UpdateStatement {
         .to_owned()
 }
 
+/// Those of these events that are settled, or wait here.
+pub(crate) async fn safe_among<C: ConnectionTrait>(
+    db: &C,
+    source: &str,
+    event_ids: &[&str],
+) -> Result<BTreeSet<String>, DbErr> {
+    among(db, source, event_ids, &["processed", "dead", "parked"]).await
+}
+
 /// Those of these events that have one of these statuses.
 pub(crate) async fn among<C: ConnectionTrait>(
     db: &C,

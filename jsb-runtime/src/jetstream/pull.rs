@@ -154,9 +154,9 @@ impl Transport {
             let next = attached.consumer.batch().max_messages(1).expires(LONG_POLL).messages().await;
             let next = next.map_err(|error| PullError::Client(error.into()))?;
             deliveries = self.collect(next, LONG_POLL + LATE).await?;
-            // One seldom comes alone.
+            // One seldom comes alone. What is in hand counts, whatever becomes of the others.
             if !deliveries.is_empty() && limit > 1 {
-                deliveries.extend(self.fetch(attached, limit - 1).await?);
+                deliveries.extend(self.fetch(attached, limit - 1).await.unwrap_or_default());
             }
         }
         Ok(deliveries)
@@ -209,10 +209,8 @@ fn message_subject(stream: &str) -> String {
 /// How far the server has got with this app's consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// Nothing up to here is to be delivered any more.
+    /// Nothing up to here is to be delivered any more: it is acknowledged, or given up.
     pub(crate) floor: u64,
-    /// Whether that is since all of it is acknowledged.
-    pub(crate) is_acknowledged: bool,
     /// Everything up to here was delivered at least once.
     pub(crate) delivered: u64,
     /// How many deliveries wait for their acknowledgement.
@@ -232,15 +230,9 @@ impl Transport {
         }
         Ok(Progress {
             floor: info.ack_floor.stream_sequence,
-            is_acknowledged: self.tells_given_up(),
             delivered: info.delivered.stream_sequence,
             in_flight: info.num_ack_pending,
         })
-    }
-
-    /// Whether the server's floor stays below a message that it has given up. Before 2.11.3 nats-server raised it.
-    pub(crate) fn tells_given_up(&self) -> bool {
-        self.context.client().is_server_compatible(2, 11, 3)
     }
 
     /// The first message for this app at or after a sequence of the stream.

@@ -108,8 +108,7 @@ impl Connection {
             (true, 0) => Ok(Range { first: 1, last: delivered, since }),
             (true, _) => Ok(Range { first: 1, last: acknowledged, since }),
             (false, 0) => {
-                let is_acknowledged = self.transport.tells_given_up();
-                let progress = Progress { floor: acknowledged, is_acknowledged, delivered, in_flight: 0 };
+                let progress = Progress { floor: acknowledged, delivered, in_flight: 0 };
                 let (first, last) = unswept(db, &progress).await?;
                 Ok(Range { first, last, since })
             }
@@ -120,7 +119,7 @@ impl Connection {
     /// Puts into the inbox what it has not settled or parked; how many.
     async fn adopt(&self, db: &DatabaseConnection, messages: Vec<Message>) -> Result<u64, DbErr> {
         let ids: Vec<&str> = messages.iter().map(|message| message.event_id.as_str()).collect();
-        let safe = replay::among(db, &self.config.destination_app, &ids, &["processed", "dead", "parked"]).await?;
+        let safe = replay::safe_among(db, &self.config.destination_app, &ids).await?;
         let mut found = 0;
         for message in messages.iter().filter(|message| !safe.contains(&message.event_id)) {
             found += u64::from(replay::adopt(db, message).await?);

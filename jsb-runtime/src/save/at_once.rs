@@ -17,7 +17,7 @@ use crate::dialect::{self, Refusal};
 use crate::event::{NewEvent, event_type};
 use crate::syncable::{ActiveModelOf, ColumnOf, Keys, Syncable, VersionType};
 use crate::version::{MAX_AHEAD, Version};
-use crate::{clock, hooks, outbox, row, skip};
+use crate::{clock, hooks, keys, outbox, row, skip};
 
 /// Whether saves on this connection are simple enough.
 fn is_simple<M: Syncable, C: ConnectionTrait>(db: &C) -> bool {
@@ -33,8 +33,12 @@ pub(super) async fn insert<M: Syncable, C: ConnectionTrait + TransactionTrait>(
     db: &C,
 ) -> Result<Option<M>, DbErr> {
     let key = row::key_of::<M>(row);
-    // Of interleaved keys a node may choose but its own, which the hooks know.
-    if !is_simple::<M, C>(db) || key.is_some() && M::KEYS == Keys::Interleaved {
+    // Of interleaved keys a node may choose but its own, which the hooks know; they refuse what nobody chose.
+    let is_left_to_hooks = match key {
+        Some(_) => M::KEYS == Keys::Interleaved,
+        None => keys::integer_left_to_the_database::<M>(row).is_some(),
+    };
+    if !is_simple::<M, C>(db) || is_left_to_hooks {
         return Ok(None);
     }
     let mut row = row.clone();
@@ -69,6 +73,9 @@ pub(super) async fn update<M: Syncable, C: ConnectionTrait>(
     let mut row = row.clone();
     hooks::use_common_forms::<M>(&mut row, false);
     row.not_set(M::VERSION);
+    for column in row::key_columns::<M>() {
+        row.not_set(column);
+    }
     let version_at = |time| -> Value { M::Version::from_version(Version::at(time)).into() };
     let now = clock::now();
     let before = [version_at(now), version_at(now + MAX_AHEAD)].into_iter().chain(key);

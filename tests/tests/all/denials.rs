@@ -328,8 +328,15 @@ async fn a_denied_pull_is_said_at_once_and_does_not_spin() {
     eventually("some time has passed", || async { Ok::<_, DbErr>((began.elapsed() >= SILENCE).then_some(())) }).await;
     let denied = app.violations() - before;
     assert!(denied < 10, "{denied} pulls were denied within {SILENCE:?}");
-    let again = asked.next().now_or_never().flatten();
-    assert!(again.is_none(), "there is nothing to attach to again, which would hold up what is published: {again:?}");
+    let mut looks = 0;
+    while asked.next().now_or_never().flatten().is_some() {
+        looks += 1;
+    }
+    // One every five seconds is after the place up to which all is settled.
+    assert!(
+        looks <= 2,
+        "there is nothing to attach to again, which would hold up what is published, but {looks} times"
+    );
     let from_b = save(&app.pair.b, "received-late.example").await;
     app.grant_everything().await;
     arrives(&app.pair.a, &from_b).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use jsb_runtime::{Config, StartError};
-use jsb_tests::entities::organization;
+use jsb_tests::entities::{membership, organization};
 use jsb_tests::{App, Backend, Pair, Remote};
 use sea_orm::ActiveValue::Set;
 use sea_orm::TransactionTrait;
@@ -129,6 +129,27 @@ on_both! {
         assert!(refused.contains("does not draw for node 1 of 2"), "{refused}");
         app.sql("ALTER TABLE organizations ALTER COLUMN id SET INCREMENT BY 2").await;
         jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect("its own share").shutdown().await.expect("a stop");
+    }
+
+    async fn a_number_of_a_natural_key_is_not_left_to_the_database(backend: Backend) {
+        let pair = Pair::create(backend).await;
+        let unnumbered = || membership::ActiveModel { group: Set("choir".to_owned()), role: Set("alto".to_owned()), ..Default::default() };
+        let refused = unnumbered().insert(&pair.a.db).await.expect_err("no key").to_string();
+        assert!(refused.contains("its number must be given"), "{refused}");
+        let refused = jsb_runtime::skip_publish(unnumbered().insert(&pair.a.db)).await.expect_err("no key").to_string();
+        assert!(refused.contains("its number must be given"), "{refused}");
+    }
+
+    async fn a_version_column_that_keeps_too_little_is_refused_at_start(backend: Backend) {
+        if backend == Backend::Sqlite {
+            return; // It keeps texts as they are.
+        }
+        let app = Pair::create(backend).await.a;
+        app.sql("ALTER TABLE organizations ALTER COLUMN updated_at TYPE timestamptz(3)").await;
+        let refused = refusal(&app, app.config.clone()).await;
+        assert!(matches!(refused, StartError::Precision { digits: 3, .. }), "{refused}");
+        app.sql("ALTER TABLE organizations ALTER COLUMN updated_at TYPE timestamptz(6)").await;
+        jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect("six digits").shutdown().await.expect("a stop");
     }
 
     async fn another_app_s_database_is_refused_at_start(backend: Backend) {
