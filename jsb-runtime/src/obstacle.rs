@@ -3,12 +3,13 @@
 use rand::distr::{Alphanumeric, SampleString};
 use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Query, TableName, TableRef, Value};
 use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, QueryResult};
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::event::Envelope;
-use crate::row;
 use crate::schema::{Column, Reference, Schema, Values};
 use crate::upsert::{self, ApplyError};
+use crate::{payload, row};
 
 /// In whose way an event is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,14 +86,14 @@ async fn holder(
     row: &Values,
     columns: &[String],
 ) -> Result<Option<RowId>, ApplyError> {
+    if columns.is_empty() {
+        return Ok(None);
+    }
     let mut same = Condition::all();
     for name in columns {
         let value = schema.column_named(name).and_then(|place| Some((place, row[place].as_ref()?)));
         let Some((place, value)) = value else { return Ok(None) };
         same = same.add(schema.is(place, value));
-    }
-    if columns.is_empty() {
-        return Ok(None);
     }
     let select = schema.select(schema.key.iter().copied(), same).limit(1).to_owned();
     let key = txn.query_one(&select).await?.map(|found| (schema.types.key_of)(&found)).transpose()?;
@@ -100,7 +101,7 @@ async fn holder(
 }
 
 /// Takes the value of a unique index from a row that is about to get another in the same transaction. One column is
-/// enough, and neither a part of the key nor a reference to a parent can be it.
+/// enough, and no part of the key can be it.
 pub(crate) async fn move_aside(
     txn: &DatabaseTransaction,
     schema: &Schema,
@@ -108,13 +109,14 @@ pub(crate) async fn move_aside(
     columns: &[String],
 ) -> Result<(), ApplyError> {
     let key = schema.key_from_id(id)?;
-    let places = columns.iter().filter_map(|name| schema.column_named(name));
-    let free: Vec<usize> = places.filter(|place| !is_tied(schema, *place)).collect();
+    let places: Vec<usize> = columns.iter().filter_map(|name| schema.column_named(name)).collect();
+    let free: Vec<usize> = places.into_iter().filter(|place| !schema.is_key(*place)).collect();
+    if free.is_empty() {
+        return Ok(());
+    }
     let select = schema.select(free.iter().copied(), schema.has_key(&key));
     let Some(here) = txn.query_one(&select).await? else { return Ok(()) };
-    if let Some((place, value)) =
-        free.into_iter().find_map(|place| Some((place, stand_in(&schema.columns[place], &here)?)))
-    {
+    if let Some((place, value)) = free.into_iter().find_map(|place| Some((place, stand_in(schema, place, &here)?))) {
         let mut row = vec![None; schema.columns.len()];
         row[place] = Some(value);
         upsert::update(txn, schema, row, &key).await?;
@@ -122,15 +124,18 @@ pub(crate) async fn move_aside(
     Ok(())
 }
 
-/// Whether a column belongs to the row's key or to a foreign key.
-fn is_tied(schema: &Schema, place: usize) -> bool {
-    let name = schema.columns[place].name;
-    schema.is_key(place) || schema.parents.iter().any(|reference| reference.from.iter().any(|column| column == name))
+/// What can stand in a column for the moment, never committed: a value that nobody else has, or else NULL, which is no
+/// conflict either. `None` where the column has neither.
+fn stand_in(schema: &Schema, place: usize, here: &QueryResult) -> Option<Value> {
+    let column = &schema.columns[place];
+    let is_reference = schema.parents.iter().any(|parent| parent.from.iter().any(|name| name == column.name));
+    let other = (!is_reference).then(|| other_value(column, here)).flatten();
+    other.or_else(|| column.is_nullable.then(|| payload::from_json(&Json::Null, &column.of)).flatten())
 }
 
 /// A value that in all likelihood nobody else has, as long as the one that it stands in for, since a column may be
-/// narrow; another one is drawn the next time. Never committed. `None` where the row has no such value.
-fn stand_in(column: &Column, here: &QueryResult) -> Option<Value> {
+/// narrow; another one is drawn the next time. `None` for types that have no such values.
+fn other_value(column: &Column, here: &QueryResult) -> Option<Value> {
     Some(match column.of {
         ArrayType::String => {
             let text: String = here.try_get("", column.name).ok()?;

@@ -121,7 +121,7 @@ async fn postgres_index_columns<C: ConnectionTrait>(
 ) -> Result<Vec<String>, DbErr> {
     let sql = "SELECT a.attname::text AS name FROM pg_index i \
                JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_class t ON t.oid = i.indrelid \
-               JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY(i.indkey) \
+               JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = ANY((i.indkey::int2[])[0:i.indnkeyatts - 1]) \
                WHERE c.relname = $1 AND t.relname = $2";
     let values = [index.into(), table.unwrap_or_default().into()];
     let rows = db.query_all_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;

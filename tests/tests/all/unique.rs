@@ -6,13 +6,14 @@ use std::sync::Mutex;
 
 use chrono::TimeDelta;
 use jsb_runtime::testing::skewed;
-use jsb_tests::entities::{organization, plate, seat};
-use jsb_tests::{App, Backend, Pair, Remote, eventually};
+use jsb_tests::entities::{gap, organization, plate, seat};
+use jsb_tests::{App, Pair, Remote, eventually};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::EntityTrait;
+use sea_orm::prelude::Date;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -64,14 +65,13 @@ fn orders(events: &[Json]) -> Vec<Vec<Json>> {
 /// Makes rows on A and has them on B, then has A change them, once for each order in which the events of that can
 /// arrive, with rows of its own each time, and ends with both sides equal. Some of the events never arrive.
 async fn arrives_in_every_order<E, R>(
-    backend: Backend,
+    mut pair: Pair,
     make: impl AsyncFn(&App, usize) -> R,
     change: impl AsyncFn(&App, R, usize),
     lost: &[usize],
 ) where
     E: EntityTrait<Model: PartialEq + Debug>,
 {
-    let mut pair = Pair::create(backend).await;
     pair.b.start().await;
     let remote = Remote::of(&pair.b).await;
     let (mut turn, mut turns, mut seen) = (0, 1, 0);
@@ -183,6 +183,27 @@ async fn swap_seats(app: &App, [one, two]: [Uuid; 2], _: usize) {
     set_seat(app, one, 2).await;
 }
 
+/// The n-th date.
+fn date(n: usize) -> Option<Date> {
+    Date::from_num_days_from_ce_opt(700_000 + n as i32)
+}
+
+async fn two_dates(app: &App, n: usize) -> [Uuid; 2] {
+    let mut ids = [Uuid::now_v7(), Uuid::now_v7()];
+    for (which, id) in ids.iter_mut().enumerate() {
+        let row = gap::ActiveModel { id: Set(*id), date: Set(date(10 * n + which)), ..Default::default() };
+        row.insert(&app.db).await.expect("a save");
+    }
+    ids
+}
+
+async fn swap_dates(app: &App, [x, y]: [Uuid; 2], n: usize) {
+    for (id, which) in [(x, 2), (y, 0), (x, 1)] {
+        let row = gap::ActiveModel { id: Unchanged(id), date: Set(date(10 * n + which)), ..Default::default() };
+        row.update(&app.db).await.expect("a save");
+    }
+}
+
 /// The plates of B by the ids of their rows.
 async fn plates(pair: &Pair) -> Vec<(Uuid, String)> {
     let (_, rows) = pair.rows::<plate::Entity>().await;
@@ -232,27 +253,35 @@ on_both! {
     }
 
     async fn a_value_that_moves_to_another_row_arrives_in_any_order(backend: Backend) {
-        arrives_in_every_order::<plate::Entity, _>(backend, two_plates, move_plate, &[]).await;
+        arrives_in_every_order::<plate::Entity, _>(Pair::create(backend).await, two_plates, move_plate, &[]).await;
     }
 
     async fn a_value_of_a_deleted_row_arrives_in_any_order(backend: Backend) {
-        arrives_in_every_order::<plate::Entity, _>(backend, two_plates, delete_and_take, &[]).await;
+        arrives_in_every_order::<plate::Entity, _>(Pair::create(backend).await, two_plates, delete_and_take, &[]).await;
     }
 
     async fn values_that_two_rows_swap_arrive_in_any_order(backend: Backend) {
-        arrives_in_every_order::<plate::Entity, _>(backend, two_plates, swap_plates, &[]).await;
+        arrives_in_every_order::<plate::Entity, _>(Pair::create(backend).await, two_plates, swap_plates, &[]).await;
     }
 
     async fn values_that_two_rows_swap_arrive_without_the_event_between(backend: Backend) {
-        arrives_in_every_order::<plate::Entity, _>(backend, two_plates, swap_plates, &[0]).await;
+        arrives_in_every_order::<plate::Entity, _>(Pair::create(backend).await, two_plates, swap_plates, &[0]).await;
     }
 
     async fn values_that_three_rows_exchange_arrive_without_the_event_between(backend: Backend) {
-        arrives_in_every_order::<plate::Entity, _>(backend, three_plates, rotate_plates, &[0]).await;
+        arrives_in_every_order::<plate::Entity, _>(Pair::create(backend).await, three_plates, rotate_plates, &[0]).await;
     }
 
     async fn a_unique_pair_with_a_foreign_key_is_swapped_without_the_event_between(backend: Backend) {
-        arrives_in_every_order::<seat::Entity, _>(backend, two_seats, swap_seats, &[0]).await;
+        arrives_in_every_order::<seat::Entity, _>(Pair::create(backend).await, two_seats, swap_seats, &[0]).await;
+    }
+
+    async fn values_for_which_none_can_be_made_up_are_swapped_by_way_of_null(backend: Backend) {
+        let pair = Pair::create(backend).await;
+        for app in [&pair.a, &pair.b] {
+            app.sql("CREATE UNIQUE INDEX one_date ON gaps (date)").await;
+        }
+        arrives_in_every_order::<gap::Entity, _>(pair, two_dates, swap_dates, &[0]).await;
     }
 
     async fn values_that_change_hands_all_the_time_end_with_the_same_rows(backend: Backend) {
