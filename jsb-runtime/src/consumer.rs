@@ -31,6 +31,7 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// meanwhile, which comes after it in the order of events.
 pub(crate) async fn run(processor: Arc<Processor>) {
     let stop = &processor.stop;
+    processor.sweep_again();
     let (mut failures, mut idle) = (0, false);
     let (mut ahead, mut stopped) = (None::<Ahead>, None);
     let mut pace = Pace::up_to(processor.config.batch_size);

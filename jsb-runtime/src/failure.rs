@@ -9,7 +9,7 @@ use crate::causes::chain;
 use crate::direct::{self, OwnTransaction};
 use crate::dlq::DeadLetter;
 use crate::event::Envelope;
-use crate::inbox::{self, Parking};
+use crate::inbox::{self, Claim, Parking};
 use crate::message::Message;
 use crate::obstacle::{self, Obstacle};
 use crate::origin::Origin;
@@ -133,7 +133,9 @@ impl Processor {
     async fn keep_in_transaction(&self, message: &Message, event: &Envelope) -> Result<bool, ApplyError> {
         let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(false) };
         let (txn, own) = (dialect::begin(&self.db).await?, OwnTransaction::default());
-        inbox::claim(&txn, message).await?;
+        if inbox::claim(&txn, message).await? == Claim::Settled {
+            return Ok(true);
+        }
         // An error drops the transaction, which rolls it back.
         let keep = trace::caused_by(message.trace(), (entity.keep)(&txn, entity.schema(), event));
         let kept = direct::own_transaction(own.clone(), keep).await?;

@@ -66,7 +66,7 @@ pub(crate) enum SweepError {
 
 /// The first and the last sequence that are to be looked at, by how far the server is.
 pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Result<(u64, u64), DbErr> {
-    let &Progress { floor, delivered, .. } = progress;
+    let &Progress { floor, is_acknowledged, delivered, .. } = progress;
     let swept = match settings::swept_seq(db).await? {
         Some(swept) if swept <= delivered => swept,
         found => {
@@ -77,7 +77,7 @@ pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Res
             begin
         }
     };
-    Ok((swept + 1, delivered))
+    Ok((if is_acknowledged { floor.max(swept) } else { swept } + 1, delivered))
 }
 
 impl SweepError {
@@ -118,7 +118,7 @@ impl Processor {
     }
 
     /// Says that messages may have been given up unheard.
-    fn sweep_again(&self) {
+    pub(crate) fn sweep_again(&self) {
         let mut state = self.sweep_state();
         if !matches!(*state, Sweep::Due(_)) {
             *state = Sweep::due_in(Duration::ZERO);
@@ -131,8 +131,8 @@ impl Processor {
     }
 
     /// Processes what was delivered and not acknowledged, up to where the server is now; what others have settled
-    /// meanwhile is a duplicate. The server's floor tells nothing: it rises over what was given up once nothing else waits for
-    /// its acknowledgement. So the place that was reached is remembered.
+    /// meanwhile is a duplicate. The server's floor rises over what was given up once nothing else waits for its
+    /// acknowledgement, so the place that was reached is remembered.
     async fn sweep(&self) -> Result<Swept, SweepError> {
         let progress = self.transport.progress().await?;
         if !self.config.use_inbox && progress.in_flight > 0 {

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Order, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-use super::{LONGEST_PARKING, OVERDUE, TABLE};
+use super::{LONGEST_PARKING, OVERDUE, TABLE, has_key};
+use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
 use crate::outcome::Reason;
 
@@ -84,17 +85,36 @@ pub(crate) async fn wake<C: ConnectionTrait>(db: &C, row: &str, limit: u64) -> R
     stored(db, waiting(), limit).await
 }
 
+/// Up to `limit` of these events, as many as fit in memory but at least one.
 async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Result<Vec<Stored>, DbErr> {
-    let select = Query::select()
-        .columns(["subject", "headers", "payload", "stream_seq", "waits_for", "received_at"])
-        .from(TABLE)
-        .cond_where(which)
-        .order_by("starts", Order::Asc)
-        .order_by("available_at", Order::Asc)
-        .limit(limit)
-        // What is being worked on is not for us.
-        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
-        .to_owned();
+    let first = |which: Condition| {
+        Query::select()
+            .from(TABLE)
+            .cond_where(which)
+            .order_by("starts", Order::Asc)
+            .order_by("available_at", Order::Asc)
+            .limit(limit)
+            // What is being worked on is not for us.
+            .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+            .to_owned()
+    };
+    // The length of a payload is known without reading it.
+    let mut sizes = first(which.clone());
+    sizes.columns(["source_app", "event_id"]).expr_as(Expr::cust("coalesce(length(payload), 0)"), "bytes");
+    let (mut fitting, mut bytes) = (Condition::any(), 0);
+    for row in db.query_all(&sizes).await? {
+        if bytes >= MAX_BATCH_BYTES {
+            break;
+        }
+        let (source, id): (String, String) = (row.try_get("", "source_app")?, row.try_get("", "event_id")?);
+        fitting = fitting.add(has_key(&source, &id));
+        bytes += usize::try_from(row.try_get::<i32>("", "bytes")?).unwrap_or(0);
+    }
+    if fitting.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut select = first(which.add(fitting));
+    select.columns(["subject", "headers", "payload", "stream_seq", "waits_for", "received_at"]);
     db.query_all(&select).await?.iter().map(read).collect()
 }
 

@@ -211,6 +211,8 @@ fn message_subject(stream: &str) -> String {
 pub(crate) struct Progress {
     /// Nothing up to here is to be delivered any more: it is acknowledged, or given up.
     pub(crate) floor: u64,
+    /// Whether it is known that nothing was given up.
+    pub(crate) is_acknowledged: bool,
     /// Everything up to here was delivered at least once.
     pub(crate) delivered: u64,
     /// How many deliveries wait for their acknowledgement.
@@ -230,9 +232,16 @@ impl Transport {
         }
         Ok(Progress {
             floor: info.ack_floor.stream_sequence,
+            is_acknowledged: self.has_given_up_nothing(info.num_redelivered as u64),
             delivered: info.delivered.stream_sequence,
             in_flight: info.num_ack_pending,
         })
+    }
+
+    /// Whether the server has given up nothing, by how many messages it counts as delivered again: it counts what it gave up
+    /// among them for ever. Since 2.14.3, as was tried: before that it forgot them when it was restarted.
+    pub(crate) fn has_given_up_nothing(&self, redelivered: u64) -> bool {
+        redelivered == 0 && self.context.client().is_server_compatible(2, 14, 3)
     }
 
     /// The first message for this app at or after a sequence of the stream.

@@ -108,7 +108,8 @@ impl Connection {
             (true, 0) => Ok(Range { first: 1, last: delivered, since }),
             (true, _) => Ok(Range { first: 1, last: acknowledged, since }),
             (false, 0) => {
-                let progress = Progress { floor: acknowledged, delivered, in_flight: 0 };
+                let is_acknowledged = self.transport.has_given_up_nothing(consumer.redelivered);
+                let progress = Progress { floor: acknowledged, is_acknowledged, delivered, in_flight: 0 };
                 let (first, last) = unswept(db, &progress).await?;
                 Ok(Range { first, last, since })
             }

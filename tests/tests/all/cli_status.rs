@@ -134,6 +134,14 @@ on_both! {
         assert_eq!((code, findings(&found, "fault")), (4, vec!["outbox_failed"]));
         assert_eq!(health(&a, &["--max-failed", "1"]).await.0, 0);
 
+        // What is published again waits from then on, however old it is.
+        pair.a.sql("UPDATE outbox_events SET created_at = '2026-01-01T00:00:00+00:00'").await;
+        let republished = a.run(&["outbox", "republish", "--since", "1h", "--yes"]).await;
+        assert_eq!(republished.code, 0, "{republished:?}");
+        assert!(pair.a.count("outbox_events", "pending").await > 0);
+        let (code, found) = health(&a, &["--max-failed", "1"]).await;
+        assert_eq!((code, findings(&found, "fault")), (0, vec![]));
+
         pair.b.sql("UPDATE inbox_events SET status = 'parked' WHERE status = 'dead'").await;
         let limits = ["--max-dead", "1", "--max-waiting-age", "1h"];
         assert_eq!(health(&b, &limits).await.0, 0, "a parked event alone is no fault");

@@ -103,6 +103,30 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn children_that_are_too_large_to_be_read_at_once_follow_their_parent(backend: Backend) {
+        const CHILDREN: usize = 15;
+        let mut pair = Pair::create(backend).await;
+        let acme = organization(&pair.a).await;
+        // Together 12 MB, of which 8 MiB are read at a time.
+        let name = "n".repeat(800_000);
+        for _ in 0..CHILDREN {
+            user(&pair.a, acme.id, &name).await;
+        }
+        let recorded = pair.a.recorded().await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        remote.publish_all(&recorded[1..]).await;
+        eventually("they wait", || async {
+            Ok::<_, ()>((pair.b.count("inbox_events", "parked").await == CHILDREN as i64).then_some(()))
+        })
+        .await;
+        remote.publish(&recorded[0]).await;
+        pair.b.has_settled(CHILDREN as u64 + 1).await;
+        let (a, b) = pair.rows::<user::Entity>().await;
+        assert_eq!(a, b);
+        pair.stop().await;
+    }
+
     async fn children_that_arrive_first_wait_for_their_parent(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         let acme = organization(&pair.a).await;
