@@ -1,4 +1,4 @@
-//! A TCP link between one application and one server, with weather: slow, stalled, cut, or losing answers.
+//! A TCP link between one application and one server, with weather: slow, stalled, cut, or losing answers or the server.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -25,6 +25,9 @@ pub enum Weather {
     Cut,
     /// Requests pass, and nothing ever comes back, as when a server has vanished without a word. New connections are clear.
     Silent,
+    /// The server's host has vanished without a word, and another one took its place: for the server every connection ends, and
+    /// the client hears nothing of it. New connections are clear.
+    FailedOver,
     /// Requests pass, and the connection ends instead of their answers: the client will send them twice. New connections
     /// are clear.
     LosesAnswers,
@@ -91,19 +94,23 @@ async fn connect(client: TcpStream, server_port: u16, mut seen: watch::Receiver<
     // A server's answer waits for nothing here but the weather.
     let _ = client.set_nodelay(true).and(server.set_nodelay(true));
     let born = seen.borrow().number;
-    let (from_client, to_client) = client.into_split();
-    let (from_server, to_server) = server.into_split();
+    let (mut from_client, mut to_client) = client.into_split();
+    let (mut from_server, mut to_server) = server.into_split();
+    let mut ended = seen.clone();
     tokio::select! {
-        _ = pass_on(from_client, to_server, seen.clone(), None) => {}
-        _ = pass_on(from_server, to_client, seen.clone(), Some(born)) => {}
-        _ = seen.wait_for(|now| now.weather == Weather::Cut) => {}
+        _ = pass_on(&mut from_client, &mut to_server, seen.clone(), None) => return,
+        _ = pass_on(&mut from_server, &mut to_client, seen.clone(), Some(born)) => return,
+        _ = ended.wait_for(|now| now.weather == Weather::Cut) => return,
+        _ = seen.wait_for(|now| now.weather == Weather::FailedOver && born < now.number) => {}
     }
+    drop((from_server, to_server));
+    let _ = ended.wait_for(|now| now.weather == Weather::Cut).await;
 }
 
 /// Passes on one direction; `answers_since` is when the connection was made, for the direction of answers.
 async fn pass_on(
-    mut from: OwnedReadHalf,
-    mut to: OwnedWriteHalf,
+    from: &mut OwnedReadHalf,
+    to: &mut OwnedWriteHalf,
     mut seen: watch::Receiver<Forecast>,
     answers_since: Option<u64>,
 ) -> std::io::Result<()> {

@@ -8,11 +8,10 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use dev_servers::{NatsOptions, NatsServer, Postgres};
 use jsb_tests::entities::organization;
+use jsb_tests::faults::link::{Link, Weather};
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{
-    App, Backend, ChildCommand, Failover, Pair, Proxy, Stream, TestDatabase, effects, eventually, inbox, servers,
-};
+use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, TestDatabase, effects, eventually, inbox, servers};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait};
 use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
@@ -387,8 +386,8 @@ async fn a_handler_that_takes_long_is_left_alone() {
 async fn a_host_that_vanishes_under_an_event_does_not_hold_it_for_ever() {
     let mut pair = Pair::create(Backend::Postgres).await;
     let mut url: Url = pair.b.database.url.parse().expect("a URL");
-    let way = Failover::before(url.port().expect("a port")).await;
-    url.set_port(Some(way.port())).expect("a URL with a port");
+    let link = Link::to(url.port().expect("a port")).await.expect("a link");
+    url.set_port(Some(link.port())).expect("a URL with a port");
     let mut options = ConnectOptions::new(url.as_str());
     options.max_connections(8).acquire_timeout(Duration::from_secs(1)).sqlx_logging(false);
     let direct = std::mem::replace(&mut pair.b.db, Database::connect(options).await.expect("a pool"));
@@ -398,7 +397,7 @@ async fn a_host_that_vanishes_under_an_event_does_not_hold_it_for_ever() {
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "wait", orders).await;
     eventually("the handler runs", || async { Ok::<_, DbErr>((before_the_gate.arrivals() == 1).then_some(())) }).await;
-    way.fail_over();
+    link.set(Weather::FailedOver);
     before_the_gate.open();
     eventually("it is processed", || inbox::with_status(&direct, &probe.event_id, "processed")).await;
     assert_eq!(effects::count(&direct, &probe.id).await, Ok(1));
