@@ -54,10 +54,12 @@ pub(crate) async fn unless_lost<T, E: From<DbErr>>(
     }
 }
 
-/// Whether any transaction of this database's has been open for so long. Those of other users do not show, and are none of ours.
+/// Whether any transaction of this database's has been open for so long, or may have: a server can be told not to keep track.
+/// Those of other users do not show, and are none of ours.
 async fn any_open(db: &DatabaseConnection, age: Duration) -> Result<bool, DbErr> {
-    let sql = "SELECT 1 FROM pg_stat_activity \
-               WHERE datname = current_database() AND xact_start < clock_timestamp() - make_interval(secs => $1)";
+    let sql = "SELECT 1 WHERE current_setting('track_activities') = 'off' OR EXISTS (\
+                   SELECT 1 FROM pg_stat_activity \
+                   WHERE datname = current_database() AND xact_start < clock_timestamp() - make_interval(secs => $1))";
     let values = [age.as_secs_f64().into()];
     Ok(db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?.is_some())
 }
