@@ -295,6 +295,8 @@ on_both! {
             let (event, orders) = send(id);
             publish(&pair, &[], &event).await;
             letters(&pair.b, 1).await;
+            // The letter is there a moment before.
+            eventually("it is dead", || inbox::with_status(&pair.b.db, id, "dead")).await;
             let shown = cli.json(&["dlq", "show", id]).await;
             assert_eq!((&shown["is_reference"], &shown["body"]["event_id"]), (&json!(true), &json!(id)));
             if number > 0 {
