@@ -255,8 +255,8 @@ impl Processor {
         }
     }
 
-    /// Stores the place from which the next start has to look. What the server gave up below a
-    /// floor that was seen one look ago has been told by now.
+    /// Stores the place from which the next start has to look. What the server gave up below a floor that was seen one look
+    /// ago has been told by now.
     async fn store_place(&self, reached: &mut Reached) -> Result<(), SweepError> {
         let floor = self.transport.progress().await?.floor;
         let before = reached.floor.replace(floor);
