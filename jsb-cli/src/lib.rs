@@ -64,7 +64,7 @@ pub use secrets::Secrets;
 
 use commands::Command;
 use settings::Settings;
-use terminal::Terminal;
+use terminal::{Terminal, note};
 
 /// What the command line was given.
 #[derive(Args)]
@@ -114,7 +114,7 @@ pub async fn run(cli: Cli) -> ExitCode {
     match cli.command.run(&cli.settings, &terminal).await {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("error: {}", describe(&error));
+            note(format_args!("error: {}", describe(&error)));
             Exit::Failed.into()
         }
     }

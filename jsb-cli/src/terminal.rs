@@ -1,5 +1,6 @@
 //! What a command shows and asks: tables for people, JSON for programs, questions and progress only on a terminal.
 
+use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
@@ -44,7 +45,7 @@ impl Terminal {
             return Ok(true);
         }
         if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-            eprintln!("{question} Nobody can be asked here: write --yes to go on.");
+            note(format_args!("{question} Nobody can be asked here: write --yes to go on."));
             return Ok(false);
         }
         Ok(Confirm::new().with_prompt(question).default(false).interact()?)
@@ -59,6 +60,11 @@ impl Terminal {
         }
         bar.with_prefix(what)
     }
+}
+
+/// Says something beside what was asked for, on standard error.
+pub(crate) fn note(text: impl Display) {
+    eprintln!("{}", visible(&text.to_string()));
 }
 
 fn print(text: &str) -> io::Result<()> {

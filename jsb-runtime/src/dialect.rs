@@ -1,11 +1,15 @@
 //! What PostgreSQL and SQLite do differently, in one place: locks, clocks, transactions, and what their errors mean.
 
 mod answer;
+mod catalog;
 mod fault;
 
 use std::time::Duration;
 
 pub(crate) use answer::{answer, unless_lost};
+pub(crate) use catalog::{
+    ForeignKey, digits_of_seconds, foreign_keys, raise_sequence, reuses_keys, sequence_of, unfit_isolation,
+};
 pub use fault::Fault;
 pub(crate) use fault::{Refusal, explained, fault, is_missing_table, is_passing, refusal, unique_columns};
 use sea_orm::sea_query::{Expr, ExprTrait};
@@ -161,17 +165,6 @@ pub(crate) async fn undo_save<C: ConnectionTrait>(db: &C) {
     let _ = db.execute_unprepared(sql).await;
 }
 
-/// The default isolation level, if transactions would not see what others commit meanwhile.
-pub(crate) async fn unfit_isolation<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        return Ok(None);
-    }
-    let sql = "SELECT current_setting('default_transaction_isolation') AS level";
-    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
-    let level = row.map(|row| row.try_get::<String>("", "level")).transpose()?;
-    Ok(level.filter(|level| !sees_commits(level)))
-}
-
 /// The isolation levels at which a transaction sees what others commit meanwhile, which the version rules need.
 const SEE_COMMITS: [&str; 2] = ["read committed", "read uncommitted"];
 
@@ -183,101 +176,4 @@ pub(crate) fn sees_commits(isolation: &str) -> bool {
 /// Whether the transaction that asks does so, in SQL. PostgreSQL only.
 pub(crate) fn transaction_sees_commits() -> Expr {
     Expr::cust("current_setting('transaction_isolation')").is_in(SEE_COMMITS)
-}
-
-/// Whether the database may draw the key of a deleted row again.
-pub(crate) async fn reuses_keys<C: ConnectionTrait>(db: &C, table: &str) -> Result<bool, DbErr> {
-    if db.get_database_backend() != DbBackend::Sqlite {
-        return Ok(false);
-    }
-    let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = $1 AND sql NOT LIKE '%AUTOINCREMENT%'";
-    let found = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, [table.into()])).await?;
-    Ok(found.is_some())
-}
-
-/// How many digits of a second PostgreSQL was told to keep in this column; `None` if nothing was said, and all are kept.
-pub(crate) async fn digits_of_seconds<C: ConnectionTrait>(
-    db: &C,
-    table: &str,
-    column: &str,
-) -> Result<Option<i32>, DbErr> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        return Ok(None);
-    }
-    let sql = "SELECT atttypmod AS digits FROM pg_attribute \
-               WHERE attrelid = to_regclass(quote_ident($1)) AND attname = $2 AND atttypmod >= 0";
-    let values = [table.into(), column.into()];
-    let row = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
-    row.map(|row| row.try_get("", "digits")).transpose()
-}
-
-/// How far apart the keys are that PostgreSQL draws for this column, and the one that it drew last, as far as it tells.
-pub(crate) async fn sequence_of<C: ConnectionTrait>(
-    db: &C,
-    table: &str,
-    column: &str,
-) -> Result<Option<(i64, Option<i64>)>, DbErr> {
-    if db.get_database_backend() != DbBackend::Postgres {
-        return Ok(None);
-    }
-    let sql = "SELECT seqincrement AS step, pg_sequence_last_value(seqrelid) AS last FROM pg_sequence \
-               WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass";
-    let values = [table.into(), column.into()];
-    let row = db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
-    row.map(|row| Ok((row.try_get("", "step")?, row.try_get("", "last")?))).transpose()
-}
-
-/// Has PostgreSQL draw above this key, where it is one that the column's sequence may draw, and this user may set that.
-pub(crate) async fn raise_sequence<C: ConnectionTrait>(
-    db: &C,
-    table: &str,
-    column: &str,
-    id: i64,
-) -> Result<(), DbErr> {
-    let sql = "SELECT setval(seqrelid::regclass, $3) FROM pg_sequence \
-               WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass \
-               AND CASE WHEN has_sequence_privilege(seqrelid, 'UPDATE') \
-               THEN coalesce(pg_sequence_last_value(seqrelid), 0) < $3 AND $3 <= seqmax END";
-    let values = [table.into(), column.into(), id.into()];
-    db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await.map(drop)
-}
-
-/// A foreign key, and what the database does to rows of the child by itself when the parent goes or changes.
-pub(crate) struct ForeignKey {
-    pub(crate) child: String,
-    pub(crate) parent: String,
-    pub(crate) action: Option<String>,
-}
-
-/// The foreign keys of these tables.
-pub(crate) async fn foreign_keys<C: ConnectionTrait>(db: &C, tables: &[&str]) -> Result<Vec<ForeignKey>, DbErr> {
-    let backend = db.get_database_backend();
-    let mut found = Vec::new();
-    for table in tables {
-        let sql = match backend {
-            DbBackend::Postgres => {
-                "SELECT f.relname::text AS parent, coalesce(\
-                     CASE c.confdeltype WHEN 'c' THEN 'DELETE CASCADE' WHEN 'n' THEN 'DELETE SET NULL' \
-                     WHEN 'd' THEN 'DELETE SET DEFAULT' END, \
-                     CASE c.confupdtype WHEN 'c' THEN 'UPDATE CASCADE' WHEN 'n' THEN 'UPDATE SET NULL' \
-                     WHEN 'd' THEN 'UPDATE SET DEFAULT' END) AS action \
-                 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class f ON f.oid = c.confrelid \
-                 WHERE c.contype = 'f' AND t.relname = $1"
-            }
-            _ => {
-                "SELECT \"table\" AS parent, \
-                 CASE WHEN on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT') THEN 'DELETE ' || on_delete \
-                 WHEN on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT') THEN 'UPDATE ' || on_update END AS action \
-                 FROM pragma_foreign_key_list($1)"
-            }
-        };
-        for row in db.query_all_raw(Statement::from_sql_and_values(backend, sql, [(*table).into()])).await? {
-            let (parent, action): (String, _) = (row.try_get("", "parent")?, row.try_get("", "action")?);
-            // SQLite gives it as it was written, in whatever case.
-            let same = |table: &&&str| backend == DbBackend::Sqlite && table.eq_ignore_ascii_case(&parent);
-            let parent = tables.iter().find(same).map_or(parent.clone(), |table| (*table).to_owned());
-            found.push(ForeignKey { child: (*table).to_owned(), parent, action });
-        }
-    }
-    Ok(found)
 }

@@ -131,17 +131,10 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     }
     admit(&settings_in_transaction::<M, C>(db).await?)?;
     let above = match row::key_of::<M>(&row) {
-        Some(key) if insert => {
-            keys::take::<M, C>(db, &key).await?;
-            deleted_version::<M, C>(db, &key).await?
-        }
+        _ if insert => new_version_above::<M, C>(&mut row, db).await?,
         Some(key) => locked_version::<M, C>(db, &key).await?,
         // SeaORM will say that it is missing.
-        None if !insert => None,
-        None => {
-            keys::draw::<M, C>(&mut row, db).await?;
-            None
-        }
+        None => None,
     };
     let version = drawn(M::RESOURCE, above)?;
     row::set_version::<M>(&mut row, version);
@@ -208,16 +201,7 @@ async fn keep_version<M: Syncable, C: ConnectionTrait>(
         row.not_set(M::VERSION);
         return Ok(row);
     }
-    let above = match row::key_of::<M>(&row) {
-        Some(key) => {
-            keys::pass_over::<M, C>(db, &key).await?;
-            deleted_version::<M, C>(db, &key).await?
-        }
-        None => {
-            keys::draw::<M, C>(&mut row, db).await?;
-            None
-        }
-    };
+    let above = new_version_above::<M, C>(&mut row, db).await?;
     // Else the row's next edit, which draws above the row alone, could lose against the tombstone on the other side.
     let stays = row::version_of::<M>(&row).is_some_and(|given| above.is_none_or(|above| given > above));
     if !stays {
@@ -270,6 +254,21 @@ async fn deleted_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
     let id = row::resource_id(key.iter().cloned());
     dialect::lock_key(db, M::RESOURCE, &id).await?;
     tombstone::find(db, M::RESOURCE, &id).await
+}
+
+/// What a new row's version must be above. Its key is drawn if it was not chosen.
+async fn new_version_above<M: Syncable, C: ConnectionTrait>(
+    row: &mut ActiveModelOf<M>,
+    db: &C,
+) -> Result<Option<Version>, DbErr> {
+    let Some(key) = row::key_of::<M>(row) else {
+        return keys::draw::<M, C>(row, db).await.map(|()| None);
+    };
+    match skip::publishing_is_skipped() {
+        true => keys::pass_over::<M, C>(db, &key).await?,
+        false => keys::take::<M, C>(db, &key).await?,
+    }
+    deleted_version::<M, C>(db, &key).await
 }
 
 async fn load_doomed<M: Syncable, C: ConnectionTrait>(

@@ -147,7 +147,8 @@ impl Processor {
         while next <= last && !self.stop.is_cancelled() {
             let found = self.delivered(next, last).await?;
             next = found.last().map_or(last, |message| message.stream_seq) + 1;
-            if !self.rescue(self.unsettled(found).await?).await? {
+            let found = answer(inbox::replay::unsettled(&self.db, &self.config.destination_app, found)).await?;
+            if !self.rescue(found).await? {
                 return Ok(Swept::Partly);
             }
             answer(settings::set_swept_seq(&self.db, next - 1)).await?;
@@ -169,13 +170,6 @@ impl Processor {
             }
         }
         Ok(found)
-    }
-
-    /// Those of these messages that the inbox does not have as settled or parked.
-    async fn unsettled(&self, found: Vec<Message>) -> Result<Vec<Message>, DbErr> {
-        let ids: Vec<&str> = found.iter().map(|message| message.event_id.as_str()).collect();
-        let safe = answer(inbox::replay::safe_among(&self.db, &self.config.destination_app, &ids)).await?;
-        Ok(found.into_iter().filter(|message| !safe.contains(&message.event_id)).collect())
     }
 
     /// Processes messages that were given up; whether each has come to an outcome.

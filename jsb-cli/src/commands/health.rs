@@ -8,7 +8,7 @@ use serde_json::json;
 use super::status::report;
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::terminal::{Terminal, table};
+use crate::terminal::{Terminal, note, table};
 use crate::times;
 
 /// What is still healthy.
@@ -44,9 +44,9 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     let is_blind = report.stream.seen().is_none() && report.consumer.seen().is_none();
     let is_healthy = !is_blind && !checks.iter().any(Check::is_fault);
     if is_blind {
-        eprintln!(
+        note(format_args!(
             "neither the stream nor the consumer could be seen: compare STREAM_NAME, APP_NAME and the user of NATS_URL"
-        );
+        ));
     }
     terminal.show(&json!({"healthy": is_healthy, "checks": checks}), |_| human(&checks))?;
     Ok(if is_healthy { Exit::Done } else { Exit::Unhealthy })

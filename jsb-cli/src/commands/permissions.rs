@@ -13,7 +13,7 @@ use crate::nats_conf::{Identity, NatsConf};
 use crate::pairs::Pairs;
 use crate::secrets::Secrets;
 use crate::settings::Settings;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, note};
 
 /// What `permissions` was given.
 #[derive(clap::Args)]
@@ -56,9 +56,9 @@ pub(crate) fn run(args: Args, settings: &Settings, terminal: &Terminal) -> anyho
     let (identities, hints): (Vec<_>, Vec<_>) = proofs.into_iter().map(|proof| (proof.identity, proof.hint)).unzip();
     let names: Vec<String> = users.iter().map(|user| user.name.clone()).collect();
     terminal.show(&NatsConf::of(users.into_iter().zip(identities)), NatsConf::to_string)?;
-    eprintln!("How each user connects; the apps with AUTO_PROVISION=false:");
+    note("How each user connects; the apps with AUTO_PROVISION=false:");
     for (name, hint) in names.iter().zip(hints) {
-        eprintln!("  {name}: {hint}");
+        note(format_args!("  {name}: {hint}"));
     }
     Ok(Exit::Done)
 }

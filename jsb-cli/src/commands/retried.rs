@@ -3,14 +3,15 @@
 use jsb_runtime::operate::Retried;
 
 use crate::exit::Exit;
+use crate::terminal::note;
 
 /// Names what was refused or is not there in `table`; the exit code says whether there was any.
 pub(super) fn exit(outcome: &Retried, table: &str) -> Exit {
     for refused in &outcome.refused {
-        eprintln!("error: {}: {}", refused.event_id, refused.why);
+        note(format_args!("error: {}: {}", refused.event_id, refused.why));
     }
     for unknown in &outcome.unknown {
-        eprintln!("error: {unknown}: there is no such event in the {table}");
+        note(format_args!("error: {unknown}: there is no such event in the {table}"));
     }
     if outcome.refused.is_empty() && outcome.unknown.is_empty() { Exit::Done } else { Exit::Failed }
 }

@@ -69,13 +69,16 @@ fn opened(source: &str, event_id: &str) -> UpdateStatement {
         .to_owned()
 }
 
-/// Those of these events that are settled, or wait here.
-pub(crate) async fn safe_among<C: ConnectionTrait>(
+/// Those of these messages whose events are neither settled nor wait here.
+pub(crate) async fn unsettled<C: ConnectionTrait>(
     db: &C,
     source: &str,
-    event_ids: &[&str],
-) -> Result<BTreeSet<String>, DbErr> {
-    among(db, source, event_ids, &["processed", "dead", "parked"]).await
+    mut messages: Vec<Message>,
+) -> Result<Vec<Message>, DbErr> {
+    let ids: Vec<&str> = messages.iter().map(|message| message.event_id.as_str()).collect();
+    let safe = among(db, source, &ids, &["processed", "dead", "parked"]).await?;
+    messages.retain(|message| !safe.contains(&message.event_id));
+    Ok(messages)
 }
 
 /// Those of these events that have one of these statuses.

@@ -119,11 +119,9 @@ impl Connection {
 
     /// Puts into the inbox what it has not settled or parked; how many.
     async fn adopt(&self, db: &DatabaseConnection, messages: Vec<Message>) -> Result<u64, DbErr> {
-        let ids: Vec<&str> = messages.iter().map(|message| message.event_id.as_str()).collect();
-        let safe = replay::safe_among(db, &self.config.destination_app, &ids).await?;
         let mut found = 0;
-        for message in messages.iter().filter(|message| !safe.contains(&message.event_id)) {
-            found += u64::from(replay::adopt(db, message).await?);
+        for message in replay::unsettled(db, &self.config.destination_app, messages).await? {
+            found += u64::from(replay::adopt(db, &message).await?);
         }
         Ok(found)
     }

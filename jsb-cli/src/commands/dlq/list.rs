@@ -6,7 +6,7 @@ use futures_util::TryStreamExt;
 use jsb_runtime::operate::{Connection, Letter};
 
 use crate::exit::Exit;
-use crate::terminal::{Terminal, cut, table};
+use crate::terminal::{Terminal, cut, note, table};
 use crate::times;
 
 /// Which letters are listed.
@@ -39,7 +39,7 @@ pub(super) async fn run(args: Args, connection: &Connection, terminal: &Terminal
     }
     terminal.show(&letters, |letters| human(letters))?;
     if let (true, Some(last)) = (are_more, letters.last()) {
-        eprintln!("There are more: --after {} lists them.", last.sequence);
+        note(format_args!("There are more: --after {} lists them.", last.sequence));
     }
     Ok(Exit::Done)
 }

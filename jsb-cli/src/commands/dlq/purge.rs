@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::terminal::{Terminal, letters};
+use crate::terminal::{Terminal, letters, note};
 use crate::times;
 
 /// How many letters are compared with the inbox at a time.
@@ -46,7 +46,7 @@ pub(super) async fn run(
     let dlq = connection.dlq().await?;
     let (chosen, missing) = choose(&args, &dlq, settings, terminal).await?;
     for name in &missing {
-        eprintln!("error: no letter has the sequence or the event id `{name}`");
+        note(format_args!("error: no letter has the sequence or the event id `{name}`"));
     }
     let count = chosen.len() as u64;
     let question = format!("Delete {}? What is not in the inbox either is then gone.", letters(count));

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::list::row_of;
 use crate::exit::Exit;
-use crate::terminal::{Terminal, facts, pretty};
+use crate::terminal::{Terminal, facts, note, pretty};
 use crate::times;
 
 /// Which letter is shown.
@@ -39,7 +39,7 @@ pub(super) async fn run(args: Args, connection: &Connection, terminal: &Terminal
     let body = body.unwrap_or_else(|_| String::from_utf8_lossy(&letter.body).into_owned().into());
     terminal.show(&Shown { letter, headers: &letter.headers, body }, human)?;
     for older in older {
-        eprintln!("The event has an older letter as well: {}.", older.sequence);
+        note(format_args!("The event has an older letter as well: {}.", older.sequence));
     }
     Ok(Exit::Done)
 }

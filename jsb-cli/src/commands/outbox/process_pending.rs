@@ -7,7 +7,7 @@ use jsb_runtime::operate::{Drained, process_pending};
 
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::terminal::{Terminal, events};
+use crate::terminal::{Terminal, events, note};
 use crate::times;
 
 /// How many of those that are left are named.
@@ -30,7 +30,7 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
         bar.set_position(drained.published);
         if drained.by_running_relay && !said {
             said = true;
-            bar.suspend(|| eprintln!("A running relay holds the lease; it is watched until it is done."));
+            bar.suspend(|| note("A running relay holds the lease; it is watched until it is done."));
         }
     })
     .await?;
@@ -44,7 +44,10 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
         let filter = Filter { status: Some(status), ..Filter::default() };
         for event in outbox::list(&db, &filter, oldest, count.min(NAMED)).await? {
             let why = event.last_error.as_deref().unwrap_or("it was not tried, or waits for an older event");
-            eprintln!("{} {} of {}/{}: {why}", event.status, event.event_id, event.resource_type, event.resource_id);
+            note(format_args!(
+                "{} {} of {}/{}: {why}",
+                event.status, event.event_id, event.resource_type, event.resource_id
+            ));
         }
     }
     Ok(Exit::Failed)
