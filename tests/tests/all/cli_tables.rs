@@ -215,6 +215,8 @@ on_both! {
         }
         let unknown = cli.run(&["outbox", "show", "nobody"]).await;
         assert!(unknown.code == 1 && unknown.stderr.contains("nobody"), "{unknown:?}");
+        let orders = cli.run(&["outbox", "retry", "\u{1b}[2J"]).await;
+        assert!(orders.code == 1 && orders.stderr.contains(r"\u{1b}[2J") && !orders.stderr.contains('\u{1b}'), "{orders:?}");
     }
 
     async fn what_the_server_refused_for_now_is_due_at_once(backend: Backend) {

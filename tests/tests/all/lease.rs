@@ -76,12 +76,18 @@ async fn a_database_that_vanished_without_a_word_is_left_for_a_new_connection() 
     let link = Link::to(port.parse().expect("a port")).await.expect("a link");
     let mut options = ConnectOptions::new(format!("{server}:{}/{name}", link.port()));
     options.max_connections(4).acquire_timeout(Duration::from_secs(2)).sqlx_logging(false);
-    let bridge = jsb_runtime::start(app.config.clone(), Database::connect(options).await.expect("a pool")).await;
-    let bridge = bridge.expect("a bridge");
+    let db = Database::connect(options).await.expect("a pool");
+    let bridge = jsb_runtime::start(app.config.clone(), db.clone()).await.expect("a bridge");
     ticket(&app.db).await;
     is_sent(&app, 1).await;
     link.set(Weather::Silent);
     ticket(&app.db).await;
-    is_sent(&app, 2).await;
+    let pool = db.get_postgres_connection_pool();
+    eventually("all is sent over a new connection", || async {
+        let sent = app.count("outbox_events", "sent").await;
+        let held_up = || format!("{sent} sent; of {} connections {} are idle", pool.size(), pool.num_idle());
+        if sent == 2 { Ok(Some(())) } else { Err(held_up()) }
+    })
+    .await;
     bridge.shutdown().await.expect("the bridge stops in order");
 }
