@@ -1,11 +1,13 @@
 //! JetStream: the only folder that names the client library.
 
 mod connection;
+mod delivery;
 mod denials;
 mod headers;
 mod link;
 mod manage;
 mod options;
+mod progress;
 mod provision;
 mod publish;
 mod pull;
@@ -13,15 +15,17 @@ mod state;
 mod stored;
 
 pub(crate) use connection::{Attached, Transport};
+pub(crate) use delivery::{Delivery, Disposition, Reply};
 pub use denials::{Denied, Permission};
 #[cfg(any(test, fuzzing))]
 pub(crate) use headers::check as check_headers;
 pub use options::ConnectError;
+pub(crate) use progress::Progress;
 pub use provision::ProvisionError;
 pub(crate) use provision::ROUNDS;
 pub(crate) use publish::Outgoing;
 pub use publish::PublishError;
-pub(crate) use pull::{Delivery, Disposition, Progress, PullError, Reply};
+pub(crate) use pull::PullError;
 pub use state::{ConsumerState, StreamState};
 pub(crate) use stored::StoredMessage;
 pub use stored::StreamError;

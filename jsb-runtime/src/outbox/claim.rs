@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, TryGetableMany};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, Statement};
 
 use super::{IS_PENDING, TABLE};
 use crate::config::MAX_BATCH_BYTES;
 use crate::dialect;
 
 /// A row that waits to be published.
-#[derive(Debug)]
+#[derive(Debug, FromQueryResult)]
 pub(crate) struct Pending {
     pub(crate) id: i64,
     pub(crate) event_id: String,
@@ -29,34 +29,6 @@ const COLUMNS: &str =
     "id, event_id, resource_type, resource_id, event_type, payload, headers, occurred_at, attempts, available_at";
 
 impl Pending {
-    /// Reads `COLUMNS`, by their places.
-    fn read(row: &QueryResult) -> Result<Self, DbErr> {
-        let (
-            id,
-            event_id,
-            resource_type,
-            resource_id,
-            event_type,
-            payload,
-            headers,
-            occurred_at,
-            attempts,
-            available_at,
-        ) = TryGetableMany::try_get_many_by_index(row)?;
-        Ok(Self {
-            id,
-            event_id,
-            resource_type,
-            resource_id,
-            event_type,
-            payload,
-            headers,
-            occurred_at,
-            attempts,
-            available_at,
-        })
-    }
-
     pub(crate) fn headers(&self) -> BTreeMap<String, String> {
         serde_json::from_str(&self.headers).unwrap_or_default()
     }
@@ -93,8 +65,8 @@ pub(crate) async fn claim<C: ConnectionTrait>(db: &C, limit: usize, in_hand: &[i
         _ => oldest_fitting(COLUMNS, backend),
     };
     let values = [(limit as i64).into(), (MAX_BATCH_BYTES as i64).into(), dialect::list(in_hand, backend)];
-    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
-    let rows: Vec<Pending> = rows.iter().map(Pending::read).collect::<Result<_, _>>()?;
+    let claimed = Statement::from_sql_and_values(backend, sql, values);
+    let rows = Pending::find_by_statement(claimed).all(db).await?;
     let bytes: usize = rows.iter().map(|row| row.payload.len()).sum();
     Ok(Batch { is_full: rows.len() >= limit || bytes >= MAX_BATCH_BYTES, rows })
 }

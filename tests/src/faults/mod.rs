@@ -8,7 +8,7 @@
 mod actor;
 mod audit;
 mod books;
-mod broker;
+pub mod broker;
 pub mod child;
 mod database;
 pub mod fault;

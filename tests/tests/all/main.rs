@@ -47,6 +47,7 @@ mod poison;
 mod promises;
 mod provisioning;
 mod read_ahead;
+mod replicas;
 mod restrictive;
 mod samples;
 mod sizes;

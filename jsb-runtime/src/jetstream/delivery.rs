@@ -1,0 +1,92 @@
+//! What was delivered, and what the server is told about it.
+
+use std::time::{Duration, Instant};
+
+use async_nats::Subject;
+use async_nats::jetstream::{self, AckKind};
+
+use super::connection::Transport;
+use super::headers::plain;
+use crate::message::Message;
+
+/// A message that was delivered and waits to be acknowledged.
+pub(crate) struct Delivery {
+    pub(crate) message: Message,
+    /// How often the server has delivered it, from 1.
+    pub(crate) deliveries: u32,
+    /// When it came.
+    pub(crate) came_at: Instant,
+    /// Where it is acknowledged.
+    pub(crate) reply: Reply,
+}
+
+/// The subject that a delivery is acknowledged at.
+#[derive(Clone)]
+pub(crate) struct Reply(Option<Subject>);
+
+/// What the server is told about a delivery.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Disposition {
+    /// It is settled.
+    Ack,
+    /// Deliver it again after a delay.
+    Nak(Duration),
+    /// It is in the DLQ: do not deliver it again.
+    Term,
+    /// It is being worked on: do not deliver it to others yet.
+    Progress,
+}
+
+impl From<Disposition> for AckKind {
+    fn from(disposition: Disposition) -> Self {
+        match disposition {
+            Disposition::Ack => Self::Ack,
+            Disposition::Nak(delay) => Self::Nak(Some(delay)),
+            Disposition::Term => Self::Term,
+            Disposition::Progress => Self::Progress,
+        }
+    }
+}
+
+impl From<jetstream::Message> for Delivery {
+    fn from(delivered: jetstream::Message) -> Self {
+        let info = delivered.info().ok();
+        let deliveries = info.as_ref().and_then(|info| u32::try_from(info.delivered).ok()).unwrap_or(1);
+        let sequence = info.as_ref().map_or(0, |info| info.stream_sequence);
+        let headers = delivered.headers.as_ref().map(plain).unwrap_or_default();
+        let delivered = delivered.message;
+        let message = Message::read(delivered.subject.to_string(), headers, delivered.payload.to_vec(), sequence);
+        Self { message, deliveries, came_at: Instant::now(), reply: Reply(delivered.reply) }
+    }
+}
+
+impl Transport {
+    /// Tells the server about deliveries. If a word is lost, the message comes again and is known as a duplicate.
+    pub(crate) async fn tell(&self, replies: &[&Reply], disposition: Disposition) {
+        let tell_all = async {
+            for reply in replies {
+                if let Err(error) = self.tell_one(reply, disposition.into()).await {
+                    tracing::debug!(error, "an acknowledgement was not sent");
+                }
+            }
+        };
+        tokio::select! {
+            () = tell_all => {}
+            // The client would keep it, and then its caller waiting, until NATS is back.
+            () = self.until_down() => tracing::debug!("NATS is away, and acknowledgements were not sent"),
+        }
+    }
+
+    /// Sends the word; where NATS denied the last one, it waits for the answer, to see whether that is over.
+    async fn tell_one(&self, reply: &Reply, kind: AckKind) -> Result<(), String> {
+        let subject = reply.0.clone().ok_or("the message did not come from a stream")?;
+        let Some(denied) = self.denials.of_acknowledgement(&subject) else {
+            return self.context.client().publish(subject, kind.into()).await.map_err(|error| error.to_string());
+        };
+        let acker = jetstream::message::Acker::new(self.context.clone(), Some(subject));
+        let told = self.unless(|permission| *permission == denied, acker.double_ack_with(kind)).await;
+        told.map_err(|denied| denied.to_string())?.map_err(|error| error.to_string())?;
+        self.denials.works(&denied);
+        Ok(())
+    }
+}

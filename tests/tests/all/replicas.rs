@@ -1,0 +1,46 @@
+//! A stream with replicas, as in production.
+
+use std::time::Duration;
+
+use jsb_tests::entities::ticket;
+use jsb_tests::faults::broker::Broker;
+use jsb_tests::{Backend, Pair, Stream, eventually};
+use sea_orm::ActiveValue::Set;
+use sea_orm::{DbErr, EntityTrait, PaginatorTrait};
+use uuid::Uuid;
+
+const EVENTS: usize = 200;
+/// So few that most batches are full.
+const BATCH_SIZE: usize = 7;
+/// What is delivered and not acknowledged comes again after so long, which the test does not wait for.
+const ACK_WAIT: Duration = Duration::from_secs(600);
+
+/// The server's word that a batch is complete comes before the messages, which wait for the replicas.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn batches_are_taken_whole_though_their_end_is_told_first() {
+    let broker = Broker::start(3).await.expect("a cluster");
+    let urls: Vec<String> = broker.ports().iter().map(|port| format!("nats://127.0.0.1:{port}")).collect();
+    let mut pair = Pair::configured(Backend::Sqlite, |config| {
+        config.nats_url(urls.join(",")).stream_replicas(3).batch_size(BATCH_SIZE).backoff([ACK_WAIT; 5])
+    })
+    .await;
+    pair.a.start().await;
+    for number in 0..EVENTS {
+        let new = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(number as i64), ..Default::default() };
+        new.insert(&pair.a.db).await.expect("a ticket");
+    }
+    eventually("all is published", || async {
+        Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == EVENTS as i64).then_some(()))
+    })
+    .await;
+    pair.b.start().await;
+    eventually("all is applied", || async {
+        let applied = ticket::Entity::find().count(&pair.b.db).await?;
+        Ok::<_, DbErr>((applied == EVENTS as u64).then_some(()))
+    })
+    .await;
+    let one_server = pair.b.config.clone().nats_url(urls[0].as_str());
+    let progress = Stream::of(&one_server).await.progress(&pair.b.config.app_name).await;
+    assert_eq!(progress.delivered.consumer_sequence, EVENTS as u64, "something was delivered twice");
+    pair.stop().await;
+}
