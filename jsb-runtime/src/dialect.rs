@@ -8,7 +8,8 @@ use std::time::Duration;
 
 pub(crate) use answer::{answer, unless_lost};
 pub(crate) use catalog::{
-    ForeignKey, digits_of_seconds, foreign_keys, raise_sequence, reuses_keys, sequence_of, unfit_isolation,
+    ForeignKey, digits_of_seconds, foreign_keys, generated_columns, raise_sequence, reuses_keys, sequence_of,
+    unfit_isolation,
 };
 pub use fault::Fault;
 pub(crate) use fault::{Refusal, explained, fault, is_missing_table, is_passing, refusal, unique_columns};

@@ -75,8 +75,7 @@ pub fn before_save<M: Syncable, C: ConnectionTrait>(
 /// is kept.
 pub fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Saving<'_, M> {
     Box::pin(async move {
-        let written = insert || M::HAS_OWN_HOOKS || !skip::nothing_was_changed();
-        if written && !skip::publishing_is_skipped() {
+        if !skip::publishing_is_skipped() {
             let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
             keep_if_recorded(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
         }
@@ -94,7 +93,8 @@ pub fn before_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db:
 }
 
 /// Leaves a tombstone and records the `deleted` event; nothing, if there was no row. Within
-/// [`skip_publish`](crate::skip_publish) the tombstone has the row's own version, and nothing is recorded.
+/// [`skip_publish`](crate::skip_publish), and of an entity whose deletes are not synced, the tombstone has the row's own version,
+/// and nothing is recorded.
 ///
 /// # Errors
 ///
@@ -102,15 +102,12 @@ pub fn before_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db:
 /// is kept.
 pub fn after_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, ActiveModelOf<M>> {
     Box::pin(async move {
-        if M::ON_DELETE == OnDelete::Ignore {
-            return Ok(row);
-        }
-        if skip::publishing_is_skipped() {
+        if publishes_delete::<M>() {
+            keep_if_recorded(db, publish_delete::<M, C>(row.clone(), db).await).await?;
+        } else {
             // Else an older event could bring the row back, and a new one with this key be older than what the other side
             // has. The other side's next edit, which draws above this version, brings it back.
             leave_tombstone::<M, C>(&row, db).await?;
-        } else {
-            keep_if_recorded(db, publish_delete::<M, C>(row.clone(), db).await).await?;
         }
         Ok(row)
     })
@@ -124,10 +121,6 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     use_common_forms::<M>(&mut row, insert);
     if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
-    }
-    // Hooks of the application's may write what the caller did not, and update other rows.
-    if !insert && !M::HAS_OWN_HOOKS && skip::note_whether_changed(row.is_changed()) {
-        return Ok(row);
     }
     admit(&settings_in_transaction::<M, C>(db).await?)?;
     let above = match row::key_of::<M>(&row) {
@@ -271,15 +264,16 @@ async fn new_version_above<M: Syncable, C: ConnectionTrait>(
     deleted_version::<M, C>(db, &key).await
 }
 
+fn publishes_delete<M: Syncable>() -> bool {
+    M::ON_DELETE == OnDelete::Apply && !skip::publishing_is_skipped()
+}
+
 async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     row: ActiveModelOf<M>,
     db: &C,
 ) -> Result<ActiveModelOf<M>, DbErr> {
-    let Some(key) = row::key_of::<M>(&row).filter(|_| M::ON_DELETE == OnDelete::Apply) else {
-        return Ok(row);
-    };
-    let publishes = !skip::publishing_is_skipped();
-    if publishes {
+    let Some(key) = row::key_of::<M>(&row) else { return Ok(row) };
+    if publishes_delete::<M>() {
         admit(&settings_in_transaction::<M, C>(db).await?)?;
     }
     dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
@@ -288,7 +282,7 @@ async fn load_doomed<M: Syncable, C: ConnectionTrait>(
         Some(found) => found.into_active_model(),
         None => absent::<M>(row),
     };
-    if publishes {
+    if publishes_delete::<M>() {
         // What would be refused is, before anything is written.
         drawn(M::RESOURCE, row::version_of::<M>(&doomed))?;
         mark(db).await?;

@@ -8,7 +8,7 @@ use chrono::{
     DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, SubsecRound, TimeZone, Timelike, Utc,
 };
 use rust_decimal::Decimal;
-use sea_orm::sea_query::{ArrayType, OptionEnum, Value};
+use sea_orm::sea_query::{ArrayType, Enum, OptionEnum, Value};
 use serde_json::{Number, Value as Json};
 use time::{OffsetDateTime, PrimitiveDateTime};
 use uuid::Uuid;
@@ -187,7 +187,8 @@ pub(crate) fn from_json(json: &Json, column: &ArrayType) -> Option<Value> {
         ArrayType::Float => value!(Float, json.as_number().and_then(single)),
         ArrayType::Double => value!(Double, json.as_f64()),
         ArrayType::String => value!(String, text.map(str::to_owned)),
-        ArrayType::Enum(_) => value!(String, text.map(str::to_owned)),
+        ArrayType::Enum(name) if null => Value::Enum(OptionEnum::None((**name).clone())),
+        ArrayType::Enum(name) => Enum { type_name: (**name).clone(), value: text?.to_owned().into() }.into(),
         ArrayType::Char => value!(Char, text.and_then(only_char)),
         ArrayType::Bytes => value!(Bytes, text.and_then(|v| BASE64.decode(v).ok())),
         ArrayType::Json if nests_deeper(json, MAX_NESTING) => return None,

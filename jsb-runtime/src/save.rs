@@ -6,12 +6,13 @@ use std::any::type_name;
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, TransactionTrait, UpdateResult,
+    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, EntityTrait, TransactionTrait,
+    UpdateResult,
 };
 
 use crate::direct::{self, OwnTransaction};
 use crate::syncable::{ActiveModelOf, Syncable};
-use crate::{dialect, outbox, skip};
+use crate::{dialect, outbox};
 
 /// What synced rows are saved on: a connection pool, or a transaction of yours.
 #[diagnostic::on_unimplemented(
@@ -38,20 +39,18 @@ pub(crate) fn is_alone() -> bool {
 /// One call of a user's, to be made on whatever transaction it ends up in.
 trait Save: Send {
     type Output: Send;
-    /// Whether hooks of the application's run with it.
-    const HAS_OWN_HOOKS: bool;
     fn run<C: ConnectionTrait>(self, db: &C) -> impl Future<Output = Result<Self::Output, DbErr>> + Send;
 }
 
 /// Runs a save so that its row and its event commit together: in the user's transaction, or else in one of its own.
-async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Output, DbErr> {
+async fn atomically<M: Syncable, S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Output, DbErr> {
     // A transaction is a connection whose transactions are of its own type.
     if type_name::<C>() == type_name::<C::Transaction>() {
         return save.run(db).await;
     }
     // Anything but a pool may stand for a transaction of the user's, in which this one is a savepoint.
     let on_pool = type_name::<C>() == type_name::<DatabaseConnection>();
-    let alone = on_pool && !S::HAS_OWN_HOOKS;
+    let alone = on_pool && !M::HAS_OWN_HOOKS;
     let _turn = if alone { dialect::queue_to_write(db).await } else { None };
     let own = OwnTransaction::default();
     let txn = db.begin_with_options(dialect::writing()).await?;
@@ -62,7 +61,7 @@ async fn atomically<S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Ou
     };
     let saved = match saved {
         // They may have taken no notice of an error.
-        Ok(saved) if S::HAS_OWN_HOOKS => dialect::must_stand(&txn).await.map(|()| saved),
+        Ok(saved) if M::HAS_OWN_HOOKS => dialect::must_stand(&txn).await.map(|()| saved),
         saved => saved,
     };
     let saved = dialect::end(txn, saved).await.map_err(dialect::explained)?;
@@ -76,7 +75,6 @@ struct Delete<M: Syncable>(ActiveModelOf<M>);
 
 impl<M: Syncable> Save for Insert<M> {
     type Output = M;
-    const HAS_OWN_HOOKS: bool = M::HAS_OWN_HOOKS;
 
     async fn run<C: ConnectionTrait>(self, db: &C) -> Result<M, DbErr> {
         self.0.insert(db).await
@@ -85,7 +83,6 @@ impl<M: Syncable> Save for Insert<M> {
 
 impl<M: Syncable> Save for Update<M> {
     type Output = M;
-    const HAS_OWN_HOOKS: bool = M::HAS_OWN_HOOKS;
 
     async fn run<C: ConnectionTrait>(self, db: &C) -> Result<M, DbErr> {
         self.0.update(db).await
@@ -94,7 +91,6 @@ impl<M: Syncable> Save for Update<M> {
 
 impl<M: Syncable> Save for Delete<M> {
     type Output = DeleteResult;
-    const HAS_OWN_HOOKS: bool = M::HAS_OWN_HOOKS;
 
     async fn run<C: ConnectionTrait>(self, db: &C) -> Result<DeleteResult, DbErr> {
         self.0.delete(db).await
@@ -108,18 +104,22 @@ pub fn insert<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> 
             outbox::hint();
             return Ok(saved);
         }
-        atomically(Insert::<M>(row), db).await
+        atomically::<M, _, _>(Insert::<M>(row), db).await
     })
 }
 
 /// Updates the row and records its event, atomically; an active model that changes nothing is only read.
 pub fn update<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, M> {
     Box::pin(async move {
+        // The application's hooks may write what the caller did not.
+        if !M::HAS_OWN_HOOKS && !row.is_changed() {
+            return M::Entity::update(row).exec(db).await;
+        }
         if let Some(saved) = at_once::update(&row, db).await? {
             outbox::hint();
             return Ok(saved);
         }
-        skip::noticing_changes(atomically(Update::<M>(row), db)).await
+        atomically::<M, _, _>(Update::<M>(row), db).await
     })
 }
 
@@ -146,7 +146,7 @@ pub fn save<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Sa
 
 /// Deletes the row and records its event, atomically.
 pub fn delete<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, DeleteResult> {
-    Box::pin(atomically(Delete::<M>(row), db))
+    Box::pin(atomically::<M, _, _>(Delete::<M>(row), db))
 }
 
 /// Deletes the row of a model and records its event, atomically.

@@ -12,7 +12,9 @@ pub(crate) struct Tables;
 impl MigrationTrait for Tables {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         if manager.get_database_backend() == DbBackend::Postgres {
-            manager.create_type(Type::create().as_enum("size").values(["small", "very large"]).to_owned()).await?;
+            for (name, values) in [("size", ["small", "very large"]), ("shape", ["round", "not round"])] {
+                manager.create_type(Type::create().as_enum(name).values(values).to_owned()).await?;
+            }
         }
         let versioned = ["chrono_utc", "chrono_zoned", "time_zoned"].map(|name| (name, true));
         let naive = ["chrono_naive", "time_naive"].map(|name| (name, false));
@@ -131,6 +133,7 @@ fn every_type() -> Vec<ColumnDef> {
         new("mood").text().take(),
         new("grade").integer().take(),
         new("size").enumeration("size", ["small", "very large"]).take(),
+        new("shape").enumeration("shape", ["round", "not round"]).take(),
         new("date").date().take(),
         new("time").time().take(),
         new("naive").timestamp().take(),

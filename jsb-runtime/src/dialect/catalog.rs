@@ -70,42 +70,59 @@ pub(crate) async fn raise_sequence<C: ConnectionTrait>(
     db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await.map(drop)
 }
 
-/// A foreign key, and what the database does to rows of the child by itself when the parent goes or changes.
+/// A column of a foreign key, and what the database does to rows of the child by itself when the parent goes or changes.
 pub(crate) struct ForeignKey {
     pub(crate) child: String,
+    pub(crate) column: String,
     pub(crate) parent: String,
     pub(crate) action: Option<String>,
 }
 
-/// The foreign keys of these tables.
+/// The foreign keys of these tables, column by column.
 pub(crate) async fn foreign_keys<C: ConnectionTrait>(db: &C, tables: &[&str]) -> Result<Vec<ForeignKey>, DbErr> {
     let backend = db.get_database_backend();
     let mut found = Vec::new();
     for table in tables {
         let sql = match backend {
             DbBackend::Postgres => {
-                "SELECT f.relname::text AS parent, coalesce(\
+                "SELECT a.attname::text AS column_name, f.relname::text AS parent, coalesce(\
                      CASE c.confdeltype WHEN 'c' THEN 'DELETE CASCADE' WHEN 'n' THEN 'DELETE SET NULL' \
                      WHEN 'd' THEN 'DELETE SET DEFAULT' END, \
                      CASE c.confupdtype WHEN 'c' THEN 'UPDATE CASCADE' WHEN 'n' THEN 'UPDATE SET NULL' \
                      WHEN 'd' THEN 'UPDATE SET DEFAULT' END) AS action \
-                 FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_class f ON f.oid = c.confrelid \
-                 WHERE c.contype = 'f' AND t.relname = $1"
+                 FROM pg_constraint c JOIN pg_class f ON f.oid = c.confrelid \
+                 JOIN pg_attribute a ON a.attrelid = c.conrelid AND a.attnum = ANY(c.conkey) \
+                 WHERE c.contype = 'f' AND c.conrelid = to_regclass(quote_ident($1))"
             }
             _ => {
-                "SELECT \"table\" AS parent, \
+                "SELECT \"from\" AS column_name, \"table\" AS parent, \
                  CASE WHEN on_delete IN ('CASCADE', 'SET NULL', 'SET DEFAULT') THEN 'DELETE ' || on_delete \
                  WHEN on_update IN ('CASCADE', 'SET NULL', 'SET DEFAULT') THEN 'UPDATE ' || on_update END AS action \
                  FROM pragma_foreign_key_list($1)"
             }
         };
         for row in db.query_all_raw(Statement::from_sql_and_values(backend, sql, [(*table).into()])).await? {
-            let (parent, action): (String, _) = (row.try_get("", "parent")?, row.try_get("", "action")?);
+            let parent: String = row.try_get("", "parent")?;
             // SQLite gives it as it was written, in whatever case.
             let same = |table: &&&str| backend == DbBackend::Sqlite && table.eq_ignore_ascii_case(&parent);
             let parent = tables.iter().find(same).map_or(parent.clone(), |table| (*table).to_owned());
-            found.push(ForeignKey { child: (*table).to_owned(), parent, action });
+            let (column, action) = (row.try_get("", "column_name")?, row.try_get("", "action")?);
+            found.push(ForeignKey { child: (*table).to_owned(), column, parent, action });
         }
     }
     Ok(found)
+}
+
+/// The columns into which only the database may write.
+pub(crate) async fn generated_columns<C: ConnectionTrait>(db: &C, table: &str) -> Result<Vec<String>, DbErr> {
+    let backend = db.get_database_backend();
+    let sql = match backend {
+        DbBackend::Postgres => {
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(quote_ident($1)) \
+             AND NOT attisdropped AND (attidentity = 'a' OR attgenerated <> '')"
+        }
+        _ => "SELECT name FROM pragma_table_xinfo($1) WHERE hidden IN (2, 3)",
+    };
+    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, [table.into()])).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::time::Duration;
 
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::context::{PublishAckFuture, PublishError as ClientError, PublishErrorKind};
@@ -11,7 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::{MaybeDone, maybe_done};
 use serde::Serialize;
 
-use super::connection::Transport;
+use super::connection::{REQUEST_TIMEOUT, Transport};
 use super::denials::{Denied, Permission};
 use super::headers::sendable;
 use crate::config::Config;
@@ -57,6 +58,9 @@ impl PublishError {
         matches!(self, Self::TooLarge { .. } | Self::Unreadable(_))
     }
 }
+
+/// Bytes a second: how slow a link may be that a large message has its time on.
+const SLOWEST_LINK: usize = 16 * 1024;
 
 /// A message that is ready to go out.
 pub(crate) struct Outgoing {
@@ -173,7 +177,9 @@ impl Transport {
         let message = message?;
         let bytes = message.bytes();
         let publish = PublishMessage::build().headers(message.headers).payload(message.body.into());
-        match self.context.send_publish(message.subject.clone(), publish).await {
+        let mut context = self.context.clone();
+        context.set_timeout(REQUEST_TIMEOUT + Duration::from_secs((bytes / SLOWEST_LINK) as u64));
+        match context.send_publish(message.subject.clone(), publish).await {
             Ok(acknowledgement) => Ok((maybe_done(acknowledgement.into_future()), bytes)),
             Err(error) => Err(self.explain(error, &message.subject, bytes)),
         }

@@ -19,11 +19,13 @@ pub(crate) struct Hand {
     /// The next batch. It was read while these were being published, so an older event of one of its rows is acknowledged
     /// by now, or in it too.
     ahead: Option<Batch>,
+    /// Whether no answer came to the last events. The client keeps a place for each answer for as long as it is connected.
+    is_unanswered: bool,
 }
 
 impl Hand {
     pub(crate) fn empty() -> Self {
-        Self { lease: Lease::new(LEASE), acknowledged: Vec::new(), ahead: None }
+        Self { lease: Lease::new(LEASE), acknowledged: Vec::new(), ahead: None, is_unanswered: false }
     }
 }
 
@@ -53,7 +55,7 @@ impl Relay {
         let acknowledged = mem::take(&mut hand.acknowledged);
         let done = tokio::select! {
             biased;
-            done = self.publish_beside(batch, &acknowledged) => Some(done?),
+            done = self.publish_beside(batch, &acknowledged, hand.is_unanswered) => Some(done?),
             // What is on its way goes out again under the same message ids, as after a crash.
             lost = hand.lease.until_lost(&self.db) => lost.map(|()| None)?,
         };
@@ -67,10 +69,15 @@ impl Relay {
     }
 
     /// Publishes a batch. Beside that, marks what was acknowledged before, and then reads the next batch if there may be one.
-    async fn publish_beside(&self, batch: Batch, acknowledged: &[i64]) -> Result<(Published, Option<Batch>), DbErr> {
+    async fn publish_beside(
+        &self,
+        batch: Batch,
+        acknowledged: &[i64],
+        is_unanswered: bool,
+    ) -> Result<(Published, Option<Batch>), DbErr> {
         let in_hand: Vec<i64> = batch.rows.iter().map(|row| row.id).collect();
         let is_full = batch.is_full;
-        let waves = self.waves(batch.rows);
+        let waves = self.waves(batch.rows, is_unanswered);
         // A row that waits must be read together with the younger events that wait behind it.
         let none_waits = waves.iter().map(Vec::len).sum::<usize>() == in_hand.len();
         let beside = async {
@@ -95,6 +102,7 @@ impl Relay {
             answer(outbox::delay(&self.db, id, delay, &error)).await?;
         }
         hand.acknowledged = acknowledged;
+        hand.is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));
         // Younger events of a row that was refused keep their place behind it.
         hand.ahead = ahead.filter(|next| refused.is_none() && !next.rows.is_empty());
         if hand.ahead.is_none() {

@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::{FIRST_PAUSE, Relay};
 use crate::backoff;
 use crate::causes::chain;
+use crate::event::event_type::DELETED;
 use crate::event::{SCHEMA_VERSION, StoredEnvelope};
 use crate::jetstream::{Outgoing, PublishError};
 use crate::outbox::Pending;
@@ -35,8 +36,9 @@ struct Offered {
 
 impl Relay {
     /// The rows in waves: each holds at most one event of a row, the oldest first. Events of a row that waits after a
-    /// failure of its own are left out. Where NATS denied the last event there is only one, to see whether that is over.
-    pub(super) fn waves(&self, rows: Vec<Pending>) -> Vec<Vec<Pending>> {
+    /// failure of its own are left out. Where the last event was denied or got no answer there is only one, to see whether that
+    /// is over.
+    pub(super) fn waves(&self, rows: Vec<Pending>, is_unanswered: bool) -> Vec<Vec<Pending>> {
         let longest_delay = self.config.backoff.iter().max().copied().unwrap_or(FIRST_PAUSE);
         let places = places(&rows, longest_delay);
         let mut waves: Vec<Vec<Pending>> = Vec::new();
@@ -47,7 +49,7 @@ impl Relay {
             }
             waves[place].push(row);
         }
-        if self.transport.is_denied(&self.subject()) {
+        if is_unanswered || self.transport.is_denied(&self.subject()) {
             waves.truncate(1);
             waves.iter_mut().for_each(|wave| wave.truncate(1));
         }
@@ -116,10 +118,11 @@ impl Offered {
     }
 }
 
-/// The wave of each row; none where its event, or an older one of the same row, waits after a failure.
+/// The wave of each row; none where its event, or an older one of the same row, waits after a failure. A delete is in the last
+/// wave that there is by then: before its children's deletes, the other side would refuse it for now, or even keep the parent.
 fn places(rows: &[Pending], longest_delay: Duration) -> Vec<Option<usize>> {
     let now = crate::clock::now();
-    let mut depths = HashMap::with_capacity(rows.len());
+    let (mut depths, mut deepest) = (HashMap::with_capacity(rows.len()), 0);
     let mut delayed = HashSet::new();
     let mut places = Vec::with_capacity(rows.len());
     for event in rows {
@@ -129,8 +132,10 @@ fn places(rows: &[Pending], longest_delay: Duration) -> Vec<Option<usize>> {
             continue;
         }
         let depth = depths.entry(event.row()).or_insert(0_usize);
-        places.push(Some(*depth));
-        *depth += 1;
+        let place = if event.event_type == DELETED { deepest } else { *depth };
+        deepest = deepest.max(place);
+        places.push(Some(place));
+        *depth = place + 1;
     }
     places
 }

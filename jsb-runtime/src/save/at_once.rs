@@ -66,7 +66,7 @@ pub(super) async fn update<M: Syncable, C: ConnectionTrait>(
     db: &C,
 ) -> Result<Option<M>, DbErr> {
     let Some(key) = row::key_of::<M>(row) else { return Ok(None) };
-    if !is_simple::<M, C>(db) || !row.is_changed() {
+    if !is_simple::<M, C>(db) {
         return Ok(None);
     }
     let Some(event) = event_of::<M>(&key, event_type::UPDATED) else { return Ok(None) };

@@ -3,7 +3,7 @@
 use jsb_runtime::prelude::*;
 use sea_orm::entity::prelude::*;
 
-use super::specimen::{Grade, Mood, Size};
+use super::specimen::{Grade, Mood, Shape, Size};
 
 /// A row of nothing, or of everything.
 #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
@@ -28,6 +28,7 @@ pub struct Model {
     pub mood: Option<Mood>,
     pub grade: Option<Grade>,
     pub size: Option<Size>,
+    pub shape: Option<Shape>,
     pub date: Option<Date>,
     pub time: Option<Time>,
     pub naive: Option<DateTime>,

@@ -26,6 +26,7 @@ pub struct Model {
     pub mood: Mood,
     pub grade: Grade,
     pub size: Size,
+    pub shape: Shape,
     pub date: Date,
     pub time: Time,
     pub naive: DateTime,
@@ -64,7 +65,7 @@ pub enum Grade {
     Second,
 }
 
-/// An enum that PostgreSQL has as a type of its own.
+/// An enum that PostgreSQL has as a type of its own, and SeaORM as a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
 #[sea_orm(rs_type = "String", db_type = "Enum", enum_name = "size")]
 #[allow(missing_docs, reason = "the variants say it")]
@@ -73,4 +74,15 @@ pub enum Size {
     Small,
     #[sea_orm(string_value = "very large")]
     Large,
+}
+
+/// The same as SeaORM has it by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, EnumIter, DeriveActiveEnum)]
+#[sea_orm(db_type = "Enum", enum_name = "shape")]
+#[allow(missing_docs, reason = "the variants say it")]
+pub enum Shape {
+    #[sea_orm(string_value = "round")]
+    Round,
+    #[sea_orm(string_value = "not round")]
+    Edged,
 }

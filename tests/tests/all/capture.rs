@@ -3,7 +3,7 @@
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{guarded, keepsake, label, organization, specimen, tally, user};
 use jsb_tests::{App, Backend, Pair};
-use sea_orm::ActiveValue::Set;
+use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, IsolationLevel,
     PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryIntoModel,
@@ -314,7 +314,22 @@ on_both! {
         pair.start_both().await;
         pair.quiet().await;
         let (a, b) = pair.rows::<keepsake::Entity>().await;
-        assert_eq!((a, b), (vec![], vec![row]));
+        assert_eq!((a, b), (vec![], vec![row.clone()]));
+
+        // A row that is made anew is newer than what the other side has by a clock that is ahead.
+        let ahead = (chrono::Utc::now() + chrono::TimeDelta::hours(2)).format("%Y-%m-%d %H:%M:%S%.6f+00:00");
+        pair.b.sql(&format!("UPDATE keepsakes SET updated_at = '{ahead}'")).await;
+        let renamed = keepsake::ActiveModel { id: Unchanged(row.id), name: Set("old ring".to_owned()), ..Default::default() };
+        renamed.update(&pair.b.db).await.expect("an update");
+        pair.quiet().await;
+        let found = keepsake::Entity::find().one(&pair.a.db).await.expect("a read").expect("the row is back");
+        found.delete(&pair.a.db).await.expect("a delete");
+        let anew = keepsake::ActiveModel { id: Set(row.id), name: Set("new ring".to_owned()), ..Default::default() };
+        anew.insert(&pair.a.db).await.expect("a save");
+        pair.quiet().await;
+        let (a, b) = pair.rows::<keepsake::Entity>().await;
+        assert_eq!((a[0].name.as_str(), &a), ("new ring", &b));
+        pair.stop().await;
     }
 
     async fn a_skipped_column_stays_here(backend: Backend) {

@@ -246,8 +246,10 @@ on_both! {
 
     async fn a_foreign_key_that_acts_by_itself_is_refused_at_start(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        for acting in ["DELETE CASCADE", "UPDATE SET NULL"] {
-            let key = format!("FOREIGN KEY (organization_id) REFERENCES organizations (id) ON {acting}");
+        app.sql("CREATE TABLE local (id BIGINT PRIMARY KEY)").await;
+        let acts = |parent: &'static str| ["DELETE CASCADE", "UPDATE SET NULL"].map(|acting| (parent, acting));
+        for (to, acting) in acts("organizations").into_iter().chain(acts("local")) {
+            let key = format!("FOREIGN KEY (organization_id) REFERENCES {to} (id) ON {acting}");
             match backend {
                 Backend::Postgres => {
                     app.sql("ALTER TABLE users DROP CONSTRAINT IF EXISTS acting").await;
@@ -260,7 +262,37 @@ on_both! {
             }
             let refused = jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect_err("a refusal");
             let StartError::Cascade { child, parent, action } = refused else { panic!("{refused}") };
-            assert_eq!((child.as_str(), parent.as_str(), action.as_str()), ("users", "organizations", acting));
+            assert_eq!((child.as_str(), parent.as_str(), action.as_str()), ("users", to, acting));
         }
+    }
+    async fn a_foreign_key_of_another_schema_s_table_is_nobody_s_business(backend: Backend) {
+        if backend == Backend::Sqlite {
+            return;
+        }
+        let mut app = Pair::create(backend).await.a;
+        let archive = "CREATE SCHEMA archive; CREATE TABLE archive.users (id BIGINT PRIMARY KEY, organization_id BIGINT \
+                       REFERENCES organizations (id) ON DELETE CASCADE)";
+        app.sql(archive).await;
+        app.start().await;
+        app.stop().await;
+    }
+
+    async fn a_column_that_takes_no_values_is_refused_at_start(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let (table, column) = match backend {
+            Backend::Postgres => {
+                app.sql("ALTER TABLE organizations ALTER COLUMN id SET GENERATED ALWAYS").await;
+                ("organizations", "id")
+            }
+            Backend::Sqlite => {
+                let tallies = "DROP TABLE tallies; CREATE TABLE tallies (id BLOB PRIMARY KEY, remark TEXT, updated_at TEXT, \
+                               value BIGINT GENERATED ALWAYS AS (length(remark)) STORED)";
+                app.sql(tallies).await;
+                ("tallies", "value")
+            }
+        };
+        let refused = jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect_err("a refusal");
+        let StartError::Generated { table: of, column: found } = refused else { panic!("{refused}") };
+        assert_eq!((of, found), (table, column));
     }
 }

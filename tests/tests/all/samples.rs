@@ -1,7 +1,7 @@
 //! Rows of everything.
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone, Utc};
-use jsb_tests::entities::specimen::{Grade, Mood, Size};
+use jsb_tests::entities::specimen::{Grade, Mood, Shape, Size};
 use jsb_tests::entities::{gap, specimen};
 use rust_decimal::Decimal;
 use serde_json::json;
@@ -31,6 +31,7 @@ pub(crate) fn specimen() -> specimen::Model {
         mood: Mood::Glad,
         grade: Grade::Second,
         size: Size::Large,
+        shape: Shape::Edged,
         date: NaiveDate::from_ymd_opt(1, 1, 1).expect("a date"),
         time: NaiveTime::from_hms_micro_opt(0, 0, 0, 1).expect("a time"),
         naive: utc.naive_utc(),
@@ -63,6 +64,7 @@ pub(crate) fn full_gap() -> gap::Model {
         mood: Some(full.mood),
         grade: Some(full.grade),
         size: Some(full.size),
+        shape: Some(full.shape),
         date: Some(full.date),
         time: Some(full.time),
         naive: Some(full.naive),
@@ -94,6 +96,7 @@ pub(crate) fn empty_gap() -> gap::Model {
         mood: None,
         grade: None,
         size: None,
+        shape: None,
         date: None,
         time: None,
         naive: None,

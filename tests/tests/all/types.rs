@@ -89,6 +89,7 @@ async fn rows_travel_together(pair: &mut Pair) {
     for row in pair.rows::<specimen::Entity>().await.0 {
         let mut change = row.into_active_model().reset_all();
         (change.bytes, change.size) = (Set(Vec::new()), Set(specimen::Size::Small));
+        change.shape = Set(specimen::Shape::Round);
         change.update(&pair.a.db).await.expect("an update");
     }
     for (id, row) in ids.into_iter().zip([samples::empty_gap(), samples::full_gap(), samples::full_gap()]) {
