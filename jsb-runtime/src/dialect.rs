@@ -12,7 +12,9 @@ pub(crate) use catalog::{
     unfit_isolation,
 };
 pub use fault::Fault;
-pub(crate) use fault::{Refusal, explained, fault, is_missing_table, is_passing, refusal, unique_columns};
+pub(crate) use fault::{
+    Refusal, explained, fault, fault_behind, is_missing_table, is_passing, refusal, unique_columns,
+};
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, RuntimeErr, SqliteTransactionMode,

@@ -102,11 +102,26 @@ impl Processor {
         txn.commit().await?;
         match found {
             // A row of a longer name is never synced; the timer looks all the same.
-            Ok(found) => Ok(found.filter(|row| !row::is_too_long(&row.id)).and_then(|row| self.registry.name_of(&row))),
+            Ok(mut found) => {
+                found.retain(|row| !row::is_too_long(&row.id));
+                self.likeliest(found.iter().filter_map(|row| self.registry.name_of(row)).collect()).await
+            }
             Err(ApplyError::Db(error)) => Err(error),
             // It could be read when it was tried a moment ago.
             Err(_) => Ok(None),
         }
+    }
+
+    /// Of rows that may be in the way, one that is about to get another value, or else the first.
+    async fn likeliest(&self, rows: Vec<String>) -> Result<Option<String>, DbErr> {
+        if rows.len() > 1 {
+            for row in &rows {
+                if inbox::in_conflict(&self.db, row).await?.is_some() {
+                    return Ok(Some(row.clone()));
+                }
+            }
+        }
+        Ok(rows.into_iter().next())
     }
 
     /// The children have had their time to go: this side keeps the parent, and says so to the other.

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) use batch::claim_all;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
 use waiting::is_due;
 pub(crate) use waiting::{Stored, any_waiting, awaited, due, in_conflict, parked, wake};
 
@@ -73,12 +73,14 @@ pub(crate) async fn processed<C: ConnectionTrait>(txn: &C, message: &Message) ->
 }
 
 /// What an event has been through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
 pub(crate) struct Counters {
     /// How often it began since the last outcome.
     pub(crate) starts: i32,
     /// How often it failed.
     pub(crate) attempts: i32,
+    /// What for, the last time.
+    pub(crate) last_error: Option<String>,
 }
 
 /// Commits that an event is about to be tried, with all that is needed to bury it; `None` if it is settled.
@@ -211,11 +213,9 @@ async fn transition_where<C: ConnectionTrait>(
         .cond_where(is(message))
         .and_where(Expr::col("status").is_not_in(["processed", "dead"]))
         .cond_where(which)
-        .returning(Query::returning().columns(["starts", "attempts"]))
+        .returning(Query::returning().columns(["starts", "attempts", "last_error"]))
         .to_owned();
-    let row = db.query_one(&update).await?;
-    row.map(|row| Ok(Counters { starts: row.try_get("", "starts")?, attempts: row.try_get("", "attempts")? }))
-        .transpose()
+    db.query_one(&update).await?.map(|row| Counters::from_query_result(&row, "")).transpose()
 }
 
 /// How often this event had begun without an outcome.

@@ -7,9 +7,12 @@ use serde_json::Value as Json;
 use uuid::Uuid;
 
 use crate::event::Envelope;
-use crate::schema::{Column, Reference, Schema, Values};
+use crate::schema::{Column, Reference, Said, Schema, Values};
 use crate::upsert::{self, ApplyError};
 use crate::{payload, row};
+
+/// How many rows are looked at that have the same values, of which a unique index covers one.
+const MOST_HOLDERS: u64 = 100;
 
 /// In whose way an event is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,17 +30,17 @@ pub(crate) struct RowId {
     pub(crate) id: String,
 }
 
-/// The row that an event waits for, if it can be told.
+/// The row that an event waits for, if it can be told. It may be any of several where a unique index covers only some rows.
 pub(crate) async fn blocked_by(
     txn: &DatabaseTransaction,
     schema: &Schema,
     event: &Envelope,
     obstacle: &Obstacle,
-) -> Result<Option<RowId>, ApplyError> {
-    let row = schema.said_by(event)?.values;
+) -> Result<Vec<RowId>, ApplyError> {
+    let said = schema.said_by(event)?;
     match obstacle {
-        Obstacle::Parent => missing_parent(txn, schema, &row).await,
-        Obstacle::Unique(columns) => holder(txn, schema, &row, columns).await,
+        Obstacle::Parent => Ok(missing_parent(txn, schema, &said.values).await?.into_iter().collect()),
+        Obstacle::Unique(columns) => holders(txn, schema, &said, columns).await,
     }
 }
 
@@ -80,24 +83,28 @@ fn table_name(table: &TableRef) -> String {
     }
 }
 
-async fn holder(
+async fn holders(
     txn: &DatabaseTransaction,
     schema: &Schema,
-    row: &Values,
+    said: &Said,
     columns: &[String],
-) -> Result<Option<RowId>, ApplyError> {
+) -> Result<Vec<RowId>, ApplyError> {
     if columns.is_empty() {
-        return Ok(None);
+        return Ok(Vec::new());
     }
-    let mut same = Condition::all();
+    let mut same = Condition::all().add(schema.has_key(&said.key).not());
     for name in columns {
-        let value = schema.column_named(name).and_then(|place| Some((place, row[place].as_ref()?)));
-        let Some((place, value)) = value else { return Ok(None) };
+        let value = schema.column_named(name).and_then(|place| Some((place, said.values[place].as_ref()?)));
+        let Some((place, value)) = value else { return Ok(Vec::new()) };
         same = same.add(schema.is(place, value));
     }
-    let select = schema.select(schema.key.iter().copied(), same).limit(1).to_owned();
-    let key = txn.query_one(&select).await?.map(|found| (schema.types.key_of)(&found)).transpose()?;
-    Ok(key.map(|key| RowId { table: schema.table.to_owned(), id: row::resource_id(key.into_iter()) }))
+    let select = schema.select(schema.key.iter().copied(), same).limit(MOST_HOLDERS).to_owned();
+    let mut holders = Vec::new();
+    for found in txn.query_all(&select).await? {
+        let key = (schema.types.key_of)(&found)?;
+        holders.push(RowId { table: schema.table.to_owned(), id: row::resource_id(key.into_iter()) });
+    }
+    Ok(holders)
 }
 
 /// Takes the value of a unique index from a row that is about to get another in the same transaction. One column is

@@ -140,13 +140,11 @@ pub(crate) fn verdict(error: &ApplyError, event: &Envelope) -> Verdict {
         ApplyError::VersionInFuture(_) => Verdict::Bury(Reason::VersionInFuture),
         ApplyError::OlderThanTombstones(_) => Verdict::Bury(Reason::OlderThanTombstones),
         ApplyError::Db(error) => refused(dialect::fault(error), event.event_type == event_type::DELETED),
-        ApplyError::Handler { error, .. } if error.source().is::<PayloadError>() => {
-            Verdict::Bury(Reason::InvalidPayload)
-        }
+        ApplyError::Handler { error, .. } if is_unreadable(error.source()) => Verdict::Bury(Reason::InvalidPayload),
         ApplyError::Handler { error, .. } if error.is_permanent() => Verdict::Bury(Reason::HandlerRefused),
         // If the database that a handler could not reach is ours, the failure cannot be recorded either, and costs no
         // attempt.
-        ApplyError::Handler { error, .. } => match database_fault(error.source()) {
+        ApplyError::Handler { error, .. } => match dialect::fault_behind(error.source()) {
             Some(Fault::Outage | Fault::Contention) => Verdict::AtOnce,
             _ => Verdict::Retry,
         },
@@ -186,8 +184,7 @@ pub fn patience(reason: Reason, age: Duration, keep_parent_after: Duration, park
     }
 }
 
-/// What the database said, where a handler's error comes from it.
-fn database_fault(error: &(dyn std::error::Error + 'static)) -> Option<Fault> {
-    let chain = std::iter::successors(Some(error), |error| error.source());
-    chain.filter_map(|error| error.downcast_ref()).map(dialect::fault).next()
+/// Whether a handler failed since the payload has not the form that it asks for.
+fn is_unreadable(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<PayloadError>() || matches!(error.downcast_ref(), Some(ApplyError::Payload(_)))
 }

@@ -16,7 +16,7 @@ use crate::inbox::{self, Stored};
 use crate::message::Message;
 use crate::obstacle::{self, Obstacle, RowId};
 use crate::origin::Origin;
-use crate::outcome::{Outcome, Settled};
+use crate::outcome::{Outcome, Settled, Verdict, verdict};
 use crate::processor::Processor;
 use crate::upsert::ApplyError;
 use crate::{clock, dialect};
@@ -104,7 +104,13 @@ impl Processor {
         let mut to_come = Circle::of(rows.iter().cloned());
         for (stored, row) in events.iter().zip(&rows) {
             let apply = self.apply_among(&txn, &stored.message, &to_come);
-            let settled = direct::own_transaction(own.clone(), apply).await?;
+            let settled = match direct::own_transaction(own.clone(), apply).await {
+                Err(error) if error.is_handlers() => {
+                    txn.rollback().await?;
+                    return Ok(self.handler_failed(&stored.message, &error).await?);
+                }
+                settled => settled?,
+            };
             if !to_come.tried(row, settled == Settled::Applied) {
                 // A row was changed here since its event was parked, which the event's own next try will find.
                 return txn.rollback().await.map_err(ApplyError::Db);
@@ -114,6 +120,18 @@ impl Processor {
         direct::committed(own);
         tracing::info!(?rows, "rows that exchanged a unique value were applied together");
         Ok(())
+    }
+
+    /// A handler failed within a circle, as it would have if its event had come alone.
+    async fn handler_failed(&self, message: &Message, error: &ApplyError) -> Result<(), DbErr> {
+        let Ok(event) = &message.envelope else { return Ok(()) };
+        match verdict(error, event) {
+            Verdict::Bury(reason) => {
+                self.bury(message, CIRCLE, reason, error.class(), &error.described()).await.map(drop)
+            }
+            Verdict::Retry => self.fail(message, CIRCLE, error).await.map(drop),
+            _ => Ok(()),
+        }
     }
 
     /// The parked events that wait for one another in a circle, beginning with this one.
@@ -157,10 +175,10 @@ impl Processor {
             savepoint.rollback().await?;
             let ApplyError::Db(refused) = &error else { return Err(error) };
             let columns = dialect::unique_columns(txn, refused).await?;
-            let holder = obstacle::blocked_by(txn, entity.schema(), event, &Obstacle::Unique(columns.clone())).await?;
+            let holders = obstacle::blocked_by(txn, entity.schema(), event, &Obstacle::Unique(columns.clone())).await?;
             let may_step_aside =
                 |holder: &RowId| self.registry.name_of(holder).is_some_and(|name| to_come.may_step_aside(&name));
-            let Some(holder) = holder.filter(may_step_aside) else { return Err(error) };
+            let Some(holder) = holders.into_iter().find(may_step_aside) else { return Err(error) };
             obstacle::move_aside(txn, entity.schema(), &holder.id, &columns).await?;
         }
         attempt.run_in(txn).await

@@ -53,7 +53,7 @@ enum Begun {
     /// It is settled.
     Settled,
     /// It may not be tried any more.
-    TooOften(Reason, &'static str),
+    TooOften(Reason, String),
 }
 
 /// An outcome, unless the database failed before it was recorded.
@@ -152,7 +152,7 @@ impl Processor {
                 Begun::Locked => return Ok(Outcome::Held),
                 Begun::Settled => return Ok(Outcome::Settled(Settled::Duplicate)),
                 Begun::TooOften(reason, error) => {
-                    return self.bury(message, origin, reason, reason.as_str(), error).await;
+                    return self.bury(message, origin, reason, reason.as_str(), &error).await;
                 }
             },
         };
@@ -190,10 +190,12 @@ impl Processor {
             Err(error) => return Err(error),
         };
         let failures = counters.attempts.unsigned_abs();
-        Ok(if counters.starts.unsigned_abs() > MAX_STARTS {
-            Begun::TooOften(Reason::CrashLoop, "it began five times and its process ended before there was an outcome")
-        } else if failures >= max_deliver {
-            Begun::TooOften(Reason::MaxAttempts, "it had failed as often as it may, and its dead letter was not taken")
+        Ok(if failures >= max_deliver {
+            // Its dead letter was not taken, perhaps more often than an event may begin.
+            Begun::TooOften(Reason::MaxAttempts, counters.last_error.unwrap_or_default())
+        } else if counters.starts.unsigned_abs() > MAX_STARTS {
+            let error = "it began five times and its process ended before there was an outcome";
+            Begun::TooOften(Reason::CrashLoop, error.to_owned())
         } else {
             Begun::Anew(failures)
         })

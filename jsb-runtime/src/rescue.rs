@@ -151,7 +151,7 @@ impl Processor {
             if !self.rescue(found).await? {
                 return Ok(Swept::Partly);
             }
-            answer(settings::set_swept_seq(&self.db, next - 1)).await?;
+            answer(settings::raise_swept_seq(&self.db, next - 1)).await?;
         }
         Ok(Swept::Everything)
     }
@@ -255,7 +255,7 @@ impl Processor {
         let floor = self.transport.progress().await?.floor;
         let before = reached.floor.replace(floor);
         if let Some(known) = before.filter(|known| *self.sweep_state() == Sweep::Done && *known > reached.stored) {
-            answer(settings::set_swept_seq(&self.db, known)).await?;
+            answer(settings::raise_swept_seq(&self.db, known)).await?;
             reached.stored = known;
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The one-row table that tells hooks, which see a connection and nothing else, what `start` was configured with.
 
-use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use uuid::Uuid;
 
@@ -88,11 +88,22 @@ pub(crate) async fn swept_seq<C: ConnectionTrait>(db: &C) -> Result<Option<u64>,
     Ok(seq.flatten().map(|seq| seq.try_into().unwrap_or(0)))
 }
 
+/// As [`set_swept_seq`], but never to an earlier place.
+pub(crate) async fn raise_swept_seq<C: ConnectionTrait>(db: &C, seq: u64) -> Result<(), DbErr> {
+    let earlier = Expr::col("swept_seq").lt(i64::try_from(seq).unwrap_or(i64::MAX));
+    set_swept_seq_where(db, seq, Condition::all().add(earlier)).await
+}
+
 pub(crate) async fn set_swept_seq<C: ConnectionTrait>(db: &C, seq: u64) -> Result<(), DbErr> {
+    set_swept_seq_where(db, seq, Condition::all()).await
+}
+
+async fn set_swept_seq_where<C: ConnectionTrait>(db: &C, seq: u64, which: Condition) -> Result<(), DbErr> {
     let update = Query::update()
         .table(TABLE)
         .value("swept_seq", i64::try_from(seq).unwrap_or(i64::MAX))
         .and_where(Expr::col("id").eq(1))
+        .cond_where(which)
         .to_owned();
     db.execute(&update).await.map(drop)
 }

@@ -1,6 +1,6 @@
 //! What the databases' errors mean.
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, sqlx};
+use sea_orm::{ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, sqlx};
 
 /// What an error of the database means for the one who got it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +23,29 @@ pub enum Fault {
 pub(crate) fn fault(error: &DbErr) -> Fault {
     match error {
         DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => Fault::Outage,
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => sqlx_fault(error),
+        DbErr::Exec(error) | DbErr::Query(error) => runtime_fault(error),
         _ => Fault::Other,
     }
+}
+
+fn runtime_fault(error: &RuntimeErr) -> Fault {
+    match error {
+        RuntimeErr::SqlxError(error) => sqlx_fault(error),
+        _ => Fault::Other,
+    }
+}
+
+/// What an error that comes out of the application means, where it is the database's: as an error of SeaORM's or of the driver's,
+/// or as what is behind one that was taken over as the application's own.
+pub(crate) fn fault_behind(error: &(dyn std::error::Error + 'static)) -> Option<Fault> {
+    let known = |error: &(dyn std::error::Error + 'static)| {
+        let of_sea_orm = error.downcast_ref::<DbErr>().map(fault);
+        let of_runtime = || error.downcast_ref::<RuntimeErr>().map(runtime_fault);
+        let of_pool = || error.is::<ConnAcquireErr>().then_some(Fault::Outage);
+        let of_driver = || error.downcast_ref::<sqlx::Error>().map(sqlx_fault);
+        of_sea_orm.or_else(of_runtime).or_else(of_pool).or_else(of_driver)
+    };
+    std::iter::successors(Some(error), |error| error.source()).find_map(known)
 }
 
 /// Whether it may be over the next time, through nothing that the data or the code have to do with.
@@ -40,7 +60,7 @@ fn sqlx_fault(error: &sqlx::Error) -> Fault {
         E::Database(error) if error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>().is_some() => {
             postgres_fault(&error.code().unwrap_or_default())
         }
-        E::Database(error) => sqlite_fault(&error.code().unwrap_or_default()),
+        E::Database(error) => sqlite_fault(&error.code().unwrap_or_default(), error.message()),
         _ => Fault::Other,
     }
 }
@@ -65,9 +85,11 @@ fn postgres_fault(code: &str) -> Fault {
 }
 
 /// By extended result code, <https://www.sqlite.org/rescode.html>.
-fn sqlite_fault(code: &str) -> Fault {
+fn sqlite_fault(code: &str, message: &str) -> Fault {
     match code.parse::<i32>().unwrap_or_default() {
-        787 | 1811 => Fault::ForeignKey,
+        787 => Fault::ForeignKey,
+        // A trigger's: SQLite's own for RESTRICT, or else the application's.
+        1811 if message.contains("FOREIGN KEY constraint failed") => Fault::ForeignKey,
         1555 | 2067 | 2579 => Fault::Unique,
         code => match code & 0xff {
             5 | 6 => Fault::Contention,

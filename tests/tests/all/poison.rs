@@ -348,6 +348,8 @@ on_both! {
         pair.start_both().await;
         let (a, b) = (&pair.a, &pair.b);
         let bad = probe::send(&a.db, "refuse", error("never")).await;
+        let orders = Orders { failures: u32::MAX, ..error("not today") };
+        let worn = probe::send(&a.db, "fail", orders).await;
         // More often than an event may begin without an outcome.
         eventually("it was tried again and again", || async {
             Ok::<_, DbErr>((probe::attempts(&bad).len() > 6).then_some(()))
@@ -360,6 +362,10 @@ on_both! {
         let (row, letter) = dead(b, &bad.event_id).await;
         assert_eq!(row.reason.as_deref(), Some("handler_refused"));
         assert_eq!(letter.headers["x-dlq-reason"], "handler_refused");
+        let (row, letter) = dead(b, &worn.event_id).await;
+        assert_eq!(row.reason.as_deref(), Some("max_attempts"));
+        let message = letter.context()["error_message"].to_string();
+        assert!(message.contains("not today"), "{message}");
         pair.stop().await;
     }
 }

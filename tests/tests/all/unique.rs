@@ -197,6 +197,14 @@ async fn two_dates(app: &App, n: usize) -> [Uuid; 2] {
     ids
 }
 
+/// The dates of two rows that are unique, and before these one that is not.
+async fn dates_of_which_one_is_taken_twice(app: &App, n: usize) -> [Uuid; 2] {
+    let (old, flag) = (Set(Uuid::now_v7()), Set(Some(false)));
+    let row = gap::ActiveModel { id: old, date: Set(date(10 * n)), flag, ..Default::default() };
+    row.insert(&app.db).await.expect("a save");
+    two_dates(app, n).await
+}
+
 async fn swap_dates(app: &App, [x, y]: [Uuid; 2], n: usize) {
     for (id, which) in [(x, 2), (y, 0), (x, 1)] {
         let row = gap::ActiveModel { id: Unchanged(id), date: Set(date(10 * n + which)), ..Default::default() };
@@ -282,6 +290,36 @@ on_both! {
             app.sql("CREATE UNIQUE INDEX one_date ON gaps (date)").await;
         }
         arrives_in_every_order::<gap::Entity, _>(pair, two_dates, swap_dates, &[0]).await;
+    }
+
+    async fn values_are_swapped_under_an_index_of_some_rows(backend: Backend) {
+        let pair = Pair::create(backend).await;
+        for app in [&pair.a, &pair.b] {
+            app.sql("CREATE UNIQUE INDEX one_date ON gaps (date) WHERE flag IS NULL").await;
+        }
+        let make = dates_of_which_one_is_taken_twice;
+        arrives_in_every_order::<gap::Entity, _>(pair, make, swap_dates, &[0]).await;
+    }
+
+    async fn a_handler_that_refuses_one_of_an_exchange_is_heard(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let hall = organization(&pair.a, "hall.example").await.id;
+        let (twelve, thirteen) = (seat(&pair.a, hall, 12).await, seat(&pair.a, hall, 13).await);
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        remote.publish_all(&pair.a.recorded().await).await;
+        pair.b.has_settled(3).await;
+        set_seat(&pair.a, twelve, 14).await;
+        set_seat(&pair.a, thirteen, 12).await;
+        set_seat(&pair.a, twelve, 13).await;
+        let [.., one, other] = &pair.a.recorded().await[..] else { panic!("the swap was not recorded") };
+        remote.publish_all(&[one.clone(), other.clone()]).await;
+        eventually("it is dead", || async {
+            let dead = pair.b.reasons_of_death().await;
+            Ok::<_, ()>((dead == ["handler_refused"]).then_some(()))
+        })
+        .await;
+        pair.stop().await;
     }
 
     async fn values_that_change_hands_all_the_time_end_with_the_same_rows(backend: Backend) {
