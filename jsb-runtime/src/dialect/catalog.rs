@@ -49,8 +49,9 @@ pub(crate) async fn sequence_of<C: ConnectionTrait>(
     table: &str,
     column: &str,
 ) -> Result<Option<(i64, Option<i64>)>, DbErr> {
-    let sql = "SELECT seqincrement, pg_sequence_last_value(seqrelid) FROM pg_sequence \
-               WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass";
+    let sql = "SELECT seqincrement, \
+               CASE WHEN has_sequence_privilege(seqrelid, 'SELECT, USAGE') THEN pg_sequence_last_value(seqrelid) END \
+               FROM pg_sequence WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass";
     let sequence = look_up(db, DbBackend::Postgres, sql, [table.into(), column.into()]).await?;
     sequence.map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).transpose()
 }
@@ -64,8 +65,8 @@ pub(crate) async fn raise_sequence<C: ConnectionTrait>(
 ) -> Result<(), DbErr> {
     let sql = "SELECT setval(seqrelid::regclass, $3) FROM pg_sequence \
                WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass \
-               AND CASE WHEN has_sequence_privilege(seqrelid, 'UPDATE') \
-               THEN coalesce(pg_sequence_last_value(seqrelid), 0) < $3 AND $3 <= seqmax END";
+               AND has_sequence_privilege(seqrelid, 'UPDATE') \
+               AND CASE WHEN has_sequence_privilege(seqrelid, 'SELECT, USAGE') THEN coalesce(pg_sequence_last_value(seqrelid), 0) < $3 AND $3 <= seqmax END";
     let values = [table.into(), column.into(), id.into()];
     db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await.map(drop)
 }

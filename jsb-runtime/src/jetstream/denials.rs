@@ -28,7 +28,7 @@ pub enum Permission {
 
 /// NATS denies this app's user a permission.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("NATS denies this app's user to {permission}, so {}: grant it, `jsb permissions` shows how", .permission.consequence())]
+#[error("NATS denies this app's user to {permission}, so {}: `jsb permissions` shows which user may", .permission.consequence())]
 #[non_exhaustive]
 pub struct Denied {
     /// What is missing, as it is to be granted.
@@ -69,6 +69,8 @@ impl Permission {
                 subject if subject.starts_with("$JS.API.CONSUMER.MSG.NEXT.") => "nothing is received",
                 subject if subject.starts_with("$JS.API.CONSUMER.INFO.") => "its consumer could not be checked",
                 subject if subject.starts_with("$JS.API.STREAM.MSG.GET.") => SPENT,
+                subject if subject.starts_with("$JS.API.STREAM.MSG.DELETE.") => "the message stays in the stream",
+                subject if subject.starts_with("$JS.API.STREAM.INFO.") => "the stream could not be looked at",
                 subject if subject.starts_with("$JS.API.") => "stream and consumer cannot be provisioned by this app",
                 subject if subject.ends_with(".sync.dlq") => "dead events stay in the stream",
                 _ => "events wait in the outbox",

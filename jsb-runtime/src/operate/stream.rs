@@ -27,8 +27,11 @@ impl Connection {
         let mut consumer = self.transport.consumer(&stream, &subject::durable(app)).await?;
         if consumer.lag > 0 {
             let next = consumer.delivered_sequence + 1;
-            let oldest = self.transport.stored_from(&stream, &consumer.filter_subject, next).await?;
-            consumer.oldest_waiting = oldest.map(|message| message.stored_at);
+            consumer.oldest_waiting = match self.transport.stored_from(&stream, &consumer.filter_subject, next).await {
+                // Where several pairs share the stream, an application's user may not look.
+                Err(error) if error.is_denied() => None,
+                oldest => oldest?.map(|message| message.stored_at),
+            };
         }
         Ok(consumer)
     }

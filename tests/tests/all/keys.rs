@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use futures_util::future::join_all;
 use jsb_runtime::{Config, StartError};
 use jsb_tests::entities::{membership, organization};
-use jsb_tests::{App, Backend, Pair, Remote};
+use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use sea_orm::ActiveValue::Set;
 use sea_orm::TransactionTrait;
 use serde_json::json;
@@ -161,4 +161,28 @@ on_both! {
         assert!(matches!(refused, StartError::ForeignDatabase { .. }), "{refused}");
         pair.a.stop().await;
     }
+}
+
+/// Its own rows, and those of its share that come back from the other side, with rights on tables and no sequence.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_needs_rights_on_its_tables_alone() {
+    let pair = Pair::create(Backend::Postgres).await;
+    let role = format!("app_{}", uuid::Uuid::new_v4().simple());
+    let grants = "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO";
+    pair.a.sql(&format!("CREATE ROLE {role} LOGIN; {grants} {role}")).await;
+    let db = sea_orm::Database::connect(pair.a.database.url.replacen("postgres@", &format!("{role}@"), 1)).await;
+    let db = db.expect("a connection of its own");
+    let bridge = jsb_runtime::start(pair.a.config.clone(), db.clone()).await.expect("a start");
+    assert_eq!(organization("own.example".to_owned()).insert(&db).await.expect("a save").id, 1);
+    let lost = json!({"id": 5, "name": "Lost", "domain": "lost.example", "active": true,
+        "created_at": "2026-11-21T00:00:00Z", "updated_at": "2026-11-21T00:00:00Z"});
+    let event = json!({"event_id": uuid::Uuid::now_v7(), "event_type": "created", "resource_type": "organization",
+        "resource_id": "5", "payload": lost});
+    Remote::of(&pair.a).await.publish(&event).await;
+    eventually("it is back", || async {
+        let found = pair.a.texts("SELECT domain FROM organizations WHERE id = 5").await;
+        Ok::<_, ()>((found == ["lost.example"]).then_some(()))
+    })
+    .await;
+    bridge.shutdown().await.expect("a stop");
 }
