@@ -24,6 +24,9 @@ const PING_INTERVAL: Duration = Duration::from_secs(5);
 /// How long the server may take to answer.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The shortest delay of a redelivery: without any, the server would bring it at once.
+const SHORTEST_DELAY: Duration = Duration::from_millis(1);
+
 /// The connection and what was found behind it.
 #[derive(Clone)]
 pub(crate) struct Transport {
@@ -52,6 +55,18 @@ pub(crate) struct Attached {
     pub(crate) ack_wait: Duration,
     /// Whether the consumer's settings are taken for what is configured, since this app may not ask for them.
     pub(crate) is_unchecked: bool,
+}
+
+impl Attached {
+    /// The delay to ask for, so that a delivery comes again after `wait`: the server adds by how much the step of the back-off list
+    /// that the delivery has reached is longer than the first one (as was tried, on 2.10.25 and 2.15.1).
+    pub(crate) fn delay_for(&self, wait: Duration, deliveries: u32) -> Duration {
+        let steps = &self.consumer.cached_info().config.backoff;
+        let reached = steps.get(deliveries.saturating_sub(1) as usize).or(steps.last());
+        let added =
+            reached.zip(steps.first()).map_or(Duration::ZERO, |(reached, first)| reached.saturating_sub(*first));
+        wait.saturating_sub(added).max(SHORTEST_DELAY)
+    }
 }
 
 impl Transport {

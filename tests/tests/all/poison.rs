@@ -340,6 +340,22 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn an_event_is_tried_again_as_soon_as_its_back_off_says(backend: Backend) {
+        let long = Duration::from_secs(4);
+        let backoff = [Duration::from_millis(200), long, long, long, long];
+        let mut pair = Pair::configured(backend, |config| config.backoff(backoff)).await;
+        pair.start_both().await;
+        let bad = probe::send(&pair.a.db, "fail", Orders { failures: 2, ..error("not yet") }).await;
+        eventually("it is tried three times", || async {
+            Ok::<_, DbErr>(Some(probe::attempts(&bad)).filter(|attempts| attempts.len() == 3))
+        })
+        .await;
+        let attempts = probe::attempts(&bad);
+        let waited = attempts[2] - attempts[1];
+        assert!(waited >= long && waited < long + long / 2, "{waited:?}");
+        pair.stop().await;
+    }
+
     async fn a_dead_letter_that_is_not_taken_is_not_lost(backend: Backend) {
         let proxy = Proxy::start(servers::nats().await.port()).await;
         proxy.lose(|subject| subject.ends_with(".sync.dlq"));
