@@ -12,16 +12,18 @@ use sea_orm_migration::{MigratorTrait, SchemaManager};
 use crate::migration::Migrator;
 use crate::side::{NODE_COUNT, Side};
 
+/// How long anybody waits for a connection, and for SQLite's write lock.
+const PATIENCE: Duration = Duration::from_secs(10);
 /// Any number, as long as nobody else takes the same: it spells "jsb demo".
 const MIGRATION_LOCK: i64 = 0x6a73_6220_6465_6d6f;
 
 /// Connects to PostgreSQL or SQLite; a SQLite file is created if it is not there.
 pub(crate) async fn connect(url: &str) -> anyhow::Result<DatabaseConnection> {
     let mut options = jsb_cli::connect_options(url)?;
-    options.max_connections(10).acquire_timeout(Duration::from_secs(10)).map_sqlx_sqlite_opts(|sqlite| {
-        sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(Duration::from_secs(10))
+    options.max_connections(10).acquire_timeout(PATIENCE).map_sqlx_sqlite_opts(|sqlite| {
+        sqlite.create_if_missing(true).journal_mode(SqliteJournalMode::Wal).busy_timeout(PATIENCE)
     });
-    Ok(Database::connect(options).await?)
+    Database::connect(options).await.map_err(|error| jsb_cli::explained(error, url))
 }
 
 /// Brings the tables up to date, and gives this side its half of the ids.

@@ -189,7 +189,7 @@ async fn no_password_is_shown_whatever_happens() {
             "no such server",
             format!("postgres://keeper:{}@127.0.0.1:{}/x", WRONG.encoded, free_port()),
             good_nats.clone(),
-            "error: ",
+            "no PostgreSQL answered at 127.0.0.1:",
         ),
         (
             "no such port",
@@ -209,7 +209,8 @@ async fn no_password_is_shown_whatever_happens() {
             let mut command = demo(&database, &nats);
             command.args(args);
             heard.run(&format!("{why}: {args:?}"), command).await;
-            if args[0] == "system-a" {
+            // `jsb status` succeeds with what else it sees, and shows why it does not see the tables.
+            if args[0] == "system-a" || why == "no such server" {
                 assert!(heard.0.last().is_some_and(|(_, said)| said.contains(says)), "{why}: {:?}", heard.0.last());
             }
         }

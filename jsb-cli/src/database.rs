@@ -1,9 +1,9 @@
 //! How to connect to a database without anybody seeing its password.
 
-use anyhow::{Context as _, bail};
-use sea_orm::ConnectOptions;
+use anyhow::{Context as _, anyhow, bail};
 use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::{ConnectOptions, DbErr, RuntimeErr, SqlxError};
 
 /// What SeaORM is told in place of a URL with a password: it shows the URL in errors, and at `trace` in every log line
 /// while it connects.
@@ -35,4 +35,19 @@ pub fn connect_options(url: &str) -> anyhow::Result<ConnectOptions> {
     };
     options.sqlx_logging(false);
     Ok(options)
+}
+
+/// Why there is no connection to the database at `url`. sqlx tries a PostgreSQL that refuses until the time is up, and keeps no
+/// cause: then it says where none answered, without the password.
+pub fn explained(error: DbErr, url: &str) -> anyhow::Error {
+    let DbErr::Conn(RuntimeErr::SqlxError(cause)) = &error else { return error.into() };
+    match url.parse::<PgConnectOptions>() {
+        Ok(server) if url.starts_with("postgres") && matches!(**cause, SqlxError::PoolTimedOut) => anyhow!(
+            "no PostgreSQL answered at {}:{} in time (refused, or no connection was free): see that it runs and that DATABASE_URL \
+             is right",
+            server.get_host(),
+            server.get_port()
+        ),
+        _ => error.into(),
+    }
 }

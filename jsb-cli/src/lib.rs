@@ -58,7 +58,7 @@ use clap::{Args, Parser};
 use tracing_subscriber::EnvFilter;
 
 pub use commands::users_with_passwords;
-pub use database::connect_options;
+pub use database::{connect_options, explained};
 pub use exit::Exit;
 pub use secrets::Secrets;
 

@@ -7,8 +7,10 @@ use clap::Args;
 use jsb_runtime::{Config, operate};
 use sea_orm::{Database, DatabaseConnection};
 
-use crate::database::connect_options;
+use crate::database::{connect_options, explained};
 
+/// How long a command waits for a connection to the database.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a command waits for SQLite's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -55,17 +57,17 @@ impl Settings {
         self.database_url.as_ref().is_some_and(|url| !url.is_empty())
     }
 
-    /// The application's database; one of another application is refused.
+    /// The application's database; one of another application is refused, so that it must be known whose it should be.
     pub(crate) async fn database(&self) -> anyhow::Result<DatabaseConnection> {
         let url = self.database_url.as_deref().context("DATABASE_URL or --database-url must name the database")?;
+        let app = self.app.as_deref().map(str::trim).filter(|app| !app.is_empty());
+        let app = app.context("APP_NAME or --app must name the application whose database this is")?;
         let mut options = connect_options(url)?;
-        options.max_connections(4);
+        options.max_connections(4).acquire_timeout(ANSWERS_WITHIN);
         // A handler holds SQLite's one write lock as long as it runs.
         options.map_sqlx_sqlite_opts(|sqlite| sqlite.busy_timeout(BUSY_TIMEOUT));
-        let db = Database::connect(options).await.context("the database")?;
-        if let Some(app) = &self.app {
-            operate::check_owner(&db, app).await?;
-        }
+        let db = Database::connect(options).await.map_err(|error| explained(error, url)).context("the database")?;
+        operate::check_owner(&db, app).await?;
         Ok(db)
     }
 }

@@ -69,8 +69,8 @@ async fn interleave_in<C: ConnectionTrait>(db: &C, table: &str, column: &str, no
 async fn must_be_interleaved_as<C: ConnectionTrait>(db: &C, table: &str, node: &Node) -> Result<(), DbErr> {
     match interleaved_as(db, table).await? {
         Some(found) if found != (node.index, node.count) => Err(DbErr::Custom(format!(
-            "table `{table}` draws ids as node {} of {} already, not {} of {}; \
-             ids that were drawn cannot be taken back, so this needs a decision: see \"Keys\" in the README",
+            "table `{table}` draws ids as node {} of {} already, not {} of {}; to change that, stop both applications once all \
+             is applied, and delete the table's row of `sync_keys` on both sides: see \"Keys\" in the README",
             found.0, found.1, node.index, node.count
         ))),
         _ => Ok(()),

@@ -328,6 +328,12 @@ on_both! {
             let refused = other.run(command).await;
             assert!(refused.code == 1 && refused.stderr.contains("belongs to app"), "{command:?}: {refused:?}");
         }
+        let unnamed = cli(&pair.a).set("APP_NAME", "");
+        for command in commands {
+            let refused = unnamed.run(command).await;
+            assert!(refused.code == 1 && refused.stderr.contains("APP_NAME"), "{command:?}: {refused:?}");
+            assert!(!refused.stderr.contains("belongs to app"), "it was asked whose it is: {command:?}: {refused:?}");
+        }
     }
 
     async fn a_running_relay_is_watched_until_it_is_done(backend: Backend) {
