@@ -25,7 +25,7 @@ impl MigrationTrait for Tables {
         for table in [specimens(), gaps(), labels(), memberships(), sightings()] {
             manager.create_table(table).await?;
         }
-        for table in [tallies(), tickets(), keepsakes(), guarded(), plates(), seats()] {
+        for table in [tallies(), tickets(), keepsakes(), guarded(), plates(), seats(), stalls()] {
             manager.create_table(table.to_owned().col(timestamp_with_time_zone("updated_at")).to_owned()).await?;
         }
         let unique =
@@ -52,6 +52,10 @@ fn keepsakes() -> TableCreateStatement {
 
 fn guarded() -> TableCreateStatement {
     keyed("guarded").col(text("text")).to_owned()
+}
+
+fn stalls() -> TableCreateStatement {
+    keyed("stalls").col(integer("number").unique_key()).to_owned()
 }
 
 fn plates() -> TableCreateStatement {

@@ -10,6 +10,7 @@ pub mod plate;
 pub mod seat;
 pub mod sighting;
 pub mod specimen;
+pub mod stall;
 pub mod tally;
 pub mod ticket;
 pub mod user;

@@ -18,9 +18,3 @@ pub struct Model {
     #[sea_orm(belongs_to, from = "organization_id", to = "id")]
     pub organization: HasOne<super::organization::Entity>,
 }
-
-/// Lets nobody sit on the thirteenth seat.
-#[handler(resource = "chair", event = "updated")]
-pub async fn usher(event: &Event<Model>, _: &HandlerContext<'_>) -> HandlerResult {
-    if event.payload.number == 13 { Err(HandlerError::permanent("there is no such seat")) } else { Ok(()) }
-}

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use chrono::TimeDelta;
 use jsb_runtime::testing::skewed;
-use jsb_tests::entities::{gap, organization, plate, seat};
+use jsb_tests::entities::{gap, organization, plate, seat, stall};
 use jsb_tests::{App, Pair, Remote, eventually};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -47,6 +47,16 @@ async fn seat(app: &App, organization_id: i64, number: i32) -> Uuid {
 async fn set_seat(app: &App, id: Uuid, number: i32) {
     let change = seat::ActiveModel { id: Unchanged(id), number: Set(number), ..Default::default() };
     change.update(&app.db).await.expect("a free seat");
+}
+
+async fn stall(app: &App, number: i32) -> Uuid {
+    let row = stall::ActiveModel { id: Set(Uuid::now_v7()), number: Set(number), ..Default::default() };
+    row.insert(&app.db).await.expect("a stall").id
+}
+
+async fn set_stall(app: &App, id: Uuid, number: i32) {
+    let change = stall::ActiveModel { id: Unchanged(id), number: Set(number), ..Default::default() };
+    change.update(&app.db).await.expect("a free stall");
 }
 
 /// Every order of these events.
@@ -303,15 +313,14 @@ on_both! {
 
     async fn a_handler_that_refuses_one_of_an_exchange_is_heard(backend: Backend) {
         let mut pair = Pair::create(backend).await;
-        let hall = organization(&pair.a, "hall.example").await.id;
-        let (twelve, thirteen) = (seat(&pair.a, hall, 12).await, seat(&pair.a, hall, 13).await);
+        let (twelve, thirteen) = (stall(&pair.a, 12).await, stall(&pair.a, 13).await);
         pair.b.start().await;
         let remote = Remote::of(&pair.b).await;
         remote.publish_all(&pair.a.recorded().await).await;
-        pair.b.has_settled(3).await;
-        set_seat(&pair.a, twelve, 14).await;
-        set_seat(&pair.a, thirteen, 12).await;
-        set_seat(&pair.a, twelve, 13).await;
+        pair.b.has_settled(2).await;
+        for (id, number) in [(twelve, 14), (thirteen, 12), (twelve, 13)] {
+            set_stall(&pair.a, id, number).await;
+        }
         let [.., one, other] = &pair.a.recorded().await[..] else { panic!("the swap was not recorded") };
         remote.publish_all(&[one.clone(), other.clone()]).await;
         eventually("it is dead", || async {
