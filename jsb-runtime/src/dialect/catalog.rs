@@ -66,7 +66,8 @@ pub(crate) async fn raise_sequence<C: ConnectionTrait>(
     let sql = "SELECT setval(seqrelid::regclass, $3) FROM pg_sequence \
                WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass \
                AND has_sequence_privilege(seqrelid, 'UPDATE') \
-               AND CASE WHEN has_sequence_privilege(seqrelid, 'SELECT, USAGE') THEN coalesce(pg_sequence_last_value(seqrelid), 0) < $3 AND $3 <= seqmax END";
+               AND CASE WHEN has_sequence_privilege(seqrelid, 'SELECT, USAGE') \
+               THEN coalesce(pg_sequence_last_value(seqrelid), 0) < $3 AND $3 <= seqmax END";
     let values = [table.into(), column.into(), id.into()];
     db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await.map(drop)
 }

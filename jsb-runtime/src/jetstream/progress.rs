@@ -1,21 +1,17 @@
 //! How far the server has got with this app's consumer, and what it delivers no longer.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde::Deserialize;
 
-use super::connection::Transport;
+use super::connection::{REQUEST_TIMEOUT, Transport};
 use super::denials::{Denied, Permission};
 use super::provision::consumer_info_subject;
 use super::pull::PullError;
 use super::stored::StoredMessage;
 use crate::message::Message;
 use crate::subject;
-
-/// How long the server may take to deny a subscription.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where a message of a stream is asked for.
 fn message_subject(stream: &str) -> String {
@@ -41,7 +37,7 @@ impl Transport {
         let attached = self.attached().await;
         let subject = consumer_info_subject(&attached.stream, &attached.consumer.cached_info().name);
         let info = self.unless_denied(&subject, attached.consumer.get_info()).await?;
-        let info = info.map_err(|error| PullError::Client(error.into()))?;
+        let info = info.map_err(PullError::client)?;
         if attached.is_unchecked {
             // It may be asked now, so that its settings can be checked too.
             self.detach();
@@ -87,7 +83,7 @@ impl Transport {
         let permission = Permission::Subscribe(subject.clone());
         let denied = self.subscription_denied(permission);
         let advisories = self.context.client().subscribe(subject).await;
-        let advisories = advisories.map_err(|error| PullError::Client(error.into()))?;
+        let advisories = advisories.map_err(PullError::client)?;
         let sequences = advisories.filter_map(|advisory| async move {
             serde_json::from_slice::<Advisory>(&advisory.payload).ok().map(|advisory| Ok(advisory.stream_seq))
         });
@@ -100,7 +96,7 @@ impl Transport {
         let wanted = permission.clone();
         let mut denied = Box::pin(self.denials.next(move |denied| *denied == wanted));
         async move {
-            if let Ok(denied) = tokio::time::timeout(ANSWER_TIMEOUT, &mut denied).await {
+            if let Ok(denied) = tokio::time::timeout(REQUEST_TIMEOUT, &mut denied).await {
                 return denied;
             }
             denials.works(&permission);

@@ -7,7 +7,7 @@ use async_nats::jetstream::consumer::pull::BatchConfig;
 use async_nats::{StatusCode, Subject};
 use futures_util::StreamExt;
 
-use super::connection::{Attached, Transport};
+use super::connection::{Attached, REQUEST_TIMEOUT, Transport};
 use super::delivery::Delivery;
 use super::denials::Denied;
 use super::stored::StreamError;
@@ -18,8 +18,6 @@ use crate::config::MAX_BATCH_BYTES;
 const LONG_POLL: Duration = Duration::from_secs(5);
 /// How long after that the server may take to say that none came; and how long what it has sent may come behind its last word.
 const LATE: Duration = Duration::from_secs(1);
-/// How long the server may take to say that there is nothing.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Why nothing could be pulled.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +80,7 @@ impl Transport {
 
     async fn fetch(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
         let there = BatchConfig { batch: limit, no_wait: true, max_bytes: MAX_BATCH_BYTES, ..BatchConfig::default() };
-        self.request(attached, there, ANSWER_TIMEOUT).await
+        self.request(attached, there, REQUEST_TIMEOUT).await
     }
 
     /// What comes, as far as the server says that it has sent something, or up to a silence of `longest`: a slow link takes its
