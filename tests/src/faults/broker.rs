@@ -19,6 +19,8 @@ use super::world::{STREAM, Which};
 const ANSWER: Duration = Duration::from_secs(5);
 /// How long reading the whole stream may take.
 const READ: Duration = Duration::from_secs(60);
+/// How long the servers of a cluster may take to have the same.
+const CURRENT: Duration = Duration::from_secs(60);
 /// How soon it is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
@@ -106,6 +108,39 @@ impl Broker {
             }
         }
         anyhow::bail!("the stream's leader {leader} is none of ours")
+    }
+
+    /// Waits until every server of a cluster has the whole stream and all that is known of its durables.
+    pub async fn until_current(&self, stream: &str, durables: &[String]) -> anyhow::Result<()> {
+        let began = Instant::now();
+        loop {
+            let behind = match self.behind(stream, durables).await {
+                Ok(behind) if behind.is_empty() => return Ok(()),
+                Ok(behind) => behind.join(", "),
+                Err(error) => format!("{error:#}"),
+            };
+            anyhow::ensure!(began.elapsed() < CURRENT, "not every server is current: {behind}");
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    /// The servers that follow the leader of the stream or of a durable, and have not caught up.
+    async fn behind(&self, stream: &str, durables: &[String]) -> anyhow::Result<Vec<String>> {
+        let mut stream = self.context().await?.get_stream(stream).await?;
+        let mut groups = vec![stream.info().await?.cluster.clone()];
+        for durable in durables {
+            groups.push(stream.consumer_info(durable).await?.cluster);
+        }
+        let mut behind = Vec::new();
+        for group in groups {
+            let group = group.context("no cluster")?;
+            let followers = self.size() - 1;
+            anyhow::ensure!(group.leader.is_some(), "no leader");
+            anyhow::ensure!(group.replicas.len() == followers, "{} of {followers} followers", group.replicas.len());
+            behind
+                .extend(group.replicas.into_iter().filter(|peer| peer.offline || !peer.current).map(|peer| peer.name));
+        }
+        Ok(behind)
     }
 
     /// Messages that a durable has still to deliver, and deliveries that wait for their acknowledgement.

@@ -82,7 +82,7 @@ async fn moving(world: &World, sides: [&DatabaseConnection; 2]) -> Moving {
             Ok(found) => moving.extend(found),
             Err(error) => moving.push(format!("{}'s tables cannot be read: {error}", which.letter())),
         }
-        match world.broker.left_for(STREAM, &format!("{}-workers", which.app())).await {
+        match world.broker.left_for(STREAM, &which.durable()).await {
             Ok((0, 0)) => {}
             Ok(left) => moving.push(format!("{} has {left:?} (to come, in hand) at JetStream", which.letter())),
             Err(error) => moving.push(format!("JetStream does not answer: {error}")),

@@ -48,6 +48,11 @@ impl Which {
     pub fn app(self) -> &'static str {
         if self == Self::A { "system_a" } else { "system_b" }
     }
+
+    /// The durable from which the app takes events.
+    pub fn durable(self) -> String {
+        format!("{}-workers", self.app())
+    }
 }
 
 /// Everything that can be broken.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 
 use super::{Fault, Target};
 use crate::faults::link::Weather;
-use crate::faults::world::{STREAM, World};
+use crate::faults::world::{STREAM, Which, World};
 
 /// Servers that go and come back with their stores; all of them, or one of a cluster.
 #[derive(Debug)]
@@ -42,7 +42,8 @@ impl Fault for NatsAway {
 }
 
 /// A server that comes back without its store. If it was the only one, what it had acknowledged is lost, and its
-/// operator publishes the outboxes again.
+/// operator publishes the outboxes again. A cluster has lost nothing as long as the other servers have all, which is
+/// waited for: two that forget one after the other may outvote the one that knows.
 #[derive(Debug)]
 pub struct StoreLost(pub usize);
 
@@ -53,12 +54,13 @@ impl Fault for StoreLost {
     }
 
     async fn begin(&mut self, world: &World) -> anyhow::Result<()> {
-        world.broker.kill(self.0).await;
-        world.broker.lose_store(self.0)?;
         if world.broker.size() == 1 {
             world.must_republish.store(true, Ordering::SeqCst);
+        } else {
+            world.broker.until_current(STREAM, &Which::BOTH.map(Which::durable)).await?;
         }
-        Ok(())
+        world.broker.kill(self.0).await;
+        Ok(world.broker.lose_store(self.0)?)
     }
 
     async fn end(&mut self, world: &World) -> anyhow::Result<()> {
