@@ -95,6 +95,22 @@ pub(crate) async fn pass_over_applied<'a, C: ConnectionTrait>(
     pass_over_all(db, Place { table: schema.table, column: schema.columns[key].name }, ids).await
 }
 
+/// Whether a key is of this node's share, as an expression.
+pub(crate) fn is_own(schema: &Schema, key: &[Value]) -> Expr {
+    let number = key.first().filter(|_| schema.keys == Keys::Interleaved).and_then(number);
+    let Some(id) = number else { return Expr::val(false) };
+    let count = Expr::col("node_count");
+    // The remainder of a negative number is negative.
+    let remainder = Expr::val(id).modulo(count.clone()).add(count.clone()).modulo(count);
+    let own = Query::select()
+        .expr(Expr::val(1))
+        .from(TABLE)
+        .and_where(Expr::col("table_name").eq(schema.table))
+        .and_where(Expr::col("node_index").eq(remainder))
+        .to_owned();
+    Expr::exists(own)
+}
+
 async fn pass_over_all<C: ConnectionTrait>(db: &C, place: Place, ids: Vec<i64>) -> Result<(), DbErr> {
     if ids.is_empty() {
         return Ok(());
@@ -113,10 +129,14 @@ struct Place {
 }
 
 /// Without it PostgreSQL would draw each of the taken keys once, in vain. On SQLite the draw would be taken back with the
-/// insert, and the same key be drawn for ever.
+/// insert, and the same key be drawn for ever. In the upper half of all keys nothing is passed over: the other app, or a
+/// caller, could leave none to draw.
 async fn draw_above<C: ConnectionTrait>(db: &C, Place { table, column }: Place, id: i64) -> Result<(), DbErr> {
     if db.get_database_backend() == DbBackend::Postgres {
         return dialect::raise_sequence(db, table, column, id).await;
+    }
+    if id > i64::MAX / 2 {
+        return Ok(());
     }
     let update = Query::update()
         .table(TABLE)

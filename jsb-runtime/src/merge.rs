@@ -79,7 +79,10 @@ pub(crate) async fn upsert_all(
             (Some(version), _) => doomed.push(Doomed { id: id.to_owned(), key: key.to_vec(), version }),
             (None, Some(row)) if row.contains(&None) => match is_here {
                 true => upsert::update(txn, schema, row.into_owned(), key).await?,
-                false => upsert::insert(txn, schema, row.into_owned()).await?,
+                false => {
+                    keys::pass_over_applied(txn, schema, [row.as_ref()]).await?;
+                    upsert::insert(txn, schema, row.into_owned()).await?;
+                }
             },
             (None, Some(row)) if is_here => changed.push(row),
             (None, Some(row)) => new.push(row),
@@ -168,7 +171,8 @@ async fn find_all<'a>(
         }
     }
     if !all_are_here {
-        let pruned = tombstone::highest_pruned(txn).await?;
+        let pruned = txn.query_one(&tombstone::highest_pruned()).await?;
+        let pruned = pruned.map(|row| tombstone::version_in(&row, "pruned_version")).transpose()?.flatten();
         rows.values_mut().filter(|row| !row.is_here).for_each(|row| row.found.pruned = pruned);
     }
     Ok(rows)
@@ -189,7 +193,8 @@ async fn stored_versions(
     let rows = txn.query_all(&select).await?;
     let version = |row| {
         let id = row::resource_id((schema.types.key_of)(row)?.into_iter());
-        Ok((id, (schema.types.version_of)(row)?))
+        let version = (schema.types.version_of)(row)?;
+        Ok((id, version.ok_or_else(|| DbErr::Type("a row has no version".to_owned()))?))
     };
     rows.iter().map(version).collect()
 }

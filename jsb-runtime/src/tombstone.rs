@@ -13,7 +13,18 @@ const TABLE: &str = "sync_tombstones";
 
 /// The version at which this key was last deleted.
 pub(crate) async fn find<C: ConnectionTrait>(db: &C, resource: &str, id: &str) -> Result<Option<Version>, DbErr> {
-    Ok(find_all(db, resource, [id]).await?.remove(id))
+    let row = db.query_one(&version_of(resource, id)).await?;
+    Ok(row.map(|row| version_in(&row, "version")).transpose()?.flatten())
+}
+
+/// Selects what [`find`] finds.
+pub(crate) fn version_of(resource: &str, id: &str) -> SelectStatement {
+    of(resource, Expr::col("resource_id").eq(id)).clear_selects().column("version").to_owned()
+}
+
+/// A version that was selected, if there is one.
+pub(crate) fn version_in(row: &QueryResult, column: &str) -> Result<Option<Version>, DbErr> {
+    Ok(row.try_get::<Option<DateTime<Utc>>>("", column)?.map(Version::at))
 }
 
 /// The versions at which these keys were last deleted, by their ids; those that never were are missing.
@@ -66,13 +77,9 @@ pub(crate) async fn put_all<C: ConnectionTrait>(
     db.execute(&insert).await.map(drop)
 }
 
-/// The newest tombstone that was pruned: below it, nobody knows whether an absent row was deleted.
-pub(crate) async fn highest_pruned<C: ConnectionTrait>(db: &C) -> Result<Option<Version>, DbErr> {
-    let select =
-        Query::select().column("pruned_version").from("sync_settings").and_where(Expr::col("id").eq(1)).to_owned();
-    let row = db.query_one(&select).await?;
-    let time = row.map(|row| row.try_get::<Option<DateTime<Utc>>>("", "pruned_version")).transpose()?.flatten();
-    Ok(time.map(Version::at))
+/// Selects the newest tombstone that was pruned: below it, nobody knows whether an absent row was deleted.
+pub(crate) fn highest_pruned() -> SelectStatement {
+    Query::select().column("pruned_version").from("sync_settings").and_where(Expr::col("id").eq(1)).to_owned()
 }
 
 /// Deletes up to `limit` tombstones older than `before` and remembers the highest version among them, in the

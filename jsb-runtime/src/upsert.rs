@@ -1,6 +1,6 @@
 //! Applies one event to one row, past the hooks, so that nothing that is applied is published back.
 
-use sea_orm::sea_query::{LockType, Value};
+use sea_orm::sea_query::{LockType, Query, Value};
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr};
 
 use crate::causes::chain;
@@ -146,7 +146,7 @@ pub(crate) async fn apply(
     }
     dialect::lock_key(txn, schema.resource, &id).await?;
     let deletes = event.event_type == event_type::DELETED;
-    let found = found(txn, schema, &key, &id, lock_for(deletes)).await?;
+    let Here { found, is_own_key } = found(txn, schema, &key, &id, lock_for(deletes)).await?;
     match decide(version, deletes, &event.producer, &found, own_app) {
         Change::Stale => return Ok(Effect::Stale),
         Change::OlderThanTombstones => return Err(ApplyError::OlderThanTombstones(version)),
@@ -156,7 +156,12 @@ pub(crate) async fn apply(
             tombstone::put(txn, schema.resource, &id, version).await?;
         }
         Change::Update => update(txn, schema, row, &key).await?,
-        Change::Insert => insert(txn, schema, row).await?,
+        Change::Insert => {
+            if is_own_key {
+                keys::pass_over_applied(txn, schema, [&row]).await?;
+            }
+            insert(txn, schema, row).await?;
+        }
     }
     Ok(Effect::Applied)
 }
@@ -176,9 +181,9 @@ pub(crate) async fn overtaken(
     own_app: &str,
 ) -> Result<Option<Overtaken>, ApplyError> {
     let (version, (key, id)) = (schema.version_in(event)?, schema.key_in(event)?);
-    let row = stored_version(txn, schema, &key, LockType::KeyShare).await?;
-    let deleted = tombstone::find(txn, schema.resource, &id).await?;
-    let here = row.max(deleted).filter(|here| !version::wins(version, &event.producer, Some(*here), own_app));
+    let Here { found, .. } = found(txn, schema, &key, &id, LockType::KeyShare).await?;
+    let here =
+        found.row.max(found.tombstone).filter(|here| !version::wins(version, &event.producer, Some(*here), own_app));
     Ok(here.map(|here| Overtaken { event: version, here }))
 }
 
@@ -188,21 +193,43 @@ pub(crate) fn lock_for(deletes: bool) -> LockType {
     if deletes { LockType::Update } else { LockType::NoKeyUpdate }
 }
 
+/// What is known here of a key.
+struct Here {
+    found: Found,
+    /// Whether this node could draw it.
+    is_own_key: bool,
+}
+
+/// What [`found`] finds, beside the column of the entity's.
+const TOMBSTONE: &str = "jsb_tombstone";
+const PRUNED: &str = "jsb_pruned";
+const IS_OWN_KEY: &str = "jsb_is_own_key";
+
+/// By one statement: an event that comes alone waits for each.
 async fn found(
     txn: &DatabaseTransaction,
     schema: &Schema,
     key: &[Value],
     id: &str,
     lock: LockType,
-) -> Result<Found, DbErr> {
-    let row = stored_version(txn, schema, key, lock).await?;
-    let tombstone = tombstone::find(txn, schema.resource, id).await?;
-    let pruned = if row.is_none() { tombstone::highest_pruned(txn).await? } else { None };
-    Ok(Found { row, tombstone, pruned })
+) -> Result<Here, DbErr> {
+    let row = schema.select([schema.version], schema.has_key(key)).lock(lock).to_owned();
+    let select = Query::select()
+        .expr_as(row, schema.columns[schema.version].name)
+        .expr_as(tombstone::version_of(schema.resource, id), TOMBSTONE)
+        .expr_as(tombstone::highest_pruned(), PRUNED)
+        .expr_as(keys::is_own(schema, key), IS_OWN_KEY)
+        .to_owned();
+    let row = txn.query_one(&select).await?.ok_or_else(|| DbErr::RecordNotFound("a row of no table".to_owned()))?;
+    let found = Found {
+        row: (schema.types.version_of)(&row)?,
+        tombstone: tombstone::version_in(&row, TOMBSTONE)?,
+        pruned: tombstone::version_in(&row, PRUNED)?,
+    };
+    Ok(Here { found, is_own_key: row.try_get("", IS_OWN_KEY)? })
 }
 
 pub(crate) async fn insert(txn: &DatabaseTransaction, schema: &Schema, row: Values) -> Result<(), DbErr> {
-    keys::pass_over_applied(txn, schema, [&row]).await?;
     txn.execute(&schema.insert([row])).await.map(drop)
 }
 
@@ -223,7 +250,8 @@ async fn stored_version(
     lock: LockType,
 ) -> Result<Option<Version>, DbErr> {
     let select = schema.select([schema.version], schema.has_key(key)).lock(lock).to_owned();
-    txn.query_one(&select).await?.map(|row| (schema.types.version_of)(&row)).transpose()
+    let row = txn.query_one(&select).await?;
+    Ok(row.map(|row| (schema.types.version_of)(&row)).transpose()?.flatten())
 }
 
 /// Keeps a parent that the other side deleted while it still has children here: it gets a version above the delete, and

@@ -56,7 +56,8 @@ pub(crate) async fn sequence_of<C: ConnectionTrait>(
     sequence.map(|row| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?))).transpose()
 }
 
-/// Has PostgreSQL draw above this key, where it is one that the column's sequence may draw, and this user may set that.
+/// Has PostgreSQL draw above this key, where it is in the lower half of those that the column's sequence may draw, and this
+/// user may set that.
 pub(crate) async fn raise_sequence<C: ConnectionTrait>(
     db: &C,
     table: &str,
@@ -67,7 +68,7 @@ pub(crate) async fn raise_sequence<C: ConnectionTrait>(
                WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass \
                AND has_sequence_privilege(seqrelid, 'UPDATE') \
                AND CASE WHEN has_sequence_privilege(seqrelid, 'SELECT, USAGE') \
-               THEN coalesce(pg_sequence_last_value(seqrelid), 0) < $3 AND $3 <= seqmax END";
+               THEN coalesce(pg_sequence_last_value(seqrelid), 0) < $3 AND $3 <= seqmax / 2 END";
     let values = [table.into(), column.into(), id.into()];
     db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await.map(drop)
 }

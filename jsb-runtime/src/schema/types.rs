@@ -27,7 +27,8 @@ pub(crate) struct Types {
     /// The payload of a row of which all columns were selected.
     pub(crate) payload_of: fn(&QueryResult) -> Result<Json, DbErr>,
     pub(crate) key_of: fn(&QueryResult) -> Result<Vec<Value>, DbErr>,
-    pub(crate) version_of: fn(&QueryResult) -> Result<Version, DbErr>,
+    /// The version that was selected; none, if there was no row.
+    pub(crate) version_of: fn(&QueryResult) -> Result<Option<Version>, DbErr>,
     pub(super) version_value: fn(Version) -> Value,
 }
 
@@ -41,7 +42,7 @@ impl Types {
             select_all: select_all::<M>,
             payload_of: payload_of::<M>,
             key_of: key_of::<M>,
-            version_of: |row| row.try_get::<M::Version>("", M::VERSION.as_str()).map(VersionType::into_version),
+            version_of: version_of::<M>,
             version_value: |version| M::Version::from_version(version).into(),
         }
     }
@@ -72,6 +73,11 @@ fn payload_of<M: Syncable>(row: &QueryResult) -> Result<Json, DbErr> {
         Ok(payload) => Ok(payload),
         Err(error) => Err(DbErr::Custom(error.to_string())),
     }
+}
+
+fn version_of<M: Syncable>(row: &QueryResult) -> Result<Option<Version>, DbErr> {
+    let version: Option<M::Version> = row.try_get("", M::VERSION.as_str())?;
+    Ok(version.map(VersionType::into_version))
 }
 
 fn key_of<M: Syncable>(row: &QueryResult) -> Result<Vec<Value>, DbErr> {

@@ -105,6 +105,24 @@ on_both! {
         assert!(matches!(refused, StartError::Keys { .. }), "{refused}");
     }
 
+    async fn the_other_side_leaves_keys_to_draw(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.a.start().await;
+        let last = json!({"id": i64::MAX, "name": "Last", "domain": "last.example", "active": true,
+            "created_at": "2026-11-21T00:00:00Z", "updated_at": "2026-11-21T00:00:00Z"});
+        let event = json!({"event_id": uuid::Uuid::now_v7(), "event_type": "created", "resource_type": "organization",
+            "resource_id": i64::MAX.to_string(), "payload": last});
+        Remote::of(&pair.a).await.publish(&event).await;
+        eventually("the row is there", || async {
+            let found = pair.a.texts("SELECT domain FROM organizations").await;
+            Ok::<_, ()>((found == ["last.example"]).then_some(()))
+        })
+        .await;
+        assert_eq!(next_drawn(&pair.a).await, 1);
+        assert_eq!(next_drawn(&pair.a).await, 3);
+        pair.a.stop().await;
+    }
+
     async fn keys_that_were_never_interleaved_are_refused(backend: Backend) {
         let app = Pair::create(backend).await.a;
         app.sql("DELETE FROM sync_keys WHERE table_name = 'organizations'").await;
