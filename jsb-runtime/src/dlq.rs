@@ -9,7 +9,7 @@ use crate::causes::{shortened, storable};
 use crate::config::Config;
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::message::{MESSAGE_ID, Message};
-use crate::outcome::Reason;
+use crate::outcome::Death;
 use crate::{clock, subject};
 
 /// The longest error text that travels in a header.
@@ -42,9 +42,7 @@ pub(crate) fn in_one_line(json: &serde_json::Value) -> String {
 /// What is known of an event's end.
 pub(crate) struct DeadLetter<'a> {
     pub(crate) message: &'a Message,
-    pub(crate) reason: Reason,
-    pub(crate) class: &'a str,
-    pub(crate) error: &'a str,
+    pub(crate) death: &'a Death,
     pub(crate) deliveries: u32,
     pub(crate) stream: &'a str,
 }
@@ -74,11 +72,12 @@ impl DeadLetter<'_> {
 
     fn reasons(&self, config: &Config) -> BTreeMap<String, String> {
         let message = self.message;
+        let Death { reason, class, error } = self.death;
         let context = json!({
             "event_id": message.event_id,
-            "reason": self.reason.as_str(),
-            "error_class": self.class,
-            "error_message": shortened(&storable(self.error), MAX_ERROR_CHARS),
+            "reason": reason.as_str(),
+            "error_class": class,
+            "error_message": shortened(&storable(error), MAX_ERROR_CHARS),
             "deliveries": self.deliveries,
             "original_subject": message.subject,
             "sequence": message.stream_seq,
@@ -92,7 +91,7 @@ impl DeadLetter<'_> {
         [
             (MESSAGE_ID, id),
             (header::IS_LETTER, "true".to_owned()),
-            (header::REASON, self.reason.to_string()),
+            (header::REASON, reason.to_string()),
             (header::DELIVERIES, self.deliveries.to_string()),
             (header::CONTEXT, in_one_line(&context)),
         ]

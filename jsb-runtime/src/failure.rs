@@ -13,8 +13,8 @@ use crate::inbox::{self, Claim, Parking};
 use crate::message::Message;
 use crate::obstacle::{self, Obstacle};
 use crate::origin::Origin;
-use crate::outcome::{Outcome, Patience, Reason, Settled, patience};
-use crate::processor::{Processor, Recorded};
+use crate::outcome::{Death, Outcome, Patience, Reason, Settled, Tried, patience};
+use crate::processor::Processor;
 use crate::upsert::ApplyError;
 use crate::{backoff, dialect, row, trace};
 
@@ -22,13 +22,13 @@ use crate::{backoff, dialect, row, trace};
 const DLQ_RETRY: Duration = Duration::from_secs(5);
 
 impl Processor {
-    pub(crate) async fn fail(&self, message: &Message, origin: Origin, error: &ApplyError) -> Recorded {
+    pub(crate) async fn fail(&self, message: &Message, origin: Origin, error: &ApplyError) -> Result<Tried, DbErr> {
         let text = error.described();
         let attempts = if self.inbox_keeps(origin) {
             let longest = self.config.backoff.iter().max().copied().unwrap_or_default();
             match inbox::fail(&self.db, message, &text, longest).await? {
                 Some(counters) => counters.attempts.unsigned_abs(),
-                None => return Ok(Outcome::Settled(Settled::Duplicate)),
+                None => return Ok(Outcome::Settled(Settled::Duplicate).into()),
             }
         } else {
             origin.deliveries(self.config.max_deliver)
@@ -36,11 +36,11 @@ impl Processor {
         tracing::warn!(event_id = message.event_id, attempts, error = text, "an event failed");
         let nobody_brings_it = !self.inbox_keeps(origin) && !origin.comes_again();
         if attempts >= self.config.max_deliver || nobody_brings_it {
-            return self.bury(message, origin, Reason::MaxAttempts, error.class(), &text).await;
+            return Ok(Tried::Dead(Death::of(Reason::MaxAttempts, error)));
         }
         let delay = backoff::listed(&self.config.backoff, attempts);
         if self.is_left_to_server(origin) {
-            return Ok(Outcome::Retry(delay));
+            return Ok(Outcome::Retry(delay).into());
         }
         self.keep_in_inbox(message, Reason::DeliveriesSpent, None, delay, &text).await
     }
@@ -52,7 +52,7 @@ impl Processor {
         origin: Origin,
         reason: Reason,
         error: ApplyError,
-    ) -> Recorded {
+    ) -> Result<Tried, DbErr> {
         if !self.inbox_keeps(origin) {
             return self.fail(message, origin, &error).await;
         }
@@ -60,7 +60,7 @@ impl Processor {
         let text = error.described();
         match patience(reason, age, self.config.keep_parent_after, self.config.park_for) {
             Patience::Keep => return self.keep_parent(message, event, origin).await,
-            Patience::Bury => return self.bury(message, origin, reason, error.class(), &text).await,
+            Patience::Bury => return Ok(Tried::Dead(Death::of(reason, &error))),
             Patience::Wait => {}
         }
         let waits_for = self.blocked_by(event, reason, &error).await?;
@@ -82,10 +82,10 @@ impl Processor {
         waits_for: Option<String>,
         retry_after: Duration,
         error: &str,
-    ) -> Recorded {
+    ) -> Result<Tried, DbErr> {
         inbox::park(&self.db, message, Parking { reason, waits_for, retry_after, error }).await?;
         self.parked.store(true, Ordering::Relaxed);
-        Ok(Outcome::Parked)
+        Ok(Outcome::Parked.into())
     }
 
     async fn blocked_by(&self, event: &Envelope, reason: Reason, error: &ApplyError) -> Result<Option<String>, DbErr> {
@@ -125,7 +125,7 @@ impl Processor {
     }
 
     /// The children have had their time to go: this side keeps the parent, and says so to the other.
-    async fn keep_parent(&self, message: &Message, event: &Envelope, origin: Origin) -> Recorded {
+    async fn keep_parent(&self, message: &Message, event: &Envelope, origin: Origin) -> Result<Tried, DbErr> {
         match self.keep_in_transaction(message, event).await {
             Ok(true) => {
                 let (resource, id) = (&event.resource_type, &event.resource_id);
@@ -134,7 +134,7 @@ impl Processor {
                     id,
                     "a row that the other side deleted has children here: it is kept and published"
                 );
-                Ok(Outcome::Settled(Settled::Stale))
+                Ok(Outcome::Settled(Settled::Stale).into())
             }
             // The row has changed since the delete failed a moment ago, so the delete may succeed now.
             Ok(false) => {
@@ -162,36 +162,49 @@ impl Processor {
         Ok(kept)
     }
 
-    pub(crate) async fn bury(
-        &self,
-        message: &Message,
-        origin: Origin,
-        reason: Reason,
-        class: &str,
-        error: &str,
-    ) -> Recorded {
-        if self.config.use_dlq {
-            let stream = self.transport.stream_name();
-            let deliveries = origin.deliveries(self.config.max_deliver);
-            let letter = DeadLetter { message, reason, class, error, deliveries, stream: &stream };
-            if let Err(refused) = letter.publish(&self.transport, &self.config).await {
-                tracing::error!(event_id = message.event_id, error = chain(&refused), "a dead letter was not taken");
-                if self.is_left_to_server(origin) {
-                    if self.inbox_keeps(origin) && !reason.is_counted() {
-                        inbox::had_outcome(&self.db, message).await?;
-                    }
-                    return Ok(Outcome::Retry(DLQ_RETRY));
-                }
-                let parking = Parking { reason, waits_for: None, retry_after: DLQ_RETRY, error };
-                inbox::postpone(&self.db, message, parking).await?;
-                self.parked.store(true, Ordering::Relaxed);
-                return Ok(Outcome::Parked);
+    /// Tells the DLQ of a death, and then records it. The letter may be on its way for as long as the link takes, with no
+    /// transaction open.
+    pub(crate) async fn bury(&self, message: &Message, origin: Origin, death: &Death) -> Result<Outcome, DbErr> {
+        let is_told = !self.config.use_dlq || self.is_letter_taken(message, origin, death).await;
+        let record = async {
+            match is_told {
+                true => self.record_death(message, origin, death).await,
+                false => self.postpone_death(message, origin, death).await,
             }
+        };
+        dialect::unless_lost(&self.db, 0, record).await
+    }
+
+    async fn is_letter_taken(&self, message: &Message, origin: Origin, death: &Death) -> bool {
+        let (stream, deliveries) = (self.transport.stream_name(), origin.deliveries(self.config.max_deliver));
+        let letter = DeadLetter { message, death, deliveries, stream: &stream };
+        let taken = letter.publish(&self.transport, &self.config).await;
+        if let Err(refused) = &taken {
+            tracing::error!(event_id = message.event_id, error = chain(refused), "a dead letter was not taken");
         }
+        taken.is_ok()
+    }
+
+    async fn record_death(&self, message: &Message, origin: Origin, death: &Death) -> Result<Outcome, DbErr> {
+        let Death { reason, error, .. } = death;
         if self.inbox_keeps(origin) {
-            inbox::bury(&self.db, message, reason, error).await?;
+            inbox::bury(&self.db, message, *reason, error).await?;
         }
         tracing::error!(event_id = message.event_id, subject = message.subject, %reason, error, "an event is dead");
         Ok(Outcome::Dead)
+    }
+
+    async fn postpone_death(&self, message: &Message, origin: Origin, death: &Death) -> Result<Outcome, DbErr> {
+        let reason = death.reason;
+        if self.is_left_to_server(origin) {
+            if self.inbox_keeps(origin) && !reason.is_counted() {
+                inbox::had_outcome(&self.db, message).await?;
+            }
+            return Ok(Outcome::Retry(DLQ_RETRY));
+        }
+        let parking = Parking { reason, waits_for: None, retry_after: DLQ_RETRY, error: &death.error };
+        inbox::postpone(&self.db, message, parking).await?;
+        self.parked.store(true, Ordering::Relaxed);
+        Ok(Outcome::Parked)
     }
 }

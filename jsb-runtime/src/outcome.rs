@@ -23,6 +23,40 @@ pub(crate) enum Outcome {
     Held,
 }
 
+/// What one try of an event came to.
+pub(crate) enum Tried {
+    /// Its outcome, which is recorded.
+    Ended(Outcome),
+    /// Its death, which is still to be told and recorded.
+    Dead(Death),
+}
+
+impl From<Outcome> for Tried {
+    fn from(outcome: Outcome) -> Self {
+        Self::Ended(outcome)
+    }
+}
+
+/// Why an event is dead.
+pub(crate) struct Death {
+    pub(crate) reason: Reason,
+    /// What the DLQ calls the error.
+    pub(crate) class: &'static str,
+    pub(crate) error: String,
+}
+
+impl Death {
+    /// By an error of its own.
+    pub(crate) fn of(reason: Reason, error: &ApplyError) -> Self {
+        Self { reason, class: error.class(), error: error.described() }
+    }
+
+    /// By what is known of it without a try.
+    pub(crate) fn untried(reason: Reason, error: String) -> Self {
+        Self { reason, class: reason.as_str(), error }
+    }
+}
+
 /// How an event was settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Settled {

@@ -16,7 +16,7 @@ use crate::inbox::{self, Stored};
 use crate::message::Message;
 use crate::obstacle::{self, Obstacle, RowId};
 use crate::origin::Origin;
-use crate::outcome::{Outcome, Settled, Verdict, verdict};
+use crate::outcome::{Death, Outcome, Settled, Tried, Verdict, verdict};
 use crate::processor::Processor;
 use crate::upsert::ApplyError;
 use crate::{clock, dialect};
@@ -85,10 +85,16 @@ impl Processor {
         match (outcome, &stored.waits_for) {
             (Outcome::Settled(_), _) => self.release([&stored.message]).await?,
             (Outcome::Parked, Some(_)) => {
-                if let Err(error) = unless_lost(&self.db, 0, self.untangle(stored)).await {
-                    // They stay parked, and each says for what.
-                    let error = error.described();
-                    tracing::warn!(error, "rows that exchange a unique value could not be applied together");
+                match unless_lost(&self.db, 0, self.untangle(stored)).await {
+                    Ok(None) => {}
+                    Ok(Some((message, death))) => {
+                        self.bury(&message, CIRCLE, &death).await?;
+                    }
+                    Err(error) => {
+                        // They stay parked, and each says for what.
+                        let error = error.described();
+                        tracing::warn!(error, "rows that exchange a unique value could not be applied together");
+                    }
                 }
             }
             _ => {}
@@ -96,41 +102,45 @@ impl Processor {
         Ok(())
     }
 
-    /// Applies a circle of events that each wait for a unique value that the next one gives up, in one transaction.
-    async fn untangle(&self, stored: Stored) -> Result<(), ApplyError> {
-        let Some(events) = self.circle(stored).await? else { return Ok(()) };
+    /// Applies a circle of events that each wait for a unique value that the next one gives up, in one transaction. One of them
+    /// may be dead, since a handler refused it.
+    async fn untangle(&self, stored: Stored) -> Result<Option<(Message, Death)>, ApplyError> {
+        let Some(events) = self.circle(stored).await? else { return Ok(None) };
         let (txn, own) = (dialect::begin(&self.db).await?, OwnTransaction::default());
         let rows: Vec<String> = events.iter().filter_map(|stored| row_of(&stored.message)).collect();
         let mut to_come = Circle::of(rows.iter().cloned());
-        for (stored, row) in events.iter().zip(&rows) {
+        for (stored, row) in events.into_iter().zip(&rows) {
             let apply = self.apply_among(&txn, &stored.message, &to_come);
             let settled = match direct::own_transaction(own.clone(), apply).await {
                 Err(error) if error.is_handlers() => {
                     txn.rollback().await?;
-                    return Ok(self.handler_failed(&stored.message, &error).await?);
+                    let death = self.handler_failed(&stored.message, &error).await?;
+                    return Ok(death.map(|death| (stored.message, death)));
                 }
                 settled => settled?,
             };
             if !to_come.tried(row, settled == Settled::Applied) {
                 // A row was changed here since its event was parked, which the event's own next try will find.
-                return txn.rollback().await.map_err(ApplyError::Db);
+                txn.rollback().await?;
+                return Ok(None);
             }
         }
         txn.commit().await?;
         direct::committed(own);
         tracing::info!(?rows, "rows that exchanged a unique value were applied together");
-        Ok(())
+        Ok(None)
     }
 
-    /// A handler failed within a circle, as it would have if its event had come alone.
-    async fn handler_failed(&self, message: &Message, error: &ApplyError) -> Result<(), DbErr> {
-        let Ok(event) = &message.envelope else { return Ok(()) };
+    /// A handler failed within a circle, as it would have if its event had come alone; why that is dead, if it is.
+    async fn handler_failed(&self, message: &Message, error: &ApplyError) -> Result<Option<Death>, DbErr> {
+        let Ok(event) = &message.envelope else { return Ok(None) };
         match verdict(error, event) {
-            Verdict::Bury(reason) => {
-                self.bury(message, CIRCLE, reason, error.class(), &error.described()).await.map(drop)
-            }
-            Verdict::Retry => self.fail(message, CIRCLE, error).await.map(drop),
-            _ => Ok(()),
+            Verdict::Bury(reason) => Ok(Some(Death::of(reason, error))),
+            Verdict::Retry => match self.fail(message, CIRCLE, error).await? {
+                Tried::Dead(death) => Ok(Some(death)),
+                Tried::Ended(_) => Ok(None),
+            },
+            _ => Ok(None),
         }
     }
 

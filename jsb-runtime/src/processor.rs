@@ -18,7 +18,7 @@ use crate::inbox::{self, Counters, MAX_STARTS};
 use crate::jetstream::Transport;
 use crate::message::Message;
 use crate::origin::Origin;
-use crate::outcome::{Outcome, Reason, Settled, Verdict, verdict};
+use crate::outcome::{Death, Outcome, Reason, Settled, Tried, Verdict, verdict};
 use crate::registry::Registry;
 use crate::rescue::Sweep;
 use crate::schema::Said;
@@ -53,11 +53,8 @@ enum Begun {
     /// It is settled.
     Settled,
     /// It may not be tried any more.
-    TooOften(Reason, String),
+    TooOften(Death),
 }
-
-/// An outcome, unless the database failed before it was recorded.
-pub(crate) type Recorded = Result<Outcome, DbErr>;
 
 impl Processor {
     /// A processor that has looked at nothing yet.
@@ -74,11 +71,10 @@ impl Processor {
 
     /// Takes an event to its outcome, waiting while the database is away.
     pub(crate) async fn process(&self, message: &Message, origin: Origin) -> Outcome {
-        let mut begun = None;
+        let (mut begun, mut death) = (None, None);
         let (mut conflicts, mut outages) = (0, 0);
         loop {
-            let once = self.once(message, origin, &mut begun);
-            let error = match dialect::unless_lost(&self.db, outages, once).await {
+            let error = match self.once(message, origin, outages, &mut begun, &mut death).await {
                 Ok(outcome) => return outcome,
                 Err(error) => error,
             };
@@ -138,22 +134,39 @@ impl Processor {
         }
     }
 
-    /// `begun` holds how often the event had failed before, once it has begun: an outage does not begin it again.
-    async fn once(&self, message: &Message, origin: Origin, begun: &mut Option<u32>) -> Recorded {
+    /// `begun` holds how often the event had failed before, once it has begun, and `death` why it is dead, once that is known:
+    /// an outage does not begin it again, nor change that.
+    async fn once(
+        &self,
+        message: &Message,
+        origin: Origin,
+        outages: u32,
+        begun: &mut Option<u32>,
+        death: &mut Option<Death>,
+    ) -> Result<Outcome, DbErr> {
+        let death = match death {
+            Some(death) => death,
+            None => match dialect::unless_lost(&self.db, outages, self.try_once(message, origin, begun)).await? {
+                Tried::Ended(outcome) => return Ok(outcome),
+                Tried::Dead(known) => death.insert(known),
+            },
+        };
+        self.bury(message, origin, death).await
+    }
+
+    async fn try_once(&self, message: &Message, origin: Origin, begun: &mut Option<u32>) -> Result<Tried, DbErr> {
         let event = match message.admit() {
             Ok(event) => event,
-            Err((reason, error)) => return self.bury(message, origin, reason, reason.as_str(), &error).await,
+            Err((reason, error)) => return Ok(Tried::Dead(Death::untried(reason, error))),
         };
         let failures = match *begun {
             Some(failures) => failures,
             None => match self.begin(message, origin).await? {
                 Begun::Anew(failures) => *begun.insert(failures),
-                Begun::Elsewhere => return Ok(Outcome::Parked),
-                Begun::Locked => return Ok(Outcome::Held),
-                Begun::Settled => return Ok(Outcome::Settled(Settled::Duplicate)),
-                Begun::TooOften(reason, error) => {
-                    return self.bury(message, origin, reason, reason.as_str(), &error).await;
-                }
+                Begun::Elsewhere => return Ok(Outcome::Parked.into()),
+                Begun::Locked => return Ok(Outcome::Held.into()),
+                Begun::Settled => return Ok(Outcome::Settled(Settled::Duplicate).into()),
+                Begun::TooOften(death) => return Ok(Tried::Dead(death)),
             },
         };
         self.attempt(message, event, origin, failures + 1).await
@@ -192,10 +205,10 @@ impl Processor {
         let failures = counters.attempts.unsigned_abs();
         Ok(if failures >= max_deliver {
             // Its dead letter was not taken, perhaps more often than an event may begin.
-            Begun::TooOften(Reason::MaxAttempts, counters.last_error.unwrap_or_default())
+            Begun::TooOften(Death::untried(Reason::MaxAttempts, counters.last_error.unwrap_or_default()))
         } else if counters.starts.unsigned_abs() > MAX_STARTS {
             let error = "it began five times and its process ended before there was an outcome";
-            Begun::TooOften(Reason::CrashLoop, error.to_owned())
+            Begun::TooOften(Death::untried(Reason::CrashLoop, error.to_owned()))
         } else {
             Begun::Anew(failures)
         })
@@ -215,12 +228,12 @@ impl Processor {
         dialect::end(txn, started).await
     }
 
-    async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Recorded {
+    async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Result<Tried, DbErr> {
         let attempt = self.attempt_on(message, event, origin, number);
         let (mut troubled, mut conflicts) = (None, 0);
         let error = loop {
             let error = match attempt.run(&self.db).await {
-                Ok(settled) => return Ok(Outcome::Settled(settled)),
+                Ok(settled) => return Ok(Outcome::Settled(settled).into()),
                 Err(error) => error,
             };
             // The database that a handler waits for may be another one, which must not hold up everybody. However long the
@@ -235,7 +248,7 @@ impl Processor {
         match verdict(&error, event) {
             Verdict::Hold => Err(outage(&error)),
             Verdict::Park(reason) => self.park(message, event, origin, reason, error).await,
-            Verdict::Bury(reason) => self.bury(message, origin, reason, error.class(), &error.described()).await,
+            Verdict::Bury(reason) => Ok(Tried::Dead(Death::of(reason, &error))),
             Verdict::Retry | Verdict::AtOnce => self.fail(message, origin, &error).await,
         }
     }

@@ -51,7 +51,7 @@ pub(crate) struct Attached {
     pub(crate) stream: String,
     /// How often the server really delivers a message.
     pub(crate) max_deliver: u32,
-    /// How long the server really waits for an acknowledgement: with a back-off list, its first entry.
+    /// How long the server really waits for an acknowledgement: with a back-off list, its shortest entry at some time.
     pub(crate) ack_wait: Duration,
     /// Whether the consumer's settings are taken for what is configured, since this app may not ask for them.
     pub(crate) is_unchecked: bool,
@@ -59,13 +59,14 @@ pub(crate) struct Attached {
 
 impl Attached {
     /// The delay to ask for, so that a delivery comes again after `wait`: the server adds by how much the step of the back-off list
-    /// that the delivery has reached is longer than the first one (as was tried, on 2.10.25 and 2.15.1).
+    /// that the delivery has reached is longer than the first one, or takes off by how much it is shorter (as was tried, on
+    /// 2.10.25 and 2.15.1).
     pub(crate) fn delay_for(&self, wait: Duration, deliveries: u32) -> Duration {
         let steps = &self.consumer.cached_info().config.backoff;
         let reached = steps.get(deliveries.saturating_sub(1) as usize).or(steps.last());
-        let added =
-            reached.zip(steps.first()).map_or(Duration::ZERO, |(reached, first)| reached.saturating_sub(*first));
-        wait.saturating_sub(added).max(SHORTEST_DELAY)
+        let asked =
+            reached.zip(steps.first()).map_or(wait, |(reached, first)| (wait + *first).saturating_sub(*reached));
+        asked.max(SHORTEST_DELAY)
     }
 }
 

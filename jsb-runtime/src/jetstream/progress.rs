@@ -38,8 +38,8 @@ impl Transport {
         let subject = consumer_info_subject(&attached.stream, &attached.consumer.cached_info().name);
         let info = self.unless_denied(&subject, attached.consumer.get_info()).await?;
         let info = info.map_err(PullError::client)?;
-        if attached.is_unchecked {
-            // It may be asked now, so that its settings can be checked too.
+        if attached.is_unchecked || info.config != attached.consumer.cached_info().config {
+            // Its settings are new, or can be checked now that it may be asked.
             self.detach();
         }
         Ok(Progress {

@@ -60,7 +60,9 @@ impl PublishError {
 }
 
 /// Bytes a second: how slow a link may be that a large message has its time on.
-const SLOWEST_LINK: usize = 16 * 1024;
+const SLOWEST_LINK: usize = 64 * 1024;
+/// The longest that a message has for its way: an answer that is lost is waited for as long.
+const LONGEST_WAY: Duration = Duration::from_secs(20);
 
 /// A message that is ready to go out.
 pub(crate) struct Outgoing {
@@ -178,7 +180,8 @@ impl Transport {
         let bytes = message.bytes();
         let publish = PublishMessage::build().headers(message.headers).payload(message.body.into());
         let mut context = self.context.clone();
-        context.set_timeout(REQUEST_TIMEOUT + Duration::from_secs((bytes / SLOWEST_LINK) as u64));
+        let way = Duration::from_secs((bytes / SLOWEST_LINK) as u64).min(LONGEST_WAY);
+        context.set_timeout(REQUEST_TIMEOUT + way);
         match context.send_publish(message.subject.clone(), publish).await {
             Ok(acknowledgement) => Ok((maybe_done(acknowledgement.into_future()), bytes)),
             Err(error) => Err(self.explain(error, &message.subject, bytes)),

@@ -16,7 +16,7 @@ use crate::config::MAX_BATCH_BYTES;
 /// How long a request waits at the server for the next message: not long, since one that is lost, with the server that
 /// led the consumer, is missed only then.
 const LONG_POLL: Duration = Duration::from_secs(5);
-/// How long after that the server may take to say that none came; and how long what it has sent may come behind its last word.
+/// How long after that the server may take to say that none came.
 const LATE: Duration = Duration::from_secs(1);
 
 /// Why nothing could be pulled.
@@ -83,9 +83,9 @@ impl Transport {
         self.request(attached, there, REQUEST_TIMEOUT).await
     }
 
-    /// What comes, as far as the server says that it has sent something, or up to a silence of `longest`: a slow link takes its
-    /// time. Not by the client's own batches, which end with the server's word: where a stream has replicas, that overtakes
-    /// the messages that wait for these.
+    /// What comes, as far as the server says that it has sent something, or up to a silence: a slow link takes its time. Not by
+    /// the client's own batches, which end with the server's word: where a stream has replicas, that overtakes the messages
+    /// that wait for these.
     async fn request(
         &self,
         attached: &Attached,
@@ -96,19 +96,20 @@ impl Transport {
         let inbox = Subject::from(client.new_inbox());
         let mut answers = client.subscribe(inbox.clone()).await.map_err(PullError::client)?;
         attached.consumer.request_batch(request, inbox).await.map_err(PullError::client)?;
-        let (mut deliveries, mut sent, mut silence) = (Vec::new(), asked, longest);
-        while deliveries.len() < sent {
+        let (mut deliveries, mut sent) = (Vec::new(), None);
+        while deliveries.len() < sent.unwrap_or(asked) {
+            let silence = if sent.is_some() { REQUEST_TIMEOUT } else { longest };
             match tokio::time::timeout(silence, answers.next()).await {
                 Ok(Some(message)) if message.status.is_none_or(|status| status == StatusCode::OK) => {
                     deliveries.push(jetstream::Message { context: self.context.clone(), message }.into());
                 }
                 Ok(Some(word)) => match sent_of(asked, &word) {
-                    Ok(all) => (sent, silence) = (all, LATE),
+                    Ok(all) => sent = Some(all),
                     // What came before the error is in hand all the same.
                     Err(_) if !deliveries.is_empty() => break,
                     Err(error) => return Err(error),
                 },
-                Err(_) if deliveries.is_empty() && silence == longest => return Err(PullError::NoAnswer),
+                Err(_) if deliveries.is_empty() && sent.is_none() => return Err(PullError::NoAnswer),
                 Ok(None) | Err(_) => break,
             }
         }

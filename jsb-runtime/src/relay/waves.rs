@@ -40,7 +40,12 @@ impl Relay {
     /// is over.
     pub(super) fn waves(&self, rows: Vec<Pending>, is_unanswered: bool) -> Vec<Vec<Pending>> {
         let longest_delay = self.config.backoff.iter().max().copied().unwrap_or(FIRST_PAUSE);
-        let places = places(&rows, longest_delay);
+        let now = crate::clock::now();
+        let places = places(rows.iter().map(|event| Place {
+            row: event.row(),
+            deletes: event.event_type == DELETED,
+            waits: event.is_delayed(now, longest_delay),
+        }));
         let mut waves: Vec<Vec<Pending>> = Vec::new();
         for (row, place) in rows.into_iter().zip(places) {
             let Some(place) = place else { continue };
@@ -120,22 +125,76 @@ impl Offered {
 
 /// The wave of each row; none where its event, or an older one of the same row, waits after a failure. A delete is in the last
 /// wave that there is by then: before its children's deletes, the other side would refuse it for now, or even keep the parent.
-fn places(rows: &[Pending], longest_delay: Duration) -> Vec<Option<usize>> {
-    let now = crate::clock::now();
-    let (mut depths, mut deepest) = (HashMap::with_capacity(rows.len()), 0);
-    let mut delayed = HashSet::new();
-    let mut places = Vec::with_capacity(rows.len());
-    for event in rows {
-        if delayed.contains(&event.row()) || event.is_delayed(now, longest_delay) {
-            delayed.insert(event.row());
+/// Nothing younger is in an earlier one, since it may take a unique value that the delete gives up.
+fn places<'a>(events: impl Iterator<Item = Place<'a>>) -> Vec<Option<usize>> {
+    let (mut depths, mut deepest, mut last_delete) = (HashMap::new(), 0, 0);
+    let mut waiting = HashSet::new();
+    let mut places = Vec::new();
+    for Place { row, deletes, waits } in events {
+        if waits || waiting.contains(&row) {
+            waiting.insert(row);
             places.push(None);
             continue;
         }
-        let depth = depths.entry(event.row()).or_insert(0_usize);
-        let place = if event.event_type == DELETED { deepest } else { *depth };
+        let depth = depths.entry(row).or_insert(0_usize);
+        let mut place = (*depth).max(last_delete);
+        if deletes {
+            place = place.max(deepest);
+            last_delete = place;
+        }
         deepest = deepest.max(place);
         places.push(Some(place));
         *depth = place + 1;
     }
     places
+}
+
+/// What an event's place in the waves depends on.
+struct Place<'a> {
+    row: (&'a str, &'a str),
+    deletes: bool,
+    /// Whether it waits after a failure of its own.
+    waits: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ROWS: [&str; 4] = ["1", "2", "3", "4"];
+
+    fn placed(events: &[(usize, bool)]) -> Vec<usize> {
+        let event = |&(row, deletes): &(usize, bool)| Place { row: ("user", ROWS[row]), deletes, waits: false };
+        places(events.iter().map(event)).into_iter().flatten().collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_wave_holds_one_event_of_a_row_and_nothing_is_before_an_older_delete(
+            events in proptest::collection::vec((0..ROWS.len(), any::<bool>()), 1..12)
+        ) {
+            let places = placed(&events);
+            for (younger, (row, _)) in events.iter().enumerate() {
+                for (older, (other, deletes)) in events[..younger].iter().enumerate() {
+                    prop_assert!(other != row || places[older] < places[younger]);
+                    prop_assert!(!deletes || places[older] <= places[younger]);
+                    prop_assert!(!events[younger].1 || places[older] <= places[younger]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn events_of_different_rows_go_side_by_side() {
+        assert_eq!(placed(&[(0, false), (1, false), (0, false), (2, false)]), [0, 0, 1, 0]);
+    }
+
+    #[test]
+    fn what_waits_holds_back_its_row_alone() {
+        let event = |id, waits| Place { row: ("user", id), deletes: false, waits };
+        let places = places([event("1", true), event("1", false), event("2", false)].into_iter());
+        assert_eq!(places, [None, None, Some(0)]);
+    }
 }

@@ -123,6 +123,20 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn delays_may_become_shorter(backend: Backend) {
+        let delays = [2_000, 400, 300].map(Duration::from_millis);
+        let mut pair = Pair::configured(backend, |config| config.backoff(delays)).await;
+        pair.start_both().await;
+        let bad = probe::send(&pair.a.db, "fail", error("no such account")).await;
+        dead(&pair.b, &bad.event_id).await;
+        let attempts = probe::attempts(&bad);
+        assert_eq!(attempts.len(), 5);
+        for (gap, delay) in attempts.windows(2).zip(delays) {
+            assert!(gap[1] - gap[0] >= delay, "tried again after {:?} rather than {delay:?}", gap[1] - gap[0]);
+        }
+        pair.stop().await;
+    }
+
     async fn a_transient_failure_heals(backend: Backend) {
         let pair = impatient_pair(backend).await;
         let orders = Orders { failures: 2, error: "not yet".to_owned(), ..Orders::default() };
