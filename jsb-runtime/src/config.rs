@@ -55,6 +55,9 @@ pub struct Config {
     pub ack_wait: Duration,
     /// `BACKOFF`, 1, 5, 15, 30 and 60 s: the delays before an event is tried again.
     pub backoff: Vec<Duration>,
+    /// `MAX_ACK_PENDING`, 20,000: how many deliveries may wait for their acknowledgement, failed ones for their next try among
+    /// them. Less where a server, an account or a stream allows less.
+    pub max_ack_pending: u32,
     /// `STREAM_REPLICAS`, 1: replicas of a stream that is made.
     pub stream_replicas: usize,
     /// `STREAM_MAX_AGE`, 30 d: how long a stream that is made keeps its messages.
@@ -142,6 +145,7 @@ impl Config {
             max_deliver: 5,
             ack_wait: Duration::from_secs(30),
             backoff: [1, 5, 15, 30, 60].map(Duration::from_secs).to_vec(),
+            max_ack_pending: 20_000,
             stream_replicas: 1,
             stream_max_age: 30 * DAY,
             batch_size: 1_000,
@@ -185,6 +189,7 @@ setters! {
     max_deliver: u32 => max_deliver;
     ack_wait: Duration => ack_wait;
     backoff: impl Into<Vec<Duration>> => backoff.into();
+    max_ack_pending: u32 => max_ack_pending;
     stream_replicas: usize => stream_replicas;
     stream_max_age: Duration => stream_max_age;
     batch_size: usize => batch_size;

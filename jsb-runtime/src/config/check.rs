@@ -69,7 +69,7 @@ impl Config {
             "APP_NAME and DESTINATION_APP must not be `dlq`, the name of the dead letter subject",
         );
         rule(subject::is_token(&self.stream_name), &format!("STREAM_NAME {token}"));
-        rule(!self.nats_url.trim().is_empty(), "NATS_URL must not be empty");
+        rule(self.nats_url.split(',').any(|entry| !entry.trim().is_empty()), "NATS_URL must name a server");
         rule(
             self.nats_creds.is_none() || self.nats_nkey.is_none(),
             "NATS_CREDS and NATS_NKEY must not both be set: a credentials file holds its own nkey",
@@ -95,6 +95,7 @@ impl Config {
         rule(self.max_deliver >= 1, "MAX_DELIVER must be at least 1");
         rule(!self.backoff.is_empty(), "BACKOFF must hold at least one delay");
         rule(self.backoff.iter().all(|delay| !delay.is_zero()), "BACKOFF must hold delays above zero");
+        rule(self.max_ack_pending >= 1, "MAX_ACK_PENDING must be at least 1");
         rule(self.ack_wait >= Duration::from_secs(1), "ACK_WAIT must be at least 1s");
         rule(!self.stream_max_age.is_zero(), "STREAM_MAX_AGE must be above zero, which the server takes for ever");
         rule((1..=5).contains(&self.stream_replicas), "STREAM_REPLICAS must be between 1 and 5");

@@ -26,6 +26,7 @@ impl Config {
         "MAX_DELIVER",
         "ACK_WAIT",
         "BACKOFF",
+        "MAX_ACK_PENDING",
         "STREAM_REPLICAS",
         "STREAM_MAX_AGE",
         "BATCH_SIZE",
@@ -73,6 +74,7 @@ impl Config {
         env.read("MAX_DELIVER", &mut config.max_deliver, parsed);
         env.read("ACK_WAIT", &mut config.ack_wait, duration);
         env.read("BACKOFF", &mut config.backoff, |text| list(text, duration));
+        env.read("MAX_ACK_PENDING", &mut config.max_ack_pending, parsed);
         env.read("STREAM_REPLICAS", &mut config.stream_replicas, parsed);
         env.read("STREAM_MAX_AGE", &mut config.stream_max_age, duration);
         env.read("BATCH_SIZE", &mut config.batch_size, parsed);

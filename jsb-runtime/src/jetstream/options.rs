@@ -60,13 +60,15 @@ pub(super) fn servers(urls: &str) -> Result<Vec<ServerAddr>, ConnectError> {
 fn address(entry: &str) -> std::io::Result<ServerAddr> {
     let server: ServerAddr = entry.parse()?;
     let url = server.clone().into_inner();
+    let refused = |why: &str| Err(std::io::Error::new(std::io::ErrorKind::InvalidInput, why));
+    if server.is_websocket() {
+        // Built without WebSockets the client would speak plain TCP there, and never TLS.
+        return refused("its scheme must be `nats` or `tls`");
+    }
     if matches!(url.path(), "" | "/") && url.query().is_none() && url.fragment().is_none() {
         return Ok(server);
     }
-    Err(std::io::Error::new(
-        std::io::ErrorKind::InvalidInput,
-        "something follows its host and port: what is special in a user or password must be percent-encoded",
-    ))
+    refused("something follows its host and port: what is special in a user or password must be percent-encoded")
 }
 
 fn entries(urls: &str) -> impl Iterator<Item = (usize, &str)> {
@@ -90,14 +92,23 @@ pub(super) fn options(config: &Config) -> Result<ConnectOptions, ConnectError> {
     }
     if let Some(path) = &config.nats_ca {
         holds("NATS_CA", path, "BEGIN CERTIFICATE")?;
-        options = options.add_root_certificates(path.clone()).require_tls(true);
+        options = options.add_root_certificates(path.clone());
     }
     if let (Some(certificate), Some(key)) = (&config.nats_cert, &config.nats_key) {
         holds("NATS_CERT", certificate, "BEGIN CERTIFICATE")?;
         holds("NATS_KEY", key, "PRIVATE KEY")?;
-        options = options.add_client_certificate(certificate.clone(), key.clone()).require_tls(true);
+        options = options.add_client_certificate(certificate.clone(), key.clone());
+    }
+    if wants_tls(config)? {
+        // A server names the others of its cluster before TLS begins, so whoever stands in between can name any.
+        options = options.require_tls(true).ignore_discovered_servers();
     }
     Ok(options)
+}
+
+fn wants_tls(config: &Config) -> Result<bool, ConnectError> {
+    let has_file = config.nats_ca.is_some() || config.nats_cert.is_some();
+    Ok(has_file || servers(&config.nats_url)?.iter().any(ServerAddr::tls_required))
 }
 
 /// The user and the password, or a token alone, that the entries of the list agree on.
@@ -161,6 +172,24 @@ mod tests {
             assert!(!error.contains("cret") && !error.contains("cr/et"), "{error}");
         }
         assert!(servers("nats://one:4222/").is_ok());
+    }
+
+    #[test]
+    fn tls_for_one_server_is_required_of_all() {
+        let is_required = |urls: &str| {
+            let options = options(&Config::new("a", "b").nats_url(urls)).expect("options");
+            format!("{options:?}").contains(r#""tls_required": true"#)
+        };
+        assert!(is_required("tls://one") && is_required("nats://one, TLS://two"));
+        assert!(!is_required("nats://one,two"));
+    }
+
+    #[test]
+    fn a_web_socket_is_refused() {
+        for url in ["ws://a:secret@one", "wss://a:secret@one"] {
+            let error = servers(url).expect_err("a refusal").to_string();
+            assert!(error.contains("its scheme must be") && !error.contains("secret"), "{error}");
+        }
     }
 
     #[test]

@@ -108,6 +108,9 @@ impl Transport {
         };
         let FoundConsumer { consumer, differences, is_unchecked } = self.find_consumer(&stream, &durable).await?;
         self.attach_to(consumer, &stream, is_unchecked);
+        if self.config.auto_provision {
+            self.report_retention(&stream).await;
+        }
         match differences.is_empty() || self.config.auto_provision {
             true => Ok(()),
             false => Err(ProvisionError::Differs { consumer: durable.name, stream, differences }),
@@ -117,11 +120,26 @@ impl Transport {
     fn attach_to(&self, consumer: PullConsumer, stream: &str, is_unchecked: bool) {
         let info = consumer.cached_info();
         let (config, name) = (&info.config, info.name.clone());
-        let ack_wait = config.backoff.first().copied().unwrap_or(config.ack_wait);
+        let ack_wait = config.backoff.iter().min().copied().unwrap_or(config.ack_wait);
         // The server writes -1 for a consumer without a limit.
         let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
         tracing::info!(stream, consumer = name, ?ack_wait, "attached to JetStream");
         self.attach(Attached { consumer, stream: stream.to_owned(), max_deliver, ack_wait, is_unchecked });
+    }
+
+    /// Says so where the stream, which is used as it is, keeps nothing that nobody listens for.
+    async fn report_retention(&self, stream: &str) {
+        let info = self.ask(format!("STREAM.INFO.{stream}"), &json!({})).await;
+        let problem = info.is_ok_and(|info| info["config"]["retention"] == "interest").then(|| {
+            format!(
+                "stream {stream} has interest retention: dead letters, and events that are sent before the other app's consumer \
+                 is there, are dropped; change it to limits"
+            )
+        });
+        if let Some(problem) = &problem {
+            tracing::warn!("{problem}");
+        }
+        self.report("stream", problem);
     }
 
     /// Makes the stream and the durable, or adds to them what is missing, and says which stream carries the pair.

@@ -11,8 +11,6 @@ use crate::subject;
 
 /// How far back the server recognises a message id, unless the stream keeps its messages for less; its default.
 const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
-/// Messages that wait for their next delivery count as pending; too many failures must not stop the rest.
-const MAX_ACK_PENDING: i64 = 20_000;
 
 /// The stream and the consumers that a configuration asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +49,8 @@ pub struct WantedConsumer {
     pub ack_wait: Duration,
     /// The delays between deliveries.
     pub backoff: Vec<Duration>,
-    /// How many deliveries may wait for their acknowledgement.
+    /// How many deliveries may wait for their acknowledgement. Those that wait for their next try count too: too many failures
+    /// must not stop the rest.
     pub max_ack_pending: i64,
 }
 
@@ -179,7 +178,7 @@ impl WantedConsumer {
             max_deliver: config.max_deliver.into(),
             ack_wait: backoff.first().copied().unwrap_or(config.ack_wait),
             backoff,
-            max_ack_pending: MAX_ACK_PENDING,
+            max_ack_pending: config.max_ack_pending.into(),
         }
     }
 

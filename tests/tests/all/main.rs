@@ -32,6 +32,7 @@ mod deletes;
 mod deliveries;
 mod denials;
 mod families;
+mod impostor;
 mod jetstream_api;
 mod keys;
 mod lease;

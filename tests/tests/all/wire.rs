@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
-use async_nats::jetstream::stream::{self, DiscardPolicy, RetentionPolicy, StorageType};
+use async_nats::jetstream::stream::{self, ConsumerLimits, DiscardPolicy, RetentionPolicy, StorageType};
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_runtime::Config;
 use jsb_tests::entities::organization;
@@ -216,6 +216,23 @@ on_both! {
         assert_eq!(settings(&stream, "RAILS").await, before);
         assert!(stream.context.get_stream("sync-stream").await.is_err(), "a second stream was made");
         pair.stop().await;
+    }
+
+    async fn a_stream_that_drops_what_nobody_hears_is_used_and_the_status_says_so(backend: Backend) {
+        let (_nats, mut pair) = named_pair(backend).await;
+        let theirs = stream::Config {
+            name: "RAILS".to_owned(),
+            subjects: vec!["system_a.sync.*".to_owned(), "system_b.sync.*".to_owned()],
+            retention: RetentionPolicy::Interest,
+            consumer_limits: Some(ConsumerLimits { max_ack_pending: 100, ..Default::default() }),
+            ..Default::default()
+        };
+        Stream::of(&pair.a.config).await.context.create_stream(theirs).await.expect("a stream");
+        pair.a.config.max_ack_pending = 100;
+        pair.a.start().await;
+        let problems = pair.a.status().await.problems;
+        assert!(problems.iter().any(|problem| problem.contains("dead letters")), "{problems:?}");
+        pair.a.stop().await;
     }
 
     async fn missing_subjects_are_added_and_nothing_else_changes(backend: Backend) {
