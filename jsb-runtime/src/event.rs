@@ -99,6 +99,9 @@ impl NewEvent {
 
     /// Refuses an event that the other side could not keep.
     pub(crate) fn check(&self) -> Result<(), EnvelopeError> {
+        if self.resource_id.is_empty() {
+            return Err(EnvelopeError::EmptyKey);
+        }
         for (id, name) in [
             (&self.resource_type, "resource_type"),
             (&self.resource_id, "resource_id"),
@@ -127,6 +130,9 @@ pub enum EnvelopeError {
     /// A field that cannot be done without is missing.
     #[error("the event has no `{0}`")]
     Missing(&'static str),
+    /// The key of what is about to be recorded is empty.
+    #[error("the key, which is the event's `resource_id`, is empty")]
+    EmptyKey,
     /// An identifier is too long to be stored as a key.
     #[error("the event's `{0}` is longer than {MAX_ID_BYTES} bytes or holds a NUL character")]
     UnusableId(&'static str),

@@ -1,4 +1,6 @@
-//! The hooks of every synced entity. The derive calls them; an entity with hooks of its own calls them from there.
+//! The hooks of every synced entity. The derive calls them; an entity with hooks of its own calls them from there: last in
+//! `before_save` and `before_delete`, and first in `after_save` and `after_delete`, so that nothing of the application's stands
+//! between them and the row's own statement, and what is sent is what the row holds.
 //!
 //! ```
 //! # mod note {
@@ -41,10 +43,11 @@
 
 use std::any::type_name;
 
+use rust_decimal::RoundingStrategy;
 use sea_orm::sea_query::{LockType, Value};
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, IdenStatic,
-    Iterable, QueryFilter, QuerySelect, QueryTrait,
+    ActiveModelTrait, ActiveValue, ColumnDef, ColumnTrait, ColumnType, ConnectionTrait, DatabaseTransaction, DbErr,
+    EntityTrait, IdenStatic, Iterable, QueryFilter, QuerySelect, QueryTrait,
 };
 
 use crate::event::{NewEvent, event_type};
@@ -54,7 +57,11 @@ use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable, VersionType};
 use crate::version::{self, Version};
 use crate::{clock, dialect, direct, keys, payload, row, skip, tombstone};
 
-/// Draws the row's version, and its key where this node draws keys itself.
+/// Draws the row's version, and its key where this node draws keys itself. The values that are about to be written get the form
+/// that they have on the other side too.
+///
+/// In hooks of your own call it last, and give back what it gives: a value that is set after it may undo the drawn version,
+/// or be kept here in another form than is sent.
 ///
 /// # Errors
 ///
@@ -68,6 +75,9 @@ pub fn before_save<M: Syncable, C: ConnectionTrait>(
 }
 
 /// Records the `created` or `updated` event.
+///
+/// In hooks of your own call it first, with the model as it came: this is what it sends, so that what is changed before it
+/// stands in no row here. What it gives back may be changed.
 ///
 /// # Errors
 ///
@@ -85,6 +95,8 @@ pub fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: boo
 
 /// Reads the row that is about to be deleted, since its last state travels with the event.
 ///
+/// In hooks of your own call it last, and give back what it gives: [`after_delete`] makes the tombstone and the event of it.
+///
 /// # Errors
 ///
 /// [`DbErr::Custom`] when the delete could not be atomic with its event, before anything is written.
@@ -95,6 +107,8 @@ pub fn before_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db:
 /// Leaves a tombstone and records the `deleted` event; nothing, if there was no row. Within
 /// [`skip_publish`](crate::skip_publish), and of an entity whose deletes are not synced, the tombstone has the row's own version,
 /// and nothing is recorded.
+///
+/// In hooks of your own call it first, with the row as it came.
 ///
 /// # Errors
 ///
@@ -118,7 +132,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     db: &C,
     insert: bool,
 ) -> Result<ActiveModelOf<M>, DbErr> {
-    use_common_forms::<M>(&mut row, insert);
+    use_common_forms::<M>(&mut row, insert)?;
     if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
     }
@@ -204,7 +218,11 @@ async fn keep_version<M: Syncable, C: ConnectionTrait>(
 }
 
 /// Gives every value that is about to be written the form that it has on the other side too.
-pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: bool) {
+///
+/// # Errors
+///
+/// Where a value has none, such as a JSON column that cannot read what it has written.
+pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: bool) -> Result<(), DbErr> {
     for column in ColumnOf::<M>::iter() {
         let written = match row.get(column) {
             ActiveValue::Set(value) => value,
@@ -212,15 +230,20 @@ pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: 
             ActiveValue::Unchanged(value) if insert => value,
             _ => continue,
         };
-        row.set(column, common_form(written, column.def().is_null()));
+        row.try_set(column, common_form(written, &column.def()))?;
     }
+    Ok(())
 }
 
-/// Timestamps in microseconds; and since a payload has one null only, a nullable column holds no other.
-fn common_form(value: Value, nullable: bool) -> Value {
-    match payload::cut(value) {
-        Value::Json(Some(json)) if json.is_null() && nullable => Value::Json(None),
-        value => value,
+/// Timestamps in microseconds; decimals with as many places as their column has, to which PostgreSQL rounds and SQLite does not;
+/// and since a payload has one null only, a nullable column holds no other.
+fn common_form(value: Value, column: &ColumnDef) -> Value {
+    match (payload::cut(value), column.get_column_type()) {
+        (Value::Json(Some(json)), _) if json.is_null() && column.is_null() => Value::Json(None),
+        (Value::Decimal(Some(number)), ColumnType::Decimal(Some((_, places)))) => {
+            Value::Decimal(Some(number.round_dp_with_strategy(*places, RoundingStrategy::MidpointAwayFromZero)))
+        }
+        (value, _) => value,
     }
 }
 
@@ -327,11 +350,17 @@ async fn publish_row<M: Syncable, C: ConnectionTrait>(
 
 /// Marks what the row must go back to if its event is not recorded; a save that is alone goes back with its transaction.
 async fn mark<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
-    if save::is_alone() { Ok(()) } else { dialect::mark_save(db).await }
+    if save::is_alone() {
+        return Ok(());
+    }
+    dialect::mark_save(db).await?;
+    save::set_marked(true);
+    Ok(())
 }
 
 /// The row is written: if its event is not, the row must not stay.
 async fn keep_if_recorded<C: ConnectionTrait>(db: &C, recorded: Result<(), DbErr>) -> Result<(), DbErr> {
+    save::set_marked(false);
     match recorded {
         recorded if save::is_alone() => recorded,
         Ok(()) => dialect::keep_save(db).await,

@@ -10,7 +10,7 @@ use chrono::{
 use rust_decimal::Decimal;
 use sea_orm::sea_query::{ArrayType, Enum, OptionEnum, Value};
 use serde_json::{Number, Value as Json};
-use time::{OffsetDateTime, PrimitiveDateTime};
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 use uuid::Uuid;
 
 /// Why a column's value cannot travel, or a payload's field cannot become a column's value.
@@ -65,7 +65,7 @@ pub(crate) fn nests_deeper(json: &Json, levels: usize) -> bool {
     }
 }
 
-/// Cuts a timestamp to microseconds, so that every database stores what the event says.
+/// Cuts a timestamp to microseconds, and takes one with an offset to UTC, so that every database stores what the event says.
 pub(crate) fn cut(value: Value) -> Value {
     // A microsecond of the value's own is always in range.
     macro_rules! micros {
@@ -78,10 +78,15 @@ pub(crate) fn cut(value: Value) -> Value {
         Value::ChronoDateTime(Some(time)) => Value::ChronoDateTime(Some(whole_micros(time.and_utc()).naive_utc())),
         Value::ChronoDateTimeUtc(Some(time)) => Value::ChronoDateTimeUtc(Some(whole_micros(time))),
         Value::ChronoDateTimeLocal(Some(time)) => Value::ChronoDateTimeLocal(Some(whole_micros(time))),
-        Value::ChronoDateTimeWithTimeZone(Some(time)) => Value::ChronoDateTimeWithTimeZone(Some(whole_micros(time))),
+        Value::ChronoDateTimeWithTimeZone(Some(time)) => {
+            Value::ChronoDateTimeWithTimeZone(Some(whole_micros(time.to_utc()).fixed_offset()))
+        }
         Value::TimeTime(Some(time)) => Value::TimeTime(micros!(time)),
         Value::TimeDateTime(Some(time)) => Value::TimeDateTime(micros!(time)),
-        Value::TimeDateTimeWithTimeZone(Some(time)) => Value::TimeDateTimeWithTimeZone(micros!(time)),
+        Value::TimeDateTimeWithTimeZone(Some(time)) => {
+            let time = time.checked_to_offset(UtcOffset::UTC).unwrap_or(time);
+            Value::TimeDateTimeWithTimeZone(micros!(time))
+        }
         other => other,
     }
 }
@@ -93,6 +98,7 @@ fn whole_micros<Z: TimeZone>(time: DateTime<Z>) -> DateTime<Z> {
 }
 
 /// A column's value in JSON, or why it has none.
+#[allow(unreachable_patterns, reason = "an application may enable column types that are not known here")]
 pub(crate) fn to_json(value: Value) -> Result<Json, String> {
     let json = match value {
         Value::Bool(v) => v.map(Json::from),
@@ -128,6 +134,8 @@ pub(crate) fn to_json(value: Value) -> Result<Json, String> {
         Value::TimeDateTimeWithTimeZone(v) => v.map(|v| chrono_utc(v).and_then(timestamp)).transpose()?,
         Value::Uuid(v) => v.map(|v| v.to_string().into()),
         Value::Decimal(v) => v.map(|v| v.to_string().into()),
+        // What such a value says of its type is that of its members.
+        Value::Array(..) => return Err("arrays cannot be synced".to_owned()),
         other => return Err(format!("{:?} columns cannot be synced", other.array_type())),
     };
     Ok(json.unwrap_or(Json::Null))

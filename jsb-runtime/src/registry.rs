@@ -99,6 +99,17 @@ pub enum RegistryError {
         /// The name.
         field: &'static str,
     },
+    /// A column that travels is an array.
+    #[error(
+        "column `{column}` of resource `{resource}` is an array, which cannot be synced: give it `#[syncable(skip)]`, or keep \
+         its members in a JSON column or in a table of their own"
+    )]
+    Array {
+        /// The resource.
+        resource: &'static str,
+        /// The column.
+        column: &'static str,
+    },
     /// Two entities claim one name on the wire.
     #[error("resource `{resource}` is registered twice, by {first} and {second}")]
     Duplicate {
@@ -142,6 +153,9 @@ impl Registry {
     pub(crate) fn collect() -> Result<Self, RegistryError> {
         let mut entities = BTreeMap::new();
         for entity in inventory::iter::<EntityRegistration> {
+            if let Some(column) = entity.schema().columns.iter().find(|column| column.is_array) {
+                return Err(RegistryError::Array { resource: entity.resource, column: column.name });
+            }
             let mut fields = BTreeSet::new();
             if let Some(column) = entity.schema().columns.iter().find(|column| !fields.insert(column.field)) {
                 return Err(RegistryError::SameField { resource: entity.resource, field: column.field });

@@ -3,6 +3,7 @@
 mod at_once;
 
 use std::any::type_name;
+use std::cell::Cell;
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
@@ -28,12 +29,20 @@ pub type Saving<'a, T> = BoxFuture<'a, Result<T, DbErr>>;
 
 tokio::task_local! {
     static ALONE: bool;
+    /// Whether the save under way is between its mark and its event.
+    static MARKED: Cell<bool>;
 }
 
 /// Whether the save under way has its transaction for itself: JSB began it to write, nothing of the application's runs in
 /// it, and what fails is taken back with it.
 pub(crate) fn is_alone() -> bool {
     ALONE.try_with(|alone| *alone).unwrap_or(false)
+}
+
+/// Notes that the save under way has marked what its row must go back to, or that its row and its event are as they should be.
+pub(crate) fn set_marked(marked: bool) {
+    // Hooks may be called past this crate's methods, and the caller then has to take back what fails.
+    let _ = MARKED.try_with(|now| now.set(marked));
 }
 
 /// One call of a user's, to be made on whatever transaction it ends up in.
@@ -46,7 +55,7 @@ trait Save: Send {
 async fn atomically<M: Syncable, S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Output, DbErr> {
     // A transaction is a connection whose transactions are of its own type.
     if type_name::<C>() == type_name::<C::Transaction>() {
-        return save.run(db).await;
+        return in_transaction(save, db).await;
     }
     // Anything but a pool may stand for a transaction of the user's, in which this one is a savepoint.
     let on_pool = type_name::<C>() == type_name::<DatabaseConnection>();
@@ -67,6 +76,22 @@ async fn atomically<M: Syncable, S: Save, C: SaveConnection>(save: S, db: &C) ->
     let saved = dialect::end(txn, saved).await.map_err(dialect::explained)?;
     direct::committed(own);
     Ok(saved)
+}
+
+/// Runs a save in the user's transaction. Where it fails between the row and the event, as when the row cannot be read back, the
+/// user may commit all the same.
+async fn in_transaction<S: Save, C: ConnectionTrait>(save: S, db: &C) -> Result<S::Output, DbErr> {
+    let marked = async {
+        let saved = save.run(db).await;
+        (saved, MARKED.with(Cell::get))
+    };
+    let (saved, is_marked) = MARKED.scope(Cell::new(false), marked).await;
+    match &saved {
+        Err(DbErr::RecordNotInserted | DbErr::RecordNotUpdated) if is_marked => dialect::keep_save(db).await?,
+        Err(_) if is_marked => dialect::undo_save(db).await,
+        _ => {}
+    }
+    saved
 }
 
 struct Insert<M: Syncable>(ActiveModelOf<M>);

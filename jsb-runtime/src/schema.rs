@@ -8,7 +8,7 @@ mod types;
 pub(crate) use event::Said;
 use sea_orm::sea_query::{ArrayType, IntoTableRef, TableRef, Value};
 use sea_orm::{
-    ColumnTrait, EntityName, EntityTrait, IdenStatic, Identity, Iterable, PrimaryKeyToColumn, RelationDef,
+    ColumnTrait, ColumnType, EntityName, EntityTrait, IdenStatic, Identity, Iterable, PrimaryKeyToColumn, RelationDef,
     RelationTrait,
 };
 use types::Types;
@@ -38,6 +38,7 @@ pub(crate) struct Column {
     pub(crate) field: &'static str,
     pub(crate) of: ArrayType,
     pub(crate) is_nullable: bool,
+    pub(crate) is_array: bool,
 }
 
 /// A foreign key of the table's, by the names of columns here and there.
@@ -61,6 +62,7 @@ impl Schema {
                 field: field.name(),
                 of: M::get_value_type(field.column),
                 is_nullable: field.column.def().is_null(),
+                is_array: is_array(field.column),
             });
         }
         // The derive lets neither a part of the key nor the version stay at home.
@@ -85,6 +87,11 @@ impl Schema {
             types: Types::of::<M>(),
         }
     }
+}
+
+/// Whether a column holds an array, of which SeaORM says the type of its members where it is asked for a value's.
+pub(crate) fn is_array(column: impl ColumnTrait) -> bool {
+    matches!(column.def().get_column_type(), ColumnType::Array(_))
 }
 
 fn place(columns: &[Column], name: &str) -> Option<usize> {

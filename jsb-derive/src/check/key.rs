@@ -18,7 +18,9 @@ const NO_NEED: &str = "`keys` is for a key that the database draws, which this o
 
 const TOO_NARROW: &str = "\
 interleaved keys leave gaps, for which this type is too small; \
-make it `i64`, `i32`, `u64` or `u32`, or write `keys = \"single_writer\"`";
+make it `i64`, `i32` or `u32`, or write `keys = \"single_writer\"`";
+
+const UNREADABLE: &str = "SeaORM reads no `u64` from PostgreSQL or SQLite; make it `i64`, `i32` or `u32`";
 
 /// Where the database draws the key, both databases would draw the same ones, unless the author chose how they do not.
 pub(super) fn keys(entity: &Entity) -> Result<Keys> {
@@ -29,6 +31,9 @@ pub(super) fn keys(entity: &Entity) -> Result<Keys> {
         ([column], Some(choice)) if is_drawn_by_database(column) => {
             let keys =
                 attr::choice(choice, &[("interleaved", Keys::Interleaved), ("single_writer", Keys::SingleWriter)])?;
+            if column.type_name() == "u64" {
+                return Err(Error::new_spanned(&column.ty, UNREADABLE));
+            }
             if keys == Keys::Interleaved && is_narrow(column) {
                 return Err(Error::new_spanned(&column.ty, TOO_NARROW));
             }

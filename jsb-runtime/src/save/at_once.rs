@@ -42,7 +42,7 @@ pub(super) async fn insert<M: Syncable, C: ConnectionTrait + TransactionTrait>(
         return Ok(None);
     }
     let mut row = row.clone();
-    hooks::use_common_forms::<M>(&mut row, true);
+    hooks::use_common_forms::<M>(&mut row, true)?;
     row::set_version::<M>(&mut row, Version::at(clock::now()));
     let Some(key) = key else {
         let event = NewEvent::new(M::RESOURCE, "", event_type::CREATED, Json::Null);
@@ -71,7 +71,7 @@ pub(super) async fn update<M: Syncable, C: ConnectionTrait>(
     }
     let Some(event) = event_of::<M>(&key, event_type::UPDATED) else { return Ok(None) };
     let mut row = row.clone();
-    hooks::use_common_forms::<M>(&mut row, false);
+    hooks::use_common_forms::<M>(&mut row, false)?;
     row.not_set(M::VERSION);
     for column in row::key_columns::<M>() {
         row.not_set(column);

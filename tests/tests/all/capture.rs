@@ -97,6 +97,30 @@ on_both! {
         assert_eq!(counts(&app).await, (1, 1));
     }
 
+    async fn a_row_that_cannot_be_read_back_is_not_changed(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let row = samples::specimen().into_active_model().reset_all().insert(&app.db).await.expect("a save");
+        app.sql("UPDATE specimens SET mood = 'neither'").await;
+        let change = || specimen::ActiveModel { id: Unchanged(row.id), text: Set("changed".to_owned()), ..Default::default() };
+
+        let txn = app.db.begin().await.expect("a transaction");
+        change().update(&txn).await.expect_err("a mood that the entity does not know");
+        // A transaction that failed may fail to commit: what counts is what it leaves.
+        let _ = txn.commit().await;
+        assert_eq!(app.texts("SELECT text FROM specimens").await, [row.text]);
+        assert_eq!(app.recorded().await.len(), 1);
+    }
+
+    async fn an_update_of_no_row_leaves_its_transaction_as_it_was(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let txn = app.db.begin().await.expect("a transaction");
+        let nobody = tally::ActiveModel { id: Unchanged(Uuid::now_v7()), value: Set(1), ..Default::default() };
+        assert_eq!(nobody.update(&txn).await, Err(DbErr::RecordNotUpdated));
+        tally(2).insert(&txn).await.expect("a save");
+        txn.commit().await.expect("a commit");
+        assert_eq!(counts(&app).await, (1, 1));
+    }
+
     async fn a_row_whose_event_cannot_be_recorded_is_not_saved(backend: Backend) {
         let app = Pair::create(backend).await.a;
         let kept = tally(1).insert(&app.db).await.expect("a save");

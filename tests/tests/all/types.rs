@@ -4,8 +4,9 @@ use std::fmt::Debug;
 
 use jsb_tests::entities::{gap, label, membership, specimen, versioned};
 use jsb_tests::{Backend, Pair, eventually};
+use rust_decimal::Decimal;
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -41,9 +42,16 @@ async fn specimens_travel(pair: &mut Pair) {
     change.bytes = Set(Vec::new());
     change.json = Set(Json::Null);
     change.mood = Set(specimen::Mood::Sad);
+    // To more places than the column has.
+    change.decimal = Set(Decimal::new(-1_234_565, 5));
     let changed = change.update(&pair.b.db).await.expect("an update on B");
     assert_eq!(changed.json, Json::Null);
+    assert_eq!(changed.decimal, Decimal::new(-123_457, 4));
     assert_eq!(equal::<specimen::Entity>(pair).await, [changed, second]);
+    for app in [&pair.a, &pair.b].into_iter().filter(|app| app.db.get_database_backend() == DbBackend::Sqlite) {
+        let zoned = app.texts("SELECT zoned FROM specimens UNION SELECT time_zoned FROM specimens").await;
+        assert!(!zoned.iter().any(|text| text.contains("05:45") || text.contains("-03:30")), "{zoned:?}");
+    }
 }
 
 async fn gaps_travel(pair: &mut Pair) {

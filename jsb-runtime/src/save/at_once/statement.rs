@@ -13,6 +13,7 @@ use sea_orm::{ColumnTrait, DbErr, EntityName, IdenStatic, Iterable};
 use serde_json::Value as Json;
 
 use crate::payload::postgres::{JsonText, json_text};
+use crate::schema::is_array;
 use crate::syncable::{ColumnOf, Field, Syncable};
 use crate::{dialect, outbox, row, settings, tombstone};
 
@@ -169,6 +170,9 @@ fn id_text<M: Syncable>() -> Option<String> {
 fn payload_text<M: Syncable>() -> Option<String> {
     let value = |field: &Field<ColumnOf<M>>| {
         let column = field.column;
+        if is_array(column) {
+            return None;
+        }
         let value = json_text(&read_of_row(column), &M::get_value_type(column), column.def().is_null())?;
         Some((field.name(), value))
     };
