@@ -5,7 +5,7 @@ use std::time::Duration;
 use jsb_runtime::operate::{Check, Finding, Limits};
 use serde_json::json;
 
-use super::status::report;
+use super::status::{Look, report};
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::terminal::{Terminal, note, table};
@@ -14,10 +14,10 @@ use crate::times;
 /// What is still healthy.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// How long an event may wait to be published, and to be delivered
+    /// How long an event may wait to be published, and to be delivered and acknowledged
     #[arg(long, value_parser = times::duration, default_value = "5m")]
     max_pending_age: Duration,
-    /// How many events may wait to be delivered
+    /// How many events may wait for their first delivery
     #[arg(long, default_value_t = 10_000)]
     max_lag: u64,
     /// How long an event may have failed, or be parked
@@ -38,7 +38,7 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     limits.max_waiting_age = args.max_waiting_age;
     limits.max_unpublishable = args.max_failed;
     limits.max_dead = args.max_dead;
-    let report = report(settings).await?;
+    let report = report(settings, Look::Judged).await?;
     let checks = report.checks(&limits);
     // A wrong name is denied too, and must not look healthy for ever.
     let is_blind = report.stream.seen().is_none() && report.consumer.seen().is_none();

@@ -24,7 +24,7 @@ struct Shown {
 }
 
 pub(crate) async fn run(_: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let report = report(settings).await?;
+    let report = report(settings, Look::Everything).await?;
     let faults = report.checks(&Limits::default()).into_iter().filter(|check| check.is_fault());
     let problems = faults.map(|check| format!("{}: {}", check.name, check.detail)).collect();
     let is_blind = report.stream.seen().is_none() && report.consumer.seen().is_none() && report.tables.seen().is_none();
@@ -32,15 +32,25 @@ pub(crate) async fn run(_: Args, settings: &Settings, terminal: &Terminal) -> an
     Ok(if is_blind { Exit::Failed } else { Exit::Done })
 }
 
+/// How much of the tables is looked at.
+pub(super) enum Look {
+    Everything,
+    /// What health judges.
+    Judged,
+}
+
 /// All that can be seen of the server, and of the database if one is given.
-pub(super) async fn report(settings: &Settings) -> anyhow::Result<Report> {
+pub(super) async fn report(settings: &Settings, look: Look) -> anyhow::Result<Report> {
     let config = settings.config()?;
     let db: Option<anyhow::Result<DatabaseConnection>> = match settings.has_database() {
         true => Some(settings.database().await),
         false => None,
     };
     let found = db.as_ref().and_then(|db| db.as_ref().ok());
-    let mut report = operate::report(config, found).await;
+    let mut report = match look {
+        Look::Everything => operate::report(config, found).await,
+        Look::Judged => operate::glance(config, found).await,
+    };
     if let Some(Err(error)) = db {
         report.tables = Part::fault(format!("{error:#}"));
     }
@@ -96,7 +106,10 @@ fn consumers(consumers: &[(&str, &Part<ConsumerState>)]) -> String {
         [
             consumer.name.clone(),
             consumer.lag.to_string(),
-            age(consumer.oldest_waiting),
+            match consumer.oldest_waiting {
+                None if consumer.lag > 0 => "unknown".to_owned(),
+                oldest => age(oldest),
+            },
             consumer.ack_pending.to_string(),
             consumer.redelivered.to_string(),
             consumer.waiting_pulls.to_string(),

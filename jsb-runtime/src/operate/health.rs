@@ -12,9 +12,9 @@ use crate::clock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// How long an event may wait in the outbox to be published, and in the stream to be delivered.
+    /// How long an event may wait in the outbox to be published, and in the stream to be delivered and acknowledged.
     pub max_pending_age: Duration,
-    /// How many events may wait in the stream.
+    /// How many events may wait in the stream for their first delivery.
     pub max_lag: u64,
     /// How long an event may have failed, or wait for what it lacks.
     pub max_waiting_age: Duration,
@@ -87,8 +87,7 @@ impl Report {
             check("consumer_lag", &self.consumer, |consumer| {
                 (consumer.lag <= limits.max_lag, format!("{} of at most {} wait", consumer.lag, limits.max_lag))
             }),
-            check("consumer_age", &self.consumer, |consumer| {
-                let oldest = consumer.oldest_waiting;
+            check("consumer_age", &self.oldest_unacknowledged, |&oldest| {
                 (!old(oldest, pending), format!("oldest that waits: {}, limit {}", age(oldest), human(pending)))
             }),
             check("dead_letters", &self.dead_letters, |dead| {

@@ -1,5 +1,6 @@
 //! A report: all that can be seen of an app's events from outside its bridge.
 
+use chrono::{DateTime, Utc};
 use sea_orm::DatabaseConnection;
 use serde::Serialize;
 
@@ -41,6 +42,8 @@ pub struct Report {
     pub stream: Part<StreamState>,
     /// The app's consumer.
     pub consumer: Part<ConsumerState>,
+    /// Since when the oldest message waits that the app's consumer has not acknowledged, if any does.
+    pub oldest_unacknowledged: Part<Option<DateTime<Utc>>>,
     /// The consumer of the other app.
     pub peer: Part<ConsumerState>,
     /// How many letters are in the app's DLQ; with USE_DLQ=false, how many events are dead in its inbox.
@@ -95,9 +98,38 @@ impl<T> From<Result<T, StreamError>> for Part<T> {
 /// # }
 /// ```
 pub async fn report(config: Config, db: Option<&DatabaseConnection>) -> Report {
+    look(config, db, Extent::Everything).await
+}
+
+/// As [`report`], for [`Report::checks`] alone, which may be asked for every minute: of the tables it reads what waits, and
+/// nothing of what is done. What no check judges is left out of [`Report::tables`], as if there were none.
+///
+/// # Example
+///
+/// ```no_run
+/// # async fn example(db: sea_orm::DatabaseConnection) -> Result<(), Box<dyn std::error::Error>> {
+/// use jsb_runtime::{Config, operate};
+///
+/// let checks = operate::glance(Config::from_env()?, Some(&db)).await.checks(&operate::Limits::default());
+/// assert!(!checks.iter().any(operate::Check::is_fault));
+/// # Ok(())
+/// # }
+/// ```
+pub async fn glance(config: Config, db: Option<&DatabaseConnection>) -> Report {
+    look(config, db, Extent::Judged).await
+}
+
+/// How much of the tables is counted.
+#[derive(Clone, Copy)]
+enum Extent {
+    Everything,
+    Judged,
+}
+
+async fn look(config: Config, db: Option<&DatabaseConnection>, extent: Extent) -> Report {
     let tables = async {
         match db {
-            Some(db) => read(db, &config).await.map_or_else(|error| Part::fault(chain(&error)), Part::Seen),
+            Some(db) => read(db, &config, extent).await.map_or_else(|error| Part::fault(chain(&error)), Part::Seen),
             None => Part::not_asked(NO_DATABASE),
         }
     };
@@ -109,9 +141,13 @@ pub async fn report(config: Config, db: Option<&DatabaseConnection>) -> Report {
     report
 }
 
-async fn read(db: &DatabaseConnection, config: &Config) -> Result<Status, StartError> {
+async fn read(db: &DatabaseConnection, config: &Config, extent: Extent) -> Result<Status, StartError> {
     preflight::check_owner(db, &config.app_name).await?;
-    Ok(super::tables(db).await?)
+    Ok(match extent {
+        Extent::Everything => super::tables(db).await?,
+        // Without a DLQ, the dead events of the inbox are what is judged as the dead letters.
+        Extent::Judged => Status::judged(db, !config.use_dlq).await?,
+    })
 }
 
 async fn server(config: Config) -> Report {
@@ -119,6 +155,7 @@ async fn server(config: Config) -> Report {
     let mut report = Report {
         stream: Part::not_asked(NO_CONNECTION),
         consumer: Part::not_asked(NO_CONNECTION),
+        oldest_unacknowledged: Part::not_asked(NO_CONNECTION),
         peer: Part::not_asked(NO_CONNECTION),
         dead_letters: Part::not_asked(NO_CONNECTION),
         tables: Part::not_asked(NO_DATABASE),
@@ -138,6 +175,10 @@ async fn server(config: Config) -> Report {
             report.consumer = consumer.into();
             report.peer = peer.into();
             report.dead_letters = dead_letters.into();
+            report.oldest_unacknowledged = match &report.consumer {
+                Part::Seen(consumer) => connection.oldest_unacknowledged(consumer).await.into(),
+                Part::Unseen { unseen, is_fault } => Part::Unseen { unseen: unseen.clone(), is_fault: *is_fault },
+            };
             connection.close().await;
         }
         Err(error) => report.stream = Part::fault(chain(&error)),

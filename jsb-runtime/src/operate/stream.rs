@@ -1,5 +1,7 @@
 //! The state of the stream and of its consumers, as far as this user may see it.
 
+use chrono::{DateTime, Utc};
+
 use super::Connection;
 use crate::jetstream::{ConsumerState, StreamError, StreamState};
 use crate::subject;
@@ -34,6 +36,31 @@ impl Connection {
             };
         }
         Ok(consumer)
+    }
+
+    /// Since when the oldest message is in the stream that `consumer` has not acknowledged, be it delivered or not; none if
+    /// none waits. Where the server may have given up messages, what was delivered counts as no older than the newest message.
+    ///
+    /// # Errors
+    ///
+    /// [`StreamError`] when there is no stream, or this user may not look at its messages.
+    pub async fn oldest_unacknowledged(&self, consumer: &ConsumerState) -> Result<Option<DateTime<Utc>>, StreamError> {
+        if consumer.ack_pending + consumer.lag == 0 {
+            return Ok(None);
+        }
+        let (stream, subject) = (self.find_stream().await?, &consumer.filter_subject);
+        // The floor stays below what was given up, however long ago, until nothing is in hand any more; without that the next
+        // message is the first in hand.
+        let is_floor_exact = self.transport.has_given_up_nothing(consumer.redelivered);
+        let oldest = match (consumer.ack_pending, consumer.lag) {
+            (1.., _) if is_floor_exact => {
+                self.transport.stored_from(&stream, subject, consumer.acknowledged_sequence + 1).await
+            }
+            // All were delivered, and the oldest in hand is not younger than the newest of all.
+            (_, 0) => self.transport.last_stored(&stream, subject).await,
+            _ => self.transport.stored_from(&stream, subject, consumer.delivered_sequence + 1).await,
+        };
+        Ok(oldest?.map(|message| message.stored_at))
     }
 
     /// How many letters are in the DLQ of `app`, one of the pair; a user that may only read messages counts no further

@@ -1,5 +1,7 @@
 //! `jsb status` and `jsb health`: what can be seen is shown, what cannot says why, and the exit code tells a program.
 
+mod glance;
+
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_runtime::Config;
 use jsb_tests::cli::Output;
@@ -217,6 +219,9 @@ async fn restrictive_server() -> NatsServer {
     let config = r#"
         authorization { users = [
             { user: root, password: secret }
+            { user: narrow, password: secret, permissions: {
+                publish: ["$JS.API.CONSUMER.INFO.s.system_b-workers"], subscribe: ["_INBOX.narrow.>"]
+            } }
             { user: blind, password: secret, permissions: { publish: ["nothing"], subscribe: ["_INBOX.blind.>"] } }
             { user: system_b, password: secret, permissions: {
                 publish: ["$JS.API.CONSUMER.INFO.s.system_b-workers", "$JS.API.STREAM.MSG.GET.s"]
@@ -266,5 +271,20 @@ async fn a_user_sees_what_it_may_and_is_told_of_the_rest() {
     assert_eq!(purged.code, 1);
     assert!(purged.stderr.contains("$JS.API.STREAM.MSG.DELETE.s"), "{purged:?}");
     assert_eq!(cli.json(&["dlq", "list"]).await.as_array().map(Vec::len), Some(1));
+
+    pair.b.stop().await;
+    let waiting = probe::send(&pair.a.db, "record", Orders::default()).await;
+    eventually("it waits for its delivery", || async {
+        let rows = inbox::outbox(&pair.a.db, &waiting.id).await?;
+        Ok::<_, DbErr>((rows[0].status == "sent").then_some(()))
+    })
+    .await;
+    let narrow = cli.set("NATS_URL", url("narrow"));
+    let (code, found) = health(&narrow, &["--max-pending-age", "1ms"]).await;
+    assert_eq!((code, findings(&found, "fault")), (0, vec![]), "{found}");
+    assert_eq!(findings(&found, "unknown"), ["stream", "consumer_age", "dead_letters"], "{found}");
+    let age = found["checks"][3]["detail"].as_str();
+    assert!(age.is_some_and(|why| why.contains("$JS.API.STREAM.MSG.GET.s")), "{found}");
+    assert!(narrow.run(&["status"]).await.stdout.contains("unknown"), "since when it waits");
     pair.stop().await;
 }
