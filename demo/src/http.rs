@@ -20,7 +20,7 @@ use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower_http::catch_panic::CatchPanicLayer;
 
-use crate::api::ApiError;
+use crate::api::{self, ApiError};
 
 /// A client that holds its connection open must not hold up the end.
 const REQUESTS_END_WITHIN: Duration = Duration::from_secs(5);
@@ -30,9 +30,11 @@ const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// What clients may take.
 #[derive(Clone, Copy)]
 struct Limits {
-    /// Connections that are open at a time, more of which wait to be accepted; and requests that run at a time, which may
-    /// outlive their connections.
+    /// Connections that are open at a time, more of which wait to be accepted.
     connections: usize,
+    /// Requests that run at a time, which may outlive their connections; more are refused. Fewer than connections, so that
+    /// `/live` gets one.
+    running: usize,
     /// For line and headers of a request, and between two requests.
     head: Duration,
     /// For the request as a whole, from its headers to the answer's.
@@ -42,7 +44,8 @@ struct Limits {
 }
 
 const LIMITS: Limits = Limits {
-    connections: 256,
+    connections: 512,
+    running: 256,
     head: Duration::from_secs(10),
     request: Duration::from_secs(30),
     taking: Duration::from_secs(30),
@@ -80,32 +83,34 @@ struct Requests {
     slots: Arc<Semaphore>,
 }
 
-/// Every request gets an answer, whatever its handler does.
+/// Every request gets an answer, whatever its handler does. `/live` takes no slot: all may be held by requests that hang.
 fn answering(router: Router, limits: Limits) -> Router {
-    let requests = Requests { within: limits.request, slots: Arc::new(Semaphore::new(limits.connections)) };
+    let requests = Requests { within: limits.request, slots: Arc::new(Semaphore::new(limits.running)) };
     router
         .layer(CatchPanicLayer::custom(|_| ApiError::internal().into_response()))
         .layer(middleware::from_fn_with_state(requests, answer_in_time))
+        .merge(api::live_router())
 }
 
 /// Answers in time. A request runs in a task of its own, which ends by itself when the client has left or the time is over:
 /// a save must not be cancelled half way.
 async fn answer_in_time(State(requests): State<Requests>, request: Request, next: Next) -> Response {
-    let answer = async {
-        let slot = requests.slots.acquire_owned().await;
-        let run = async move {
-            let _until_it_ends = slot;
-            next.run(request).await
-        };
-        tokio::spawn(run).await
+    // Whoever waited for one would keep a connection, of which `/live` needs one.
+    let Ok(slot) = requests.slots.try_acquire_owned() else {
+        return unavailable("too many requests run already; nothing was done");
     };
-    match tokio::time::timeout(requests.within, answer).await {
+    let run = async move {
+        let _until_it_ends = slot;
+        next.run(request).await
+    };
+    match tokio::time::timeout(requests.within, tokio::spawn(run)).await {
         Ok(answer) => answer.unwrap_or_else(|_| ApiError::internal().into_response()),
-        Err(_) => {
-            let reason = "this took too long; it may have been done or not";
-            ApiError::Refused(StatusCode::SERVICE_UNAVAILABLE, reason.to_owned()).into_response()
-        }
+        Err(_) => unavailable("this took too long; it may have been done or not"),
     }
+}
+
+fn unavailable(reason: &str) -> Response {
+    ApiError::Refused(StatusCode::SERVICE_UNAVAILABLE, reason.to_owned()).into_response()
 }
 
 /// Accepts until `stop`, then lets the requests in hand end.

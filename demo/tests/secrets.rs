@@ -24,11 +24,13 @@ const DATABASE: Password = Password { plain: "d@ta b/se:%é", encoded: "d%40ta%2
 const NATS: Password = Password { plain: "n@ts, w/rd:%é", encoded: "n%40ts%2C%20w%2Frd%3A%25%C3%A9" };
 const WRONG: Password = Password { plain: "wr@ng /:%é", encoded: "wr%40ng%20%2F%3A%25%C3%A9" };
 const UNREADABLE: Password = Password { plain: "unre@dable", encoded: "unre%40dable" };
+/// In a parameter of the URL that sqlx does not know.
+const PARAMETER: Password = Password { plain: "p@ram /:%é", encoded: "p%40ram%20%2F%3A%25%C3%A9" };
 
 /// What would betray a password: itself, in a URL, in a header, in a Rust literal, in bytes.
 fn betrayals() -> Vec<String> {
     let mut betrayals = Vec::new();
-    for Password { plain, encoded } in [DATABASE, NATS, WRONG, UNREADABLE] {
+    for Password { plain, encoded } in [DATABASE, NATS, WRONG, UNREADABLE, PARAMETER] {
         betrayals.extend([plain.to_owned(), encoded.to_owned(), encoded.to_lowercase()]);
         // Their beginnings too, which nothing else here has: a part of a password is one too many.
         betrayals.extend([plain.chars().take(6).collect(), encoded.chars().take(6).collect()]);
@@ -151,7 +153,8 @@ async fn no_password_is_shown_whatever_happens() {
     let (_postgres, address) = guarded_database().await;
     let config = format!(r#"authorization {{ user: "a", password: "{}" }}"#, NATS.plain);
     let server = NatsServer::start(NatsOptions { config, ..Default::default() }).await.expect("nats-server starts");
-    let database = |password: &Password| format!("postgres://keeper:{}@{address}", password.encoded);
+    let parameter = format!("sslpassword={}", PARAMETER.encoded);
+    let database = |password: &Password| format!("postgres://keeper:{}@{address}?{parameter}", password.encoded);
     let nats = |password: &Password, port: u16| format!("nats://a:{}@127.0.0.1:{port}", password.encoded);
     let (good_database, good_nats) = (database(&DATABASE), nats(&NATS, server.port()));
     let mut heard = Heard::default();
@@ -187,7 +190,7 @@ async fn no_password_is_shown_whatever_happens() {
         ("PostgreSQL refuses", database(&WRONG), good_nats.clone(), "password authentication failed"),
         (
             "no such server",
-            format!("postgres://keeper:{}@127.0.0.1:{}/x", WRONG.encoded, free_port()),
+            format!("postgres://keeper:{}@127.0.0.1:{}/x?{parameter}", WRONG.encoded, free_port()),
             good_nats.clone(),
             "no PostgreSQL answered at 127.0.0.1:",
         ),

@@ -4,10 +4,11 @@ use anyhow::{Context as _, anyhow, bail};
 use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::postgres::PgConnectOptions;
 use sea_orm::{ConnectOptions, DbErr, RuntimeErr, SqlxError};
+use tracing::subscriber::{NoSubscriber, with_default};
 
 /// What SeaORM is told in place of a URL with a password: it shows the URL in errors, and at `trace` in every log line
-/// while it connects.
-const ELSEWHERE: &str = "postgres://localhost";
+/// while it connects. With a password in it no `.pgpass` is read.
+const ELSEWHERE: &str = "postgres://nobody:nothing@localhost";
 
 /// Options for the database at `url`, of PostgreSQL or SQLite, which show no password and log no statements.
 ///
@@ -23,8 +24,7 @@ const ELSEWHERE: &str = "postgres://localhost";
 /// ```
 pub fn connect_options(url: &str) -> anyhow::Result<ConnectOptions> {
     let mut options = if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        let postgres: PgConnectOptions = url.parse().context("the database's URL")?;
-        let postgres = postgres.disable_statement_logging();
+        let postgres = parsed(url).context("the database's URL")?.disable_statement_logging();
         let mut options = ConnectOptions::new(ELSEWHERE);
         options.map_sqlx_postgres_opts(move |_| postgres.clone());
         options
@@ -41,7 +41,7 @@ pub fn connect_options(url: &str) -> anyhow::Result<ConnectOptions> {
 /// cause: then it says where none answered, without the password.
 pub fn explained(error: DbErr, url: &str) -> anyhow::Error {
     let DbErr::Conn(RuntimeErr::SqlxError(cause)) = &error else { return error.into() };
-    match url.parse::<PgConnectOptions>() {
+    match parsed(url) {
         Ok(server) if url.starts_with("postgres") && matches!(**cause, SqlxError::PoolTimedOut) => anyhow!(
             "no PostgreSQL answered at {}:{} in time (refused, or no connection was free): see that it runs and that DATABASE_URL \
              is right",
@@ -50,4 +50,9 @@ pub fn explained(error: DbErr, url: &str) -> anyhow::Error {
         ),
         _ => error.into(),
     }
+}
+
+/// Reads a URL in silence: what sqlx ignores, in the URL or in a `.pgpass`, it would log as it stands there.
+fn parsed(url: &str) -> Result<PgConnectOptions, SqlxError> {
+    with_default(NoSubscriber::new(), || url.parse())
 }

@@ -31,18 +31,25 @@ pub(crate) fn router(db: DatabaseConnection, bridge: Arc<Bridge>) -> Router {
         .merge(status)
         .merge(health_router(db, bridge))
         .fallback(async || ApiError::NotFound("page"))
-        .method_not_allowed_fallback(async || {
-            ApiError::Refused(StatusCode::METHOD_NOT_ALLOWED, "method not allowed".to_owned())
-        })
+        .method_not_allowed_fallback(method_not_allowed)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
 }
 
-/// What a system answers that waits for its provisioner: that it lives, and what it waits for.
+/// That the process lives, which no other page may hold up.
+pub(crate) fn live_router() -> Router {
+    Router::new().route("/live", get(status::live)).method_not_allowed_fallback(method_not_allowed)
+}
+
+/// What a system answers that waits for its provisioner.
 pub(crate) fn waiting_router(problem: String) -> Router {
-    Router::new().route("/live", get(status::live)).fallback(async move || status::waiting(&problem))
+    Router::new().fallback(async move || status::waiting(&problem))
 }
 
 /// What a process without the API answers to whoever watches over it.
 pub(crate) fn health_router(db: DatabaseConnection, bridge: Arc<Bridge>) -> Router {
-    Router::new().route("/health", get(status::health)).route("/live", get(status::live)).with_state((db, bridge))
+    Router::new().route("/health", get(status::health)).with_state((db, bridge))
+}
+
+async fn method_not_allowed() -> ApiError {
+    ApiError::Refused(StatusCode::METHOD_NOT_ALLOWED, "method not allowed".to_owned())
 }

@@ -1,14 +1,15 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::watch;
 
 use super::*;
 
 const DEADLINE: Duration = Duration::from_secs(30);
 const SHORT: Duration = Duration::from_millis(200);
-const GENEROUS: Limits = Limits { connections: 8, head: DEADLINE, request: DEADLINE, taking: DEADLINE };
+const GENEROUS: Limits = Limits { connections: 8, running: 8, head: DEADLINE, request: DEADLINE, taking: DEADLINE };
 
 async fn panics() -> &'static str {
     panic!("a fault of a handler")
@@ -24,6 +25,16 @@ fn pages() -> Router {
         .route("/panics", get(panics))
         .route("/hangs", get(std::future::pending::<()>))
         .route("/large", get(async || vec![b'x'; 64 * 1024 * 1024]))
+}
+
+/// A page that hangs, and whether anybody has asked for it.
+fn hanging() -> (MethodRouter, watch::Receiver<bool>) {
+    let (begun, has_begun) = watch::channel(false);
+    let hangs = async move || {
+        begun.send_replace(true);
+        std::future::pending::<()>().await;
+    };
+    (get(hangs), has_begun)
 }
 
 async fn serving(router: Router, limits: Limits) -> (SocketAddr, Http) {
@@ -64,6 +75,20 @@ async fn a_handler_that_hangs_is_answered_for() {
     let (address, _server) = server(Limits { request: SHORT, ..GENEROUS }).await;
     let answer = get_page(address, "/hangs").await;
     assert!(answer.starts_with("HTTP/1.1 503") && answer.contains(r#"{"error":"this took too long"#), "{answer}");
+}
+
+#[tokio::test]
+async fn that_the_process_lives_is_answered_at_once_while_all_that_may_run_hangs() {
+    let (hangs, mut has_begun) = hanging();
+    let limits = Limits { running: 1, ..GENEROUS };
+    let (address, _server) = serving(pages().route("/begun", hangs), limits).await;
+    let _client = send(address, "GET /begun HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    has_begun.wait_for(|begun| *begun).await.expect("the request begins");
+
+    let refused = get_page(address, "/").await;
+    assert!(refused.starts_with("HTTP/1.1 503") && refused.contains("too many requests"), "{refused}");
+    let lives = get_page(address, "/live").await;
+    assert!(lives.starts_with("HTTP/1.1 200") && lives.ends_with(r#"{"status":"ok"}"#), "{lives}");
 }
 
 #[tokio::test]
@@ -129,12 +154,8 @@ async fn headers_without_end_are_refused() {
 
 #[tokio::test]
 async fn a_request_in_hand_is_answered_at_the_end_and_an_idle_connection_does_not_hold_it_up() {
-    let (begun, mut has_begun) = tokio::sync::watch::channel(false);
-    let hangs = async move || {
-        begun.send_replace(true);
-        std::future::pending::<()>().await;
-    };
-    let (address, server) = serving(pages().route("/begun", get(hangs)), Limits { request: SHORT, ..GENEROUS }).await;
+    let (hangs, mut has_begun) = hanging();
+    let (address, server) = serving(pages().route("/begun", hangs), Limits { request: SHORT, ..GENEROUS }).await;
     let idle = send(address, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await;
     idle.readable().await.expect("an answer");
     let mut client = send(address, "GET /begun HTTP/1.1\r\nHost: x\r\n\r\n").await;
