@@ -41,21 +41,23 @@
 //! # }
 //! ```
 
+mod deleting;
+mod forms;
+mod versions;
+
 use std::any::type_name;
 
-use rust_decimal::RoundingStrategy;
-use sea_orm::sea_query::{LockType, Value};
-use sea_orm::{
-    ActiveModelTrait, ActiveValue, ColumnDef, ColumnTrait, ColumnType, ConnectionTrait, DatabaseTransaction, DbErr,
-    EntityTrait, IdenStatic, Iterable, QueryFilter, QuerySelect, QueryTrait,
-};
+use deleting::{leave_tombstone, load_doomed, publish_delete, publishes_delete};
+pub(crate) use forms::use_common_forms;
+use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+pub(crate) use versions::drawn;
+use versions::{keep_version, locked_version, new_version_above};
 
 use crate::event::{NewEvent, event_type};
 use crate::save::{self, Saving};
 use crate::settings::{self, SaveSettings};
-use crate::syncable::{ActiveModelOf, ColumnOf, OnDelete, Syncable, VersionType};
-use crate::version::{self, Version};
-use crate::{clock, dialect, direct, keys, payload, row, skip, tombstone};
+use crate::syncable::{ActiveModelOf, Syncable};
+use crate::{dialect, direct, row, skip};
 
 /// Draws the row's version, and its key where this node draws keys itself. The values that are about to be written get the form
 /// that they have on the other side too.
@@ -149,18 +151,6 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     Ok(row)
 }
 
-/// The version of a save or delete now.
-pub(crate) fn drawn(resource: &str, above: Option<Version>) -> Result<Version, DbErr> {
-    let version = version::draw(clock::now(), above);
-    if version.is_too_far_ahead(clock::now()) {
-        return Err(DbErr::Custom(format!(
-            "a `{resource}` has version {}, more than a year ahead of this clock: no save can go above it; mend the clock or the row",
-            version.time()
-        )));
-    }
-    Ok(version)
-}
-
 async fn settings_in_transaction<M: Syncable, C: ConnectionTrait>(db: &C) -> Result<SaveSettings, DbErr> {
     if !is_transaction::<C>() {
         return Err(DbErr::Custom(format!(
@@ -196,146 +186,6 @@ fn admit(settings: &SaveSettings) -> Result<(), DbErr> {
         direct::direct_to(&settings.database_id)?;
     }
     Ok(())
-}
-
-/// A save that is not published must not look newer than one that is.
-async fn keep_version<M: Syncable, C: ConnectionTrait>(
-    mut row: ActiveModelOf<M>,
-    db: &C,
-    insert: bool,
-) -> Result<ActiveModelOf<M>, DbErr> {
-    if !insert {
-        row.not_set(M::VERSION);
-        return Ok(row);
-    }
-    let above = new_version_above::<M, C>(&mut row, db).await?;
-    // Else the row's next edit, which draws above the row alone, could lose against the tombstone on the other side.
-    let stays = row::version_of::<M>(&row).is_some_and(|given| above.is_none_or(|above| given > above));
-    if !stays {
-        row::set_version::<M>(&mut row, version::draw(clock::now(), above));
-    }
-    Ok(row)
-}
-
-/// Gives every value that is about to be written the form that it has on the other side too.
-///
-/// # Errors
-///
-/// Where a value has none, such as a JSON column that cannot read what it has written.
-pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: bool) -> Result<(), DbErr> {
-    for column in ColumnOf::<M>::iter() {
-        let written = match row.get(column) {
-            ActiveValue::Set(value) => value,
-            // An insert writes these too: it may be made from a whole model.
-            ActiveValue::Unchanged(value) if insert => value,
-            _ => continue,
-        };
-        row.try_set(column, common_form(written, &column.def()))?;
-    }
-    Ok(())
-}
-
-/// Timestamps in microseconds; decimals with as many places as their column has, to which PostgreSQL rounds and SQLite does not;
-/// and since a payload has one null only, a nullable column holds no other.
-fn common_form(value: Value, column: &ColumnDef) -> Value {
-    match (payload::cut(value), column.get_column_type()) {
-        (Value::Json(Some(json)), _) if json.is_null() && column.is_null() => Value::Json(None),
-        (Value::Decimal(Some(number)), ColumnType::Decimal(Some((_, places)))) => {
-            Value::Decimal(Some(number.round_dp_with_strategy(*places, RoundingStrategy::MidpointAwayFromZero)))
-        }
-        (value, _) => value,
-    }
-}
-
-/// The version of the row with this key, under a lock that keeps others from changing it until the transaction ends.
-async fn stored_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<Option<Version>, DbErr> {
-    let found = M::Entity::find().select_only().column(M::VERSION).filter(row::has_key::<M>(key));
-    let found = db.query_one(found.lock(LockType::NoKeyUpdate).as_query()).await?;
-    let version = found.map(|row| row.try_get::<M::Version>("", M::VERSION.as_str())).transpose()?;
-    Ok(version.map(VersionType::into_version))
-}
-
-/// The version of the row, under its lock. A row that is not there may have been deleted and made anew while its lock was
-/// waited for; under the key's lock nobody makes one.
-async fn locked_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<Option<Version>, DbErr> {
-    if let Some(version) = stored_version::<M, C>(db, key).await? {
-        return Ok(Some(version));
-    }
-    dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
-    stored_version::<M, C>(db, key).await
-}
-
-/// The version of the key's tombstone, under the key's lock: an applied event of this key may be on its way.
-async fn deleted_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<Option<Version>, DbErr> {
-    let id = row::resource_id(key.iter().cloned());
-    dialect::lock_key(db, M::RESOURCE, &id).await?;
-    tombstone::find(db, M::RESOURCE, &id).await
-}
-
-/// What a new row's version must be above. Its key is drawn if it was not chosen.
-async fn new_version_above<M: Syncable, C: ConnectionTrait>(
-    row: &mut ActiveModelOf<M>,
-    db: &C,
-) -> Result<Option<Version>, DbErr> {
-    let Some(key) = row::key_of::<M>(row) else {
-        return keys::draw::<M, C>(row, db).await.map(|()| None);
-    };
-    match skip::publishing_is_skipped() {
-        true => keys::pass_over::<M, C>(db, &key).await?,
-        false => keys::take::<M, C>(db, &key).await?,
-    }
-    deleted_version::<M, C>(db, &key).await
-}
-
-fn publishes_delete<M: Syncable>() -> bool {
-    M::ON_DELETE == OnDelete::Apply && !skip::publishing_is_skipped()
-}
-
-async fn load_doomed<M: Syncable, C: ConnectionTrait>(
-    row: ActiveModelOf<M>,
-    db: &C,
-) -> Result<ActiveModelOf<M>, DbErr> {
-    let Some(key) = row::key_of::<M>(&row) else { return Ok(row) };
-    if publishes_delete::<M>() {
-        admit(&settings_in_transaction::<M, C>(db).await?)?;
-    }
-    dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
-    let found = M::Entity::find().filter(row::has_key::<M>(&key)).lock(LockType::Update).one(db).await?;
-    let doomed = match found {
-        Some(found) => found.into_active_model(),
-        None => absent::<M>(row),
-    };
-    if publishes_delete::<M>() {
-        // What would be refused is, before anything is written.
-        drawn(M::RESOURCE, row::version_of::<M>(&doomed))?;
-        mark(db).await?;
-    }
-    Ok(doomed)
-}
-
-/// An active model without a version tells `after_delete` that there was no row.
-fn absent<M: Syncable>(mut row: ActiveModelOf<M>) -> ActiveModelOf<M> {
-    row.not_set(M::VERSION);
-    row
-}
-
-/// Publishes the row's last state; its version is the tombstone's. That is drawn here, since SeaORM throws away what
-/// `before_delete` gives back for the rows between two entities.
-async fn publish_delete<M: Syncable, C: ConnectionTrait>(mut row: ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
-    let Some(version) = row::version_of::<M>(&row) else { return Ok(()) };
-    row::set_version::<M>(&mut row, drawn(M::RESOURCE, Some(version))?);
-    leave_tombstone::<M, C>(&row, db).await?;
-    publish_row::<M, C>(&row, db, event_type::DELETED).await
-}
-
-/// Leaves a tombstone of the row's version; none, if there was no row.
-async fn leave_tombstone<M: Syncable, C: ConnectionTrait>(row: &ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
-    match (row::key_of::<M>(row), row::version_of::<M>(row)) {
-        (Some(key), Some(version)) => {
-            tombstone::put(db, M::RESOURCE, &row::resource_id(key.into_iter()), version).await
-        }
-        _ => Ok(()),
-    }
 }
 
 async fn publish_row<M: Syncable, C: ConnectionTrait>(

@@ -52,7 +52,12 @@ pub(super) fn servers(urls: &str) -> Result<Vec<ServerAddr>, ConnectError> {
     let servers = entries(urls).map(|(position, entry)| {
         address(entry).and_then(bare).map_err(|source| ConnectError::Url { position, source })
     });
-    servers.collect()
+    let servers: Vec<ServerAddr> = servers.collect::<Result<_, _>>()?;
+    match servers.is_empty() {
+        // The client would look for one in a loop that nothing ends.
+        true => Err(ConnectError::Refused("NATS_URL names no server".to_owned())),
+        false => Ok(servers),
+    }
 }
 
 /// An address, after which nothing may come: it would be the rest of a password with a `/`, `?` or `#` in it, which the
@@ -182,6 +187,11 @@ mod tests {
         };
         assert!(is_required("tls://one") && is_required("nats://one, TLS://two"));
         assert!(!is_required("nats://one,two"));
+    }
+
+    #[test]
+    fn no_server_is_refused() {
+        assert!(servers(" , ").is_err());
     }
 
     #[test]

@@ -1,0 +1,38 @@
+//! The form of a value that both sides have.
+
+use rust_decimal::RoundingStrategy;
+use sea_orm::sea_query::Value;
+use sea_orm::{ActiveModelTrait, ActiveValue, ColumnDef, ColumnTrait, ColumnType, DbErr, Iterable};
+
+use crate::payload;
+use crate::syncable::{ActiveModelOf, ColumnOf, Syncable};
+
+/// Gives every value that is about to be written the form that it has on the other side too.
+///
+/// # Errors
+///
+/// Where a value has none, such as a JSON column that cannot read what it has written.
+pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: bool) -> Result<(), DbErr> {
+    for column in ColumnOf::<M>::iter() {
+        let written = match row.get(column) {
+            ActiveValue::Set(value) => value,
+            // An insert writes these too: it may be made from a whole model.
+            ActiveValue::Unchanged(value) if insert => value,
+            _ => continue,
+        };
+        row.try_set(column, common_form(written, &column.def()))?;
+    }
+    Ok(())
+}
+
+/// Timestamps in microseconds; decimals with as many places as their column has, to which PostgreSQL rounds and SQLite does not;
+/// and since a payload has one null only, a nullable column holds no other.
+fn common_form(value: Value, column: &ColumnDef) -> Value {
+    match (payload::cut(value), column.get_column_type()) {
+        (Value::Json(Some(json)), _) if json.is_null() && column.is_null() => Value::Json(None),
+        (Value::Decimal(Some(number)), ColumnType::Decimal(Some((_, places)))) => {
+            Value::Decimal(Some(number.round_dp_with_strategy(*places, RoundingStrategy::MidpointAwayFromZero)))
+        }
+        (value, _) => value,
+    }
+}

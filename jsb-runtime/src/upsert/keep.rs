@@ -1,0 +1,56 @@
+//! Keeps a parent that the other side deleted while it still has children here.
+
+use sea_orm::sea_query::Value;
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr};
+
+use super::here::{lock_for, stored_version};
+use super::{ApplyError, is_kept, update};
+use crate::event::{Envelope, NewEvent, event_type};
+use crate::schema::Schema;
+use crate::syncable::{ActiveModelOf, Syncable};
+use crate::{dialect, direct, hooks, row};
+
+/// Keeps a parent that the other side deleted while it still has children here: it gets a version above the delete, and
+/// is published, so that it comes back on the other side. `false` if it is gone or newer than the delete by now.
+pub(crate) async fn keep(txn: &DatabaseTransaction, schema: &Schema, event: &Envelope) -> Result<bool, ApplyError> {
+    let Some(key) = may_keep(txn, schema, event).await? else { return Ok(false) };
+    hooks::may_save(txn).await?;
+    let version = hooks::drawn(schema.resource, Some(schema.version_in(event)?))?;
+    update(txn, schema, schema.versioned(version), &key).await?;
+    let kept = txn.query_one(&schema.select_all(schema.has_key(&key))).await?.ok_or(DbErr::RecordNotUpdated)?;
+    let id = row::resource_id(key.into_iter());
+    direct::record(txn, NewEvent::new(schema.resource, id, event_type::UPDATED, (schema.types.payload_of)(&kept)?))
+        .await?;
+    Ok(true)
+}
+
+/// As [`keep`], through the application's own hooks.
+pub(crate) async fn keep_by_hooks<M: Syncable>(
+    txn: &DatabaseTransaction,
+    schema: &Schema,
+    event: &Envelope,
+) -> Result<bool, ApplyError> {
+    let Some(key) = may_keep(txn, schema, event).await? else { return Ok(false) };
+    // A save draws above the version that it finds.
+    let deleted = schema.version_in(event)?;
+    update(txn, schema, schema.versioned(deleted), &key).await?;
+    let mut above = <ActiveModelOf<M> as ActiveModelTrait>::default();
+    row::set_version::<M>(&mut above, deleted);
+    for (column, value) in row::key_columns::<M>().zip(key) {
+        above.set(column, value);
+    }
+    above.update(txn).await?;
+    Ok(true)
+}
+
+/// The key of a row that is to be kept, under its lock; `None` if it is gone or newer than the delete.
+async fn may_keep(
+    txn: &DatabaseTransaction,
+    schema: &Schema,
+    event: &Envelope,
+) -> Result<Option<Vec<Value>>, ApplyError> {
+    let (key, id) = schema.key_in(event)?;
+    dialect::lock_key(txn, schema.resource, &id).await?;
+    let here = stored_version(txn, schema, &key, lock_for(false)).await?;
+    Ok(is_kept(here, schema.version_in(event)?).then_some(key))
+}
