@@ -24,7 +24,6 @@ use crate::{backoff, clock, consumer, direct, inbox, retention, settings};
 /// How long a start waits for NATS before it goes on without: saves need not wait for it.
 const FIRST_CONNECTION: Duration = Duration::from_secs(3);
 /// The task that attaches to the stream and the consumer.
-const PROVISIONER: &str = "provisioner";
 /// How soon a task that panicked is begun again.
 const RESTART: Duration = Duration::from_secs(1);
 /// How long a shutdown waits for what is in hand.
@@ -83,7 +82,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     let bridge = Bridge { db: db.clone(), transport: transport.clone(), tasks: TaskTracker::new(), stop: stop.clone() };
     {
         let (transport, stop) = (transport.clone(), stop.clone());
-        bridge.spawn(PROVISIONER, move || stay_attached(transport.clone(), stop.clone()));
+        bridge.spawn("provisioner", move || stay_attached(transport.clone(), stop.clone()));
     }
     if !config.use_outbox {
         let events = direct::register(&database_id);
@@ -113,7 +112,7 @@ async fn first_attachment(transport: &Transport, deadline: Instant) -> Result<()
         )) => Err(error.into()),
         Ok(Err(error)) => {
             tracing::warn!(error = chain(&error), "JetStream is not ready; going on without for now");
-            report(transport, &error);
+            transport.report_provisioned(Some(&error));
             Ok(())
         }
         Err(_) => {
@@ -121,12 +120,6 @@ async fn first_attachment(transport: &Transport, deadline: Instant) -> Result<()
             Ok(())
         }
     }
-}
-
-/// What keeps the bridge from attaching, for the status; what is denied stands there already.
-fn report(transport: &Transport, error: &ProvisionError) {
-    let problem = (!matches!(error, ProvisionError::Denied(_))).then(|| chain(error));
-    transport.report(PROVISIONER, problem);
 }
 
 /// Attaches whenever there is a connection and nothing is attached: after an outage the server may have lost its store.
@@ -143,16 +136,16 @@ async fn stay_attached(transport: Transport, stop: CancellationToken) {
             match transport.provision().await {
                 Ok(()) => {
                     failures = 0;
-                    transport.report(PROVISIONER, None);
+                    transport.report_provisioned(None);
                 }
                 Err(error @ ProvisionError::Differs { .. }) if transport.is_ready() => {
                     failures = 0;
-                    report(&transport, &error);
+                    transport.report_provisioned(Some(&error));
                     tracing::warn!(error = chain(&error), "going on with the settings that are there");
                 }
                 Err(error) => {
                     failures += 1;
-                    report(&transport, &error);
+                    transport.report_provisioned(Some(&error));
                     tracing::warn!(error = chain(&error), failures, "the stream or the consumer is not there");
                     // Nobody says when JetStream is back.
                     let longest = if error.is_outage() { 2 } else { 10 };

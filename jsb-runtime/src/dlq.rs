@@ -72,7 +72,7 @@ impl DeadLetter<'_> {
 
     fn reasons(&self, config: &Config) -> BTreeMap<String, String> {
         let message = self.message;
-        let Death { reason, class, error } = self.death;
+        let Death { reason, class, error, .. } = self.death;
         let context = json!({
             "event_id": message.event_id,
             "reason": reason.as_str(),

@@ -162,17 +162,24 @@ impl Processor {
         Ok(kept)
     }
 
-    /// Tells the DLQ of a death, and then records it. The letter may be on its way for as long as the link takes, with no
+    /// Tells the DLQ of a death, once, and then records it. The letter may be on its way for as long as the link takes, with no
     /// transaction open.
-    pub(crate) async fn bury(&self, message: &Message, origin: Origin, death: &Death) -> Result<Outcome, DbErr> {
-        let is_told = !self.config.use_dlq || self.is_letter_taken(message, origin, death).await;
+    pub(crate) async fn bury(
+        &self,
+        message: &Message,
+        origin: Origin,
+        death: &mut Death,
+        outages: u32,
+    ) -> Result<Outcome, DbErr> {
+        death.is_told = death.is_told || !self.config.use_dlq || self.is_letter_taken(message, origin, death).await;
+        let death = &*death;
         let record = async {
-            match is_told {
+            match death.is_told {
                 true => self.record_death(message, origin, death).await,
                 false => self.postpone_death(message, origin, death).await,
             }
         };
-        dialect::unless_lost(&self.db, 0, record).await
+        dialect::unless_lost(&self.db, outages, record).await
     }
 
     async fn is_letter_taken(&self, message: &Message, origin: Origin, death: &Death) -> bool {

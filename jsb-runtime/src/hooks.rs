@@ -134,6 +134,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     db: &C,
     insert: bool,
 ) -> Result<ActiveModelOf<M>, DbErr> {
+    save::set_marked(false);
     use_common_forms::<M>(&mut row, insert)?;
     if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;

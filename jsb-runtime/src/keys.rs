@@ -64,7 +64,7 @@ pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
     let Some(id) = number_of::<M>(key) else { return Ok(()) };
     let node = node_of(db, table::<M>()).await?.ok_or_else(not_interleaved::<M>)?;
     if is_of(node, id) {
-        return draw_above(db, place::<M>(), id).await;
+        return pass_over_all(db, place::<M>(), key.iter().filter_map(passed_over).collect()).await;
     }
     Err(DbErr::Custom(format!(
         "id {id} of `{}` belongs to another node: this one is node {} of {} and may choose only ids with that remainder; \
@@ -77,7 +77,8 @@ pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
 
 /// Lets later draws pass over a key that is taken, if it is of this node's share.
 pub(crate) async fn pass_over<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
-    pass_over_all(db, place::<M>(), number_of::<M>(key).into_iter().collect()).await
+    let passed_over = number_of::<M>(key).and_then(|_| passed_over(&key[0]));
+    pass_over_all(db, place::<M>(), passed_over.into_iter().collect()).await
 }
 
 /// The same for the keys of applied rows: of this node's share are those of rows that were lost here, or are older than the
@@ -91,7 +92,7 @@ pub(crate) async fn pass_over_applied<'a, C: ConnectionTrait>(
         return Ok(());
     }
     let key = schema.key[0];
-    let ids = rows.into_iter().filter_map(|row| number(row[key].as_ref()?)).collect();
+    let ids = rows.into_iter().filter_map(|row| passed_over(row[key].as_ref()?)).collect();
     pass_over_all(db, Place { table: schema.table, column: schema.columns[key].name }, ids).await
 }
 
@@ -129,14 +130,10 @@ struct Place {
 }
 
 /// Without it PostgreSQL would draw each of the taken keys once, in vain. On SQLite the draw would be taken back with the
-/// insert, and the same key be drawn for ever. In the upper half of all keys nothing is passed over: the other app, or a
-/// caller, could leave none to draw.
+/// insert, and the same key be drawn for ever.
 async fn draw_above<C: ConnectionTrait>(db: &C, Place { table, column }: Place, id: i64) -> Result<(), DbErr> {
     if db.get_database_backend() == DbBackend::Postgres {
         return dialect::raise_sequence(db, table, column, id).await;
-    }
-    if id > i64::MAX / 2 {
-        return Ok(());
     }
     let update = Query::update()
         .table(TABLE)
@@ -167,6 +164,17 @@ fn number(id: &Value) -> Option<i64> {
         Value::Unsigned(id) => id.map(i64::from),
         _ => None,
     }
+}
+
+/// A key above which is drawn. In the upper half of its type nothing is passed over: the other app, or a caller, could leave no
+/// key to draw.
+fn passed_over(id: &Value) -> Option<i64> {
+    let highest = match id {
+        Value::Int(_) => i32::MAX.into(),
+        Value::Unsigned(_) => u32::MAX.into(),
+        _ => i64::MAX,
+    };
+    number(id).filter(|id| *id <= highest / 2)
 }
 
 /// How a table's keys were interleaved by the migration helper.

@@ -43,17 +43,19 @@ pub(crate) struct Death {
     /// What the DLQ calls the error.
     pub(crate) class: &'static str,
     pub(crate) error: String,
+    /// Whether the DLQ has its letter.
+    pub(crate) is_told: bool,
 }
 
 impl Death {
     /// By an error of its own.
     pub(crate) fn of(reason: Reason, error: &ApplyError) -> Self {
-        Self { reason, class: error.class(), error: error.described() }
+        Self { reason, class: error.class(), error: error.described(), is_told: false }
     }
 
     /// By what is known of it without a try.
     pub(crate) fn untried(reason: Reason, error: String) -> Self {
-        Self { reason, class: reason.as_str(), error }
+        Self { reason, class: reason.as_str(), error, is_told: false }
     }
 }
 

@@ -87,8 +87,8 @@ impl Processor {
             (Outcome::Parked, Some(_)) => {
                 match unless_lost(&self.db, 0, self.untangle(stored)).await {
                     Ok(None) => {}
-                    Ok(Some((message, death))) => {
-                        self.bury(&message, CIRCLE, &death).await?;
+                    Ok(Some((message, mut death))) => {
+                        self.bury(&message, CIRCLE, &mut death, 0).await?;
                     }
                     Err(error) => {
                         // They stay parked, and each says for what.

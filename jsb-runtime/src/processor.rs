@@ -151,7 +151,7 @@ impl Processor {
                 Tried::Dead(known) => death.insert(known),
             },
         };
-        self.bury(message, origin, death).await
+        self.bury(message, origin, death, outages).await
     }
 
     async fn try_once(&self, message: &Message, origin: Origin, begun: &mut Option<u32>) -> Result<Tried, DbErr> {

@@ -63,7 +63,7 @@ async fn atomically<M: Syncable, S: Save, C: SaveConnection>(save: S, db: &C) ->
     let _turn = if alone { dialect::queue_to_write(db).await } else { None };
     let own = OwnTransaction::default();
     let txn = db.begin_with_options(dialect::writing()).await?;
-    let run = ALONE.scope(alone, save.run(&txn));
+    let run = ALONE.scope(alone, MARKED.scope(Cell::new(false), save.run(&txn)));
     let saved = match on_pool {
         true => direct::own_transaction(own.clone(), run).await,
         false => run.await,

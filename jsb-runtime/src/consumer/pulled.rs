@@ -55,6 +55,7 @@ pub(super) async fn pull(
     failed_before: bool,
 ) -> Result<Option<Pulled>, SweepError> {
     let attached = processor.transport.attached().await;
+    let limit = at_most(limit, &attached);
     processor.sweep_once().await?;
     let pulled = tokio::select! {
         pulled = processor.transport.pull(&attached, limit) => pulled,
@@ -70,6 +71,11 @@ pub(super) async fn pull(
     })
 }
 
+/// As many as are wanted, and no more than the server answers.
+fn at_most(limit: usize, attached: &Attached) -> usize {
+    attached.most_at_once.map_or(limit, |most| most.min(limit))
+}
+
 /// The batch behind the one in hand, pulled and read by a task of its own.
 pub(super) struct Ahead(AbortOnDropHandle<Result<Option<Pulled>, PullError>>);
 
@@ -82,6 +88,7 @@ impl Ahead {
             return None;
         }
         let (processor, attached) = (Arc::clone(processor), batch.attached.clone());
+        let limit = at_most(limit, &attached);
         let pull = async move {
             let there = tokio::select! {
                 there = processor.transport.pull_what_is_there(&attached, limit) => there?,

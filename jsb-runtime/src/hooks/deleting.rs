@@ -7,7 +7,7 @@ use super::versions::drawn;
 use super::{admit, mark, publish_row, settings_in_transaction};
 use crate::event::event_type;
 use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
-use crate::{dialect, row, skip, tombstone};
+use crate::{dialect, row, save, skip, tombstone};
 
 pub(super) fn publishes_delete<M: Syncable>() -> bool {
     M::ON_DELETE == OnDelete::Apply && !skip::publishing_is_skipped()
@@ -17,6 +17,7 @@ pub(super) async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     row: ActiveModelOf<M>,
     db: &C,
 ) -> Result<ActiveModelOf<M>, DbErr> {
+    save::set_marked(false);
     let Some(key) = row::key_of::<M>(&row) else { return Ok(row) };
     if publishes_delete::<M>() {
         admit(&settings_in_transaction::<M, C>(db).await?)?;

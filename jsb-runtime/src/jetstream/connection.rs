@@ -53,6 +53,9 @@ pub(crate) struct Attached {
     pub(crate) max_deliver: u32,
     /// How long the server really waits for an acknowledgement: with a back-off list, its shortest entry at some time.
     pub(crate) ack_wait: Duration,
+    /// How many messages may be asked for at once, so that the server has an answer; none, if it sets no limit. Where its limit of
+    /// what is unacknowledged is reached it lets a request wait.
+    pub(crate) most_at_once: Option<usize>,
     /// Whether the consumer's settings are taken for what is configured, since this app may not ask for them.
     pub(crate) is_unchecked: bool,
 }

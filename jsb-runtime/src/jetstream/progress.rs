@@ -38,9 +38,11 @@ impl Transport {
         let subject = consumer_info_subject(&attached.stream, &attached.consumer.cached_info().name);
         let info = self.unless_denied(&subject, attached.consumer.get_info()).await?;
         let info = info.map_err(PullError::client)?;
-        if attached.is_unchecked || info.config != attached.consumer.cached_info().config {
-            // Its settings are new, or can be checked now that it may be asked.
+        if attached.is_unchecked {
+            // It may be asked now, so that its settings can be checked too.
             self.detach();
+        } else if info.config != attached.consumer.cached_info().config {
+            self.report_provisioned(self.look_again().await.as_ref().err());
         }
         Ok(Progress {
             floor: info.ack_floor.stream_sequence,

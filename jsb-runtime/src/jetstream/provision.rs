@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 
 use super::connection::{Attached, Transport};
 use super::denials::{Denied, Permission};
+use crate::causes::chain;
 use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
@@ -101,19 +102,36 @@ impl Transport {
     ///
     /// After [`ProvisionError::Differs`] it is attached all the same if it can be: the caller may go on with what is there.
     pub(crate) async fn provision(&self) -> Result<(), ProvisionError> {
-        let durable = WantedConsumer::of(&self.config.app_name, &self.config.destination_app, &self.config);
+        let durable = self.durable();
         let stream = match self.config.auto_provision {
             true => self.provide(&durable).await?,
             false => self.config.stream_name.clone(),
         };
-        let FoundConsumer { consumer, differences, is_unchecked } = self.find_consumer(&stream, &durable).await?;
-        self.attach_to(consumer, &stream, is_unchecked);
         if self.config.auto_provision {
             self.report_retention(&stream).await;
         }
+        self.attach_as_found(&stream, &durable).await
+    }
+
+    /// Attaches once more to the consumer that is attached, whose settings somebody has changed. They stay as they are until the
+    /// next start or connection: another process of this app may be configured so.
+    pub(super) async fn look_again(&self) -> Result<(), ProvisionError> {
+        self.attach_as_found(&self.stream_name(), &self.durable()).await
+    }
+
+    fn durable(&self) -> WantedConsumer {
+        WantedConsumer::of(&self.config.app_name, &self.config.destination_app, &self.config)
+    }
+
+    async fn attach_as_found(&self, stream: &str, durable: &WantedConsumer) -> Result<(), ProvisionError> {
+        let FoundConsumer { consumer, differences, is_unchecked } = self.find_consumer(stream, durable).await?;
+        self.attach_to(consumer, stream, is_unchecked);
         match differences.is_empty() || self.config.auto_provision {
             true => Ok(()),
-            false => Err(ProvisionError::Differs { consumer: durable.name, stream, differences }),
+            false => {
+                let (consumer, stream) = (durable.name.clone(), stream.to_owned());
+                Err(ProvisionError::Differs { consumer, stream, differences })
+            }
         }
     }
 
@@ -123,14 +141,23 @@ impl Transport {
         let ack_wait = config.backoff.iter().min().copied().unwrap_or(config.ack_wait);
         // The server writes -1 for a consumer without a limit.
         let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
+        // As many again may be pulled behind a batch.
+        let most_at_once = usize::try_from(config.max_ack_pending / 2).ok().filter(|half| *half > 0);
         tracing::info!(stream, consumer = name, ?ack_wait, "attached to JetStream");
-        self.attach(Attached { consumer, stream: stream.to_owned(), max_deliver, ack_wait, is_unchecked });
+        let stream = stream.to_owned();
+        self.attach(Attached { consumer, stream, max_deliver, ack_wait, most_at_once, is_unchecked });
+    }
+
+    /// What keeps this app from being attached as it should be, for the status; what is denied stands there already.
+    pub(crate) fn report_provisioned(&self, error: Option<&ProvisionError>) {
+        let error = error.filter(|error| !matches!(error, ProvisionError::Denied(_)));
+        self.report("provisioner", error.map(|error| chain(error)));
     }
 
     /// Says so where the stream, which is used as it is, keeps nothing that nobody listens for.
     async fn report_retention(&self, stream: &str) {
-        let info = self.ask(format!("STREAM.INFO.{stream}"), &json!({})).await;
-        let problem = info.is_ok_and(|info| info["config"]["retention"] == "interest").then(|| {
+        let Ok(info) = self.ask(format!("STREAM.INFO.{stream}"), &json!({})).await else { return };
+        let problem = (info["config"]["retention"] == "interest").then(|| {
             format!(
                 "stream {stream} has interest retention: dead letters, and events that are sent before the other app's consumer \
                  is there, are dropped; change it to limits"

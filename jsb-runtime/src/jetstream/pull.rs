@@ -109,12 +109,20 @@ impl Transport {
                     Err(_) if !deliveries.is_empty() => break,
                     Err(error) => return Err(error),
                 },
-                Err(_) if deliveries.is_empty() && sent.is_none() => return Err(PullError::NoAnswer),
+                Err(_) if deliveries.is_empty() && sent.is_none() => {
+                    return if is_full(attached).await { Ok(deliveries) } else { Err(PullError::NoAnswer) };
+                }
                 Ok(None) | Err(_) => break,
             }
         }
         Ok(deliveries)
     }
+}
+
+/// Whether so many deliveries wait for their acknowledgement that the server lets every request wait.
+async fn is_full(attached: &Attached) -> bool {
+    let info = attached.consumer.get_info().await;
+    info.is_ok_and(|info| (1..=info.num_ack_pending as i64).contains(&info.config.max_ack_pending))
 }
 
 /// How many messages the server has sent of those that were asked for, by the word with which it ends a request.

@@ -175,6 +175,42 @@ async fn a_running_app_goes_on_with_other_settings_and_waits_for_what_is_gone() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_that_are_changed_meanwhile_are_seen_and_so_is_that_they_are_mended() {
+    let mut pair = restrictive_pair().await;
+    provision(&pair.a.config).await;
+    pair.a.start().await;
+    let differs = async |app: &App| app.status().await.problems.iter().any(|problem| problem.contains("max_deliver"));
+    for (max_deliver, expected) in [(9, true), (pair.a.config.max_deliver, false)] {
+        provision(&pair.a.config.clone().max_deliver(max_deliver)).await;
+        eventually("the app has seen it", async || Ok::<_, DbErr>((differs(&pair.a).await == expected).then_some(())))
+            .await;
+    }
+    pair.a.stop().await;
+}
+
+/// Else processes of two settings, as in a rolling upgrade, would change the consumer to and fro.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_app_that_provisions_leaves_settings_alone_that_are_changed_while_it_runs() {
+    let nats = NatsServer::start(NatsOptions::default()).await.expect("nats-server starts");
+    let mut pair = Pair::configured(Backend::Sqlite, |config| config.nats_url(nats.url())).await;
+    pair.a.start().await;
+    provision(&pair.a.config.clone().max_deliver(9)).await;
+    let listener = async_nats::connect(nats.url()).await.expect("a connection");
+    let mut heard = listener.subscribe("$JS.API.CONSUMER.>").await.expect("a subscription");
+    let (mut looks, mut changes) = (0, Vec::new());
+    // It looks, finds other settings, looks once more, and looks again at its next time.
+    while looks < 3 {
+        let subject = heard.next().await.expect("a request").subject.to_string();
+        looks += usize::from(subject.contains(".INFO."));
+        changes.extend(Some(subject).filter(|subject| subject.contains("CREATE")));
+    }
+    assert!(changes.is_empty(), "{changes:?}");
+    let stream = Stream::of(&pair.a.config).await;
+    assert_eq!(stream.progress(&pair.a.config.app_name).await.config.max_deliver, 9);
+    pair.a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn apps_that_provision_for_themselves_may_start_at_the_same_time() {
     for _ in 0..10 {
         let month = |config: &Config| if config.app_name.starts_with("a-") { 30 } else { 31 };
