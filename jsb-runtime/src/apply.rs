@@ -30,13 +30,22 @@ pub(crate) struct Attempt<'a> {
     pub(crate) in_inbox: bool,
     /// Which attempt this is, from 1.
     pub(crate) number: u32,
+    /// Whether it waits for locks for as long as they are held: a transaction of the application's is nothing to hold against an
+    /// event.
+    pub(crate) takes_time: bool,
 }
 
 impl Attempt<'_> {
     /// Tries the event; everything it writes commits, or nothing does.
     pub(crate) async fn run(&self, db: &DatabaseConnection) -> Result<Settled, ApplyError> {
         let (txn, own) = (dialect::begin(db).await?, OwnTransaction::default());
-        let settled = direct::own_transaction(own.clone(), self.run_in(&txn)).await;
+        let run = async {
+            if self.takes_time {
+                dialect::take_time(&txn).await?;
+            }
+            self.run_in(&txn).await
+        };
+        let settled = direct::own_transaction(own.clone(), run).await;
         let settled = dialect::end(txn, settled).await?;
         direct::committed(own);
         Ok(settled)

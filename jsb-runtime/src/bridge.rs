@@ -23,7 +23,6 @@ use crate::{backoff, clock, consumer, direct, inbox, retention, settings};
 
 /// How long a start waits for NATS before it goes on without: saves need not wait for it.
 const FIRST_CONNECTION: Duration = Duration::from_secs(3);
-/// The task that attaches to the stream and the consumer.
 /// How soon a task that panicked is begun again.
 const RESTART: Duration = Duration::from_secs(1);
 /// How long a shutdown waits for what is in hand.
@@ -37,6 +36,9 @@ pub struct Bridge {
     transport: Transport,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// What publishes without an outbox, for the other tasks too, and so ends after them.
+    direct: TaskTracker,
+    stop_direct: CancellationToken,
 }
 
 /// Why a shutdown was not clean. Nothing is lost: what was in hand is published or delivered again.
@@ -79,15 +81,24 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     first_attachment(&transport, deadline).await?;
 
     let stop = CancellationToken::new();
-    let bridge = Bridge { db: db.clone(), transport: transport.clone(), tasks: TaskTracker::new(), stop: stop.clone() };
+    let bridge = Bridge {
+        db: db.clone(),
+        transport: transport.clone(),
+        tasks: TaskTracker::new(),
+        stop: stop.clone(),
+        direct: TaskTracker::new(),
+        stop_direct: CancellationToken::new(),
+    };
     {
         let (transport, stop) = (transport.clone(), stop.clone());
         bridge.spawn("provisioner", move || stay_attached(transport.clone(), stop.clone()));
     }
     if !config.use_outbox {
         let events = direct::register(&database_id);
-        bridge.tasks.spawn(direct::run(transport.clone(), Arc::clone(&config), events, stop.clone()));
+        bridge.direct.spawn(direct::run(transport.clone(), Arc::clone(&config), events, bridge.stop_direct.clone()));
     }
+    // Not before, or a start that fails would change how the processes save that run.
+    settings::store_use_outbox(&db, config.use_outbox).await?;
     if config.roles.contains(&Role::Relay) {
         let relay = Relay { db: db.clone(), transport: transport.clone(), config: Arc::clone(&config) };
         let (db, config, stop_relay, stop) = (db.clone(), Arc::clone(&config), stop.clone(), stop.clone());
@@ -218,7 +229,14 @@ impl Bridge {
     pub async fn shutdown(&self) -> Result<(), ShutdownError> {
         self.stop.cancel();
         self.tasks.close();
-        let ended = tokio::time::timeout(SHUTDOWN, self.tasks.wait()).await;
+        self.direct.close();
+        let end = async {
+            self.tasks.wait().await;
+            self.stop_direct.cancel();
+            self.direct.wait().await;
+        };
+        let ended = tokio::time::timeout(SHUTDOWN, end).await;
+        self.stop_direct.cancel();
         self.transport.close().await;
         ended.map_err(|_| ShutdownError::TimedOut)
     }
@@ -227,6 +245,7 @@ impl Bridge {
 impl Drop for Bridge {
     fn drop(&mut self) {
         self.stop.cancel();
+        self.stop_direct.cancel();
     }
 }
 

@@ -11,9 +11,10 @@ pub(crate) use catalog::{
     ForeignKey, digits_of_seconds, foreign_keys, generated_columns, raise_sequence, reuses_keys, sequence_of,
     unfit_isolation,
 };
+use chrono::{DateTime, Utc};
 pub use fault::Fault;
 pub(crate) use fault::{
-    Refusal, explained, fault, fault_behind, is_missing_table, is_passing, refusal, unique_columns,
+    Refusal, explained, fault, fault_behind, is_missing_table, is_passing, is_timeout, refusal, unique_columns,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -101,6 +102,19 @@ pub(crate) async fn give_way<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
         txn.execute_unprepared("SET LOCAL lock_timeout = '100ms'").await?;
     }
     Ok(())
+}
+
+/// Lets a transaction wait for as long as it takes, whatever its user may otherwise. PostgreSQL only.
+pub(crate) async fn take_time<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
+    txn.execute_unprepared("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0").await.map(drop)
+}
+
+/// The database's clock.
+pub(crate) async fn now<C: ConnectionTrait>(db: &C) -> Result<DateTime<Utc>, DbErr> {
+    let backend = db.get_database_backend();
+    let row = db.query_one_raw(Statement::from_string(backend, format!("SELECT {}", now_millis(backend)))).await?;
+    let millis = row.map(|row| row.try_get_by_index::<i64>(0)).transpose()?;
+    millis.and_then(DateTime::from_timestamp_millis).ok_or_else(|| DbErr::Type("the database has no time".to_owned()))
 }
 
 /// The seed of the keys' locks, "JSB" in ASCII. Every key has a lock of its own among 2^64: if they shared a few, any two

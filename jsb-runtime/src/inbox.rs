@@ -151,7 +151,12 @@ impl Parking<'_> {
 /// Parks an event that is not settled.
 pub(crate) async fn park<C: ConnectionTrait>(db: &C, message: &Message, parking: Parking<'_>) -> Result<(), DbErr> {
     let changes = parking.changes().into_iter();
-    let outcome = [("starts", 0.into()), ("waits_for", parking.waits_for.into())];
+    // How long it waits is counted from when it began to, and not from an earlier failure of another kind.
+    let waits = Condition::all()
+        .add(Expr::col("status").eq("parked"))
+        .add(Expr::col("reason").is_in(Reason::WAITING.map(Reason::as_str)));
+    let since = Expr::case(waits, Expr::col("received_at")).finally(crate::clock::now());
+    let outcome = [("starts", 0.into()), ("waits_for", parking.waits_for.into()), ("received_at", since.into())];
     transition(db, message, changes.chain(outcome)).await.map(drop)
 }
 
@@ -235,7 +240,12 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
         .limit(limit)
         .to_owned();
     let key = Expr::tuple([Expr::col("source_app"), Expr::col("event_id")]);
-    let delete = Query::delete().from_table(TABLE).and_where(key.in_subquery(oldest)).to_owned();
+    let delete = Query::delete()
+        .from_table(TABLE)
+        .and_where(key.in_subquery(oldest))
+        // One may have been opened again by the time that it is its turn.
+        .and_where(Expr::col("status").is_in(["processed", "dead"]))
+        .to_owned();
     Ok(db.execute(&delete).await?.rows_affected())
 }
 

@@ -103,6 +103,9 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// What an event has that has been parked until something here changes, also when somebody has it tried in between.
+    pub(crate) const WAITING: [Self; 4] = [Self::ParentMissing, Self::HasChildren, Self::UniqueConflict, Self::Retried];
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",

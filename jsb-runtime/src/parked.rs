@@ -197,7 +197,7 @@ impl Processor {
 
 impl Stored {
     fn origin(&self) -> Origin {
-        Origin::Stored { age: clock::now() - self.received_at }
+        Origin::Stored { age: self.waits_since.map_or(TimeDelta::zero(), |since| clock::now() - since) }
     }
 }
 

@@ -229,13 +229,17 @@ impl Processor {
     }
 
     async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Result<Tried, DbErr> {
-        let attempt = self.attempt_on(message, event, origin, number);
+        let mut attempt = self.attempt_on(message, event, origin, number);
         let (mut troubled, mut conflicts) = (None, 0);
         let error = loop {
             let error = match attempt.run(&self.db).await {
                 Ok(settled) => return Ok(Outcome::Settled(settled).into()),
                 Err(error) => error,
             };
+            if error.is_timeout() && !attempt.takes_time {
+                attempt.takes_time = true;
+                continue;
+            }
             // The database that a handler waits for may be another one, which must not hold up everybody. However long the
             // handler took until it failed, it is tried once more: if the database is ours, that will tell.
             let patient = !error.is_handlers() || troubled.get_or_insert_with(Instant::now).elapsed() < PATIENCE;
@@ -261,7 +265,8 @@ impl Processor {
         number: u32,
     ) -> Attempt<'a> {
         let (registry, own_app) = (&self.registry, &self.config.app_name);
-        Attempt { registry, own_app, message, event, in_inbox: self.inbox_keeps(origin), number }
+        let in_inbox = self.inbox_keeps(origin);
+        Attempt { registry, own_app, message, event, in_inbox, number, takes_time: false }
     }
 }
 

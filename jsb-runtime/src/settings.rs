@@ -50,7 +50,7 @@ pub(crate) fn may_publish() -> Expr {
     Expr::col((TABLE, "use_outbox")).eq(true)
 }
 
-/// Writes what `start` was told, and returns the database's own id, drawn at the first start.
+/// Writes what the first start was told, and returns the database's own id, which that draws, and the app that it belongs to.
 pub(crate) async fn store<C: ConnectionTrait>(
     db: &C,
     app_name: &str,
@@ -60,19 +60,25 @@ pub(crate) async fn store<C: ConnectionTrait>(
         .into_table(TABLE)
         .columns(["id", "database_id", "app_name", "use_outbox"])
         .values_panic([1.into(), Uuid::now_v7().to_string().into(), app_name.into(), use_outbox.into()])
-        .on_conflict(
-            OnConflict::column("id")
-                .update_column("use_outbox")
-                // Another app's settings are not ours to change; the caller sees whose they are.
-                .action_and_where(Expr::col((TABLE, "app_name")).eq(app_name))
-                .to_owned(),
-        )
+        .on_conflict(OnConflict::column("id").do_nothing().to_owned())
         .to_owned();
     db.execute(&insert).await?;
     let select =
         Query::select().columns(["database_id", "app_name"]).from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
     let row = db.query_one(&select).await?.ok_or_else(|| DbErr::RecordNotFound(TABLE.to_owned()))?;
     Ok((row.try_get("", "database_id")?, row.try_get("", "app_name")?))
+}
+
+/// Writes whether saves go through the outbox from now on, if that is new: a handler that runs may hold SQLite's write lock.
+pub(crate) async fn store_use_outbox<C: ConnectionTrait>(db: &C, use_outbox: bool) -> Result<(), DbErr> {
+    let select = Query::select().column("use_outbox").from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
+    let stored = db.query_one(&select).await?.map(|row| row.try_get::<Option<bool>>("", "use_outbox")).transpose()?;
+    if stored.flatten() == Some(use_outbox) {
+        return Ok(());
+    }
+    let update =
+        Query::update().table(TABLE).value("use_outbox", use_outbox).and_where(Expr::col("id").eq(1)).to_owned();
+    db.execute(&update).await.map(drop)
 }
 
 /// The app that this database belongs to, once a bridge was started on it.

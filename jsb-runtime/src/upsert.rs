@@ -84,6 +84,11 @@ impl ApplyError {
         matches!(self, Self::Db(error) if dialect::fault(error) == Fault::Outage)
     }
 
+    /// Whether the database waited for no longer than its user may.
+    pub(crate) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Db(error) if dialect::is_timeout(error))
+    }
+
     /// What the DLQ calls the error.
     pub(crate) fn class(&self) -> &'static str {
         match self {

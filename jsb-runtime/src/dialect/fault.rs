@@ -100,6 +100,15 @@ fn sqlite_fault(code: &str, message: &str) -> Fault {
     }
 }
 
+/// Whether a statement took longer than this database's user may wait for a lock, or for an answer.
+pub(crate) fn is_timeout(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return false;
+    };
+    let code = error.as_database_error().and_then(|error| error.code());
+    matches!(code.as_deref(), Some("55P03" | "57014"))
+}
+
 /// What it means that PostgreSQL refused a save in one statement.
 pub(crate) enum Refusal {
     /// A constraint of the row does not hold.

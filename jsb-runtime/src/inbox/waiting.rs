@@ -16,7 +16,8 @@ use crate::outcome::Reason;
 pub(crate) struct Stored {
     pub(crate) message: Message,
     pub(crate) waits_for: Option<String>,
-    pub(crate) received_at: DateTime<Utc>,
+    /// Since when it waits for what it lacks; none, if it failed for another reason.
+    pub(crate) waits_since: Option<DateTime<Utc>>,
 }
 
 /// Events whose time has come, those that began least often first: one that kills its process must not keep the
@@ -114,7 +115,7 @@ async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Res
         return Ok(Vec::new());
     }
     let mut select = first(which.add(fitting));
-    select.columns(["subject", "headers", "payload", "stream_seq", "waits_for", "received_at"]);
+    select.columns(["subject", "headers", "payload", "stream_seq", "waits_for", "reason", "received_at"]);
     db.query_all(&select).await?.iter().map(read).collect()
 }
 
@@ -124,10 +125,13 @@ fn read(row: &QueryResult) -> Result<Stored, DbErr> {
     let body: Option<Vec<u8>> = row.try_get("", "payload")?;
     let stream_seq: Option<i64> = row.try_get("", "stream_seq")?;
     let seq = stream_seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0);
+    let reason: Option<String> = row.try_get("", "reason")?;
+    let has_waited = Reason::WAITING.iter().any(|waiting| reason.as_deref() == Some(waiting.as_str()));
+    let received_at = row.try_get("", "received_at")?;
     Ok(Stored {
         message: Message::read(row.try_get("", "subject")?, headers, body.unwrap_or_default(), seq),
         waits_for: row.try_get("", "waits_for")?,
-        received_at: row.try_get("", "received_at")?,
+        waits_since: has_waited.then_some(received_at),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{guarded, keepsake, label, organization, specimen, tally, user};
-use jsb_tests::{App, Backend, Pair};
+use jsb_tests::{App, Backend, Pair, eventually};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, IsolationLevel,
@@ -389,6 +389,38 @@ on_both! {
         let refused = change.update(&app.db).await.expect_err("a version that far ahead").to_string();
         assert!(refused.contains("more than a year ahead"), "{refused}");
         assert_eq!(counts(&app).await, (1, 1));
+    }
+
+    async fn a_start_that_fails_changes_nothing_for_those_who_run(backend: Backend) {
+        let mut app = Pair::create(backend).await.a;
+        app.start().await;
+        let wrong = app.config.clone().use_outbox(false).auto_provision(false).stream_name("nowhere");
+        jsb_runtime::start(wrong, app.db.clone()).await.expect_err("no consumer there");
+        tally(1).insert(&app.db).await.expect("a save");
+        assert_eq!(counts(&app).await, (1, 1));
+        app.stop().await;
+    }
+
+    async fn a_clock_that_is_ahead_makes_nothing_old(backend: Backend) {
+        let mut pair = Pair::start(backend).await;
+        tally(1).insert(&pair.a.db).await.expect("a save");
+        pair.quiet().await;
+        pair.a.stop().await;
+        pair.b.stop().await;
+        let years = chrono::TimeDelta::days(700);
+        for app in [&mut pair.a, &mut pair.b] {
+            app.sql("DELETE FROM sync_leases").await;
+            skewed(years, app.start()).await;
+            eventually("it looks for what is old", || async {
+                let lease = app.texts("SELECT name FROM sync_leases WHERE name = 'retention'").await;
+                Ok::<_, DbErr>((!lease.is_empty()).then_some(()))
+            })
+            .await;
+            // It ends what it has begun.
+            app.stop().await;
+        }
+        assert_eq!(pair.a.texts("SELECT status FROM outbox_events").await, ["sent"]);
+        assert_eq!(pair.b.texts("SELECT status FROM inbox_events").await, ["processed"]);
     }
 
     async fn without_an_outbox_events_go_out_after_the_commit(backend: Backend) {

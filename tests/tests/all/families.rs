@@ -176,6 +176,31 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn a_child_that_failed_long_ago_waits_for_its_parent_as_any_other(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let acme = organization(&pair.a).await;
+        user(&pair.a, acme.id, "Ada").await;
+        pair.b.start().await;
+        let recorded = pair.a.recorded().await;
+        Remote::of(&pair.b).await.publish(&recorded[1]).await;
+        parks(&pair.b, "parent_missing").await;
+        pair.b.stop().await;
+        let years_ago = "'2020-01-01T00:00:00+00:00'";
+        let failed = format!(
+            "UPDATE inbox_events SET status = 'failed', reason = NULL, waits_for = NULL, attempts = 1, \
+             received_at = {years_ago}, available_at = {years_ago}"
+        );
+        pair.b.sql(&failed).await;
+        pair.b.start().await;
+        parks(&pair.b, "parent_missing").await;
+        assert_eq!(pair.b.texts("SELECT event_id FROM inbox_events WHERE received_at < '2021-01-01'").await, [""; 0]);
+        Remote::of(&pair.b).await.publish(&recorded[0]).await;
+        pair.b.has_settled(2).await;
+        let (a, b) = pair.rows::<user::Entity>().await;
+        assert_eq!((a.len(), a), (1, b));
+        pair.stop().await;
+    }
+
     async fn a_parent_that_got_a_child_elsewhere_comes_back(backend: Backend) {
         let mut pair = Pair::configured(backend, |mut config| {
             config.keep_parent_after = Duration::from_millis(1);

@@ -14,7 +14,7 @@ use jsb_tests::probe::{self, Orders};
 use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, TestDatabase, effects, eventually, inbox, servers};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait};
-use sea_orm::{SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{DbBackend, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait};
 use url::Url;
 
 /// How soon work must go on after an outage: the client connects again every two seconds.
@@ -190,6 +190,33 @@ on_both! {
         let progress = stream.progress(app).await;
         let untouched = (progress.num_ack_pending, progress.num_redelivered);
         assert_eq!(untouched, (1, 0), "the server gave it to somebody else meanwhile");
+        lock.rollback().await.expect("the lock is let go");
+        is_on(&pair.b, &row).await;
+        pair.quiet().await;
+        nothing_was_held_against_anyone(&pair).await;
+        pair.stop().await;
+    }
+
+    async fn a_lock_is_waited_for_longer_than_the_user_may_wait(backend: Backend) {
+        if backend == Backend::Sqlite {
+            return; // It has no such limits.
+        }
+        let mut pair = Pair::configured(backend, |config| config.backoff([Duration::from_secs(2); 5])).await;
+        let soon = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 300', current_database()); END $$";
+        pair.b.db.execute_unprepared(soon).await.expect("a timeout for new connections");
+        let patient = pair.b.db.clone();
+        pair.b.db = pair.b.database.connect().await;
+        pair.start_both().await;
+        let lock = patient.begin().await.expect("a transaction");
+        lock.execute_unprepared("LOCK TABLE organizations IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+        let row = save(&pair.a.db, "acme.example").await.expect("a save");
+        eventually("the event waits for longer than that", || async {
+            let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                           AND query_start < clock_timestamp() - interval '1 second'";
+            let rows = patient.query_all_raw(Statement::from_string(DbBackend::Postgres, waiting)).await?;
+            Ok::<_, DbErr>((!rows.is_empty()).then_some(()))
+        })
+        .await;
         lock.rollback().await.expect("the lock is let go");
         is_on(&pair.b, &row).await;
         pair.quiet().await;
