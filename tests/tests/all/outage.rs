@@ -202,7 +202,7 @@ on_both! {
             return; // It has no such limits.
         }
         let mut pair = Pair::configured(backend, |config| config.backoff([Duration::from_secs(2); 5])).await;
-        let soon = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 300', current_database()); END $$";
+        let soon = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 3000', current_database()); END $$";
         pair.b.db.execute_unprepared(soon).await.expect("a timeout for new connections");
         let patient = pair.b.db.clone();
         pair.b.db = pair.b.database.connect().await;
@@ -212,7 +212,7 @@ on_both! {
         let row = save(&pair.a.db, "acme.example").await.expect("a save");
         eventually("the event waits for longer than that", || async {
             let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
-                           AND query_start < clock_timestamp() - interval '1 second'";
+                           AND query_start < clock_timestamp() - interval '4 seconds'";
             let rows = patient.query_all_raw(Statement::from_string(DbBackend::Postgres, waiting)).await?;
             Ok::<_, DbErr>((!rows.is_empty()).then_some(()))
         })
