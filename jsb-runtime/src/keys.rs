@@ -61,10 +61,13 @@ pub(crate) fn integer_left_to_the_database<M: Syncable>(row: &ActiveModelOf<M>) 
 
 /// Takes a key that the caller chose, unless it is from the other node's share.
 pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
-    let Some(id) = number_of::<M>(key) else { return Ok(()) };
+    let Some((value, id)) = interleaved::<M>(key) else { return Ok(()) };
     let node = node_of(db, table::<M>()).await?.ok_or_else(not_interleaved::<M>)?;
     if is_of(node, id) {
-        return pass_over_all(db, place::<M>(), key.iter().filter_map(passed_over).collect()).await;
+        return match passed_over(value) {
+            Some(id) => draw_above(db, place::<M>(), id).await,
+            None => Ok(()),
+        };
     }
     Err(DbErr::Custom(format!(
         "id {id} of `{}` belongs to another node: this one is node {} of {} and may choose only ids with that remainder; \
@@ -77,7 +80,7 @@ pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
 
 /// Lets later draws pass over a key that is taken, if it is of this node's share.
 pub(crate) async fn pass_over<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
-    let passed_over = number_of::<M>(key).and_then(|_| passed_over(&key[0]));
+    let passed_over = interleaved::<M>(key).and_then(|(value, _)| passed_over(value));
     pass_over_all(db, place::<M>(), passed_over.into_iter().collect()).await
 }
 
@@ -148,10 +151,10 @@ fn is_of(node: Node, id: i64) -> bool {
     id.rem_euclid(node.count.into()) == i64::from(node.index)
 }
 
-/// An interleaved key as the number that it is.
-fn number_of<M: Syncable>(key: &[Value]) -> Option<i64> {
+/// An interleaved key, and the number that it is.
+fn interleaved<M: Syncable>(key: &[Value]) -> Option<(&Value, i64)> {
     match key {
-        [id] if M::KEYS == Keys::Interleaved => number(id),
+        [id] if M::KEYS == Keys::Interleaved => Some((id, number(id)?)),
         _ => None,
     }
 }

@@ -1,6 +1,6 @@
 //! What is known here of a key, as an event finds it.
 
-use sea_orm::sea_query::{LockType, Query, Value};
+use sea_orm::sea_query::{LockType, Query, SelectStatement, Value};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use super::{ApplyError, Found};
@@ -56,7 +56,7 @@ pub(super) async fn found(
     id: &str,
     lock: LockType,
 ) -> Result<Here, DbErr> {
-    let row = schema.select([schema.version], schema.has_key(key)).lock(lock).to_owned();
+    let row = row_version(schema, key, lock);
     let select = Query::select()
         .expr_as(row, schema.columns[schema.version].name)
         .expr_as(tombstone::version_of(schema.resource, id), TOMBSTONE)
@@ -79,7 +79,10 @@ pub(super) async fn stored_version(
     key: &[Value],
     lock: LockType,
 ) -> Result<Option<Version>, DbErr> {
-    let select = schema.select([schema.version], schema.has_key(key)).lock(lock).to_owned();
-    let row = txn.query_one(&select).await?;
+    let row = txn.query_one(&row_version(schema, key, lock)).await?;
     Ok(row.map(|row| (schema.types.version_of)(&row)).transpose()?.flatten())
+}
+
+fn row_version(schema: &Schema, key: &[Value], lock: LockType) -> SelectStatement {
+    schema.select([schema.version], schema.has_key(key)).lock(lock).to_owned()
 }
