@@ -30,8 +30,7 @@ pub(crate) struct Attempt<'a> {
     pub(crate) in_inbox: bool,
     /// Which attempt this is, from 1.
     pub(crate) number: u32,
-    /// Whether it waits for locks for as long as they are held: a transaction of the application's is nothing to hold against an
-    /// event.
+    /// Whether it waits for locks for as long as that takes: a transaction of the application's is nothing to hold against an event.
     pub(crate) takes_time: bool,
 }
 

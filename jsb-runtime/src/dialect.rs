@@ -104,9 +104,13 @@ pub(crate) async fn give_way<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// Lets a transaction wait for as long as it takes, whatever its user may otherwise. PostgreSQL only.
+/// Lets a transaction wait for others as long as that may take, whatever its user may otherwise. It has an end all the same: a
+/// handler's statement may never come to its own.
 pub(crate) async fn take_time<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
-    txn.execute_unprepared("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = 0").await.map(drop)
+    if txn.get_database_backend() == DbBackend::Postgres {
+        txn.execute_unprepared("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = '10min'").await?;
+    }
+    Ok(())
 }
 
 /// The database's clock.

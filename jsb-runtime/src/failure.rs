@@ -148,6 +148,7 @@ impl Processor {
     async fn keep_in_transaction(&self, message: &Message, event: &Envelope) -> Result<bool, ApplyError> {
         let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(false) };
         let (txn, own) = (dialect::begin(&self.db).await?, OwnTransaction::default());
+        dialect::take_time(&txn).await?;
         if inbox::claim(&txn, message).await? == Claim::Settled {
             return Ok(true);
         }

@@ -11,8 +11,8 @@ pub(crate) use batch::claim_all;
 use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
-use waiting::is_due;
 pub(crate) use waiting::{Stored, any_waiting, awaited, due, in_conflict, parked, wake};
+use waiting::{is_due, waits_since};
 
 use crate::causes::storable;
 use crate::message::Message;
@@ -122,6 +122,7 @@ pub(crate) async fn fail<C: ConnectionTrait>(
         ("starts", 0.into()),
         ("attempts", Expr::col("attempts").add(1)),
         ("last_error", storable(error).into()),
+        ("reason", Expr::null()),
         ("failed_at", now.into()),
         ("available_at", (now + OVERDUE + longest).into()),
     ];
@@ -151,13 +152,9 @@ impl Parking<'_> {
 /// Parks an event that is not settled.
 pub(crate) async fn park<C: ConnectionTrait>(db: &C, message: &Message, parking: Parking<'_>) -> Result<(), DbErr> {
     let changes = parking.changes().into_iter();
-    // How long it waits is counted from when it began to, and not from an earlier failure of another kind.
-    let waits = Condition::all()
-        .add(Expr::col("status").eq("parked"))
-        .add(Expr::col("reason").is_in(Reason::WAITING.map(Reason::as_str)));
-    let since = Expr::case(waits, Expr::col("received_at")).finally(crate::clock::now());
-    let outcome = [("starts", 0.into()), ("waits_for", parking.waits_for.into()), ("received_at", since.into())];
-    transition(db, message, changes.chain(outcome)).await.map(drop)
+    let begins = parking.reason.is_waiting().then(|| ("received_at", waits_since()));
+    let outcome = [("starts", 0.into()), ("waits_for", parking.waits_for.into())];
+    transition(db, message, changes.chain(outcome).chain(begins)).await.map(drop)
 }
 
 /// Keeps an event whose dead letter was not taken for another try at that. What its counters are the reason for is not

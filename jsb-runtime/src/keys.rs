@@ -1,6 +1,6 @@
 //! Interleaved keys: node `k` of `n` draws only ids with `id mod n = k`, so that two systems never draw the same.
 
-use sea_orm::sea_query::{Expr, ExprTrait, Query, Value};
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Query, Value};
 use sea_orm::{ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, DbErr, EntityName, IdenStatic};
 
 use crate::config::Node;
@@ -23,6 +23,18 @@ pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelO
     if M::KEYS != Keys::Interleaved || db.get_database_backend() == DbBackend::Postgres {
         return Ok(());
     }
+    let Some(column) = row::key_columns::<M>().next() else { return Ok(()) };
+    let mut id = next::<M, _>(db, column).await?;
+    // Nothing draws above a key like this, so it may be taken.
+    while passed_over(&id).is_none() && is_taken::<M, _>(db, column, &id).await? {
+        id = next::<M, _>(db, column).await?;
+    }
+    row.set(column, id);
+    Ok(())
+}
+
+/// The next key of this node's share, on SQLite.
+async fn next<M: Syncable, C: ConnectionTrait>(db: &C, column: ColumnOf<M>) -> Result<Value, DbErr> {
     let update = Query::update()
         .table(TABLE)
         .value("next_id", Expr::col("next_id").add(Expr::col("node_count")))
@@ -31,23 +43,27 @@ pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelO
         .to_owned();
     let drawn = db.query_one(&update).await?.ok_or_else(not_interleaved::<M>)?;
     let id: i64 = drawn.try_get_by_index(0)?;
-    for column in row::key_columns::<M>() {
-        let id = match M::get_value_type(column) {
-            sea_orm::sea_query::ArrayType::Int => i32::try_from(id).ok().map(Value::from),
-            sea_orm::sea_query::ArrayType::Unsigned => u32::try_from(id).ok().map(Value::from),
-            sea_orm::sea_query::ArrayType::BigUnsigned => u64::try_from(id).ok().map(Value::from),
-            _ => Some(Value::from(id)),
-        };
-        row.set(column, id.ok_or_else(|| DbErr::Custom(format!("the ids of `{}` are used up", table::<M>())))?);
-    }
-    Ok(())
+    let id = match M::get_value_type(column) {
+        ArrayType::Int => i32::try_from(id).ok().map(Value::from),
+        ArrayType::Unsigned => u32::try_from(id).ok().map(Value::from),
+        ArrayType::BigUnsigned => u64::try_from(id).ok().map(Value::from),
+        _ => Some(Value::from(id)),
+    };
+    id.ok_or_else(|| DbErr::Custom(format!("the ids of `{}` are used up", table::<M>())))
+}
+
+async fn is_taken<M: Syncable, C: ConnectionTrait>(db: &C, column: ColumnOf<M>, id: &Value) -> Result<bool, DbErr> {
+    let select = Query::select()
+        .expr(Expr::val(1))
+        .from(table::<M>())
+        .and_where(Expr::col(column).eq(Expr::val(id.clone())))
+        .to_owned();
+    Ok(db.query_one(&select).await?.is_some())
 }
 
 /// A number in a natural key that is not given, which the database would draw.
 pub(crate) fn integer_left_to_the_database<M: Syncable>(row: &ActiveModelOf<M>) -> Option<ColumnOf<M>> {
-    use sea_orm::sea_query::ArrayType::{
-        BigInt, BigUnsigned, Int, SmallInt, SmallUnsigned, TinyInt, TinyUnsigned, Unsigned,
-    };
+    use ArrayType::{BigInt, BigUnsigned, Int, SmallInt, SmallUnsigned, TinyInt, TinyUnsigned, Unsigned};
     let is_integer = |column: &ColumnOf<M>| {
         matches!(
             M::get_value_type(*column),

@@ -106,6 +106,10 @@ impl Reason {
     /// What an event has that has been parked until something here changes, also when somebody has it tried in between.
     pub(crate) const WAITING: [Self; 4] = [Self::ParentMissing, Self::HasChildren, Self::UniqueConflict, Self::Retried];
 
+    pub(crate) fn is_waiting(self) -> bool {
+        Self::WAITING.contains(&self)
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Malformed => "malformed",
@@ -130,9 +134,7 @@ impl Reason {
 
     /// The reason of this name, if events are parked for it until something here changes.
     pub(crate) fn of_waiting(name: &str) -> Option<Self> {
-        [Self::ParentMissing, Self::HasChildren, Self::UniqueConflict]
-            .into_iter()
-            .find(|reason| reason.as_str() == name)
+        Self::WAITING.into_iter().find(|reason| reason.as_str() == name && *reason != Self::Retried)
     }
 
     /// How long an event may be parked for this: then its row is kept, or it is dead.

@@ -54,9 +54,9 @@ pub(super) async fn pull(
     limit: usize,
     failed_before: bool,
 ) -> Result<Option<Pulled>, SweepError> {
+    processor.sweep_once().await?;
     let attached = processor.transport.attached().await;
     let limit = at_most(limit, &attached);
-    processor.sweep_once().await?;
     let pulled = tokio::select! {
         pulled = processor.transport.pull(&attached, limit) => pulled,
         // The server has forgotten the request.
@@ -87,7 +87,7 @@ impl Ahead {
         if !batch.is_full() || !is_light || processor.stop.is_cancelled() || processor.is_sweep_due() {
             return None;
         }
-        let (processor, attached) = (Arc::clone(processor), batch.attached.clone());
+        let (processor, attached) = (Arc::clone(processor), processor.transport.attached_now()?);
         let limit = at_most(limit, &attached);
         let pull = async move {
             let there = tokio::select! {

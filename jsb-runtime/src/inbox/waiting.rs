@@ -126,13 +126,20 @@ fn read(row: &QueryResult) -> Result<Stored, DbErr> {
     let stream_seq: Option<i64> = row.try_get("", "stream_seq")?;
     let seq = stream_seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0);
     let reason: Option<String> = row.try_get("", "reason")?;
-    let has_waited = Reason::WAITING.iter().any(|waiting| reason.as_deref() == Some(waiting.as_str()));
+    let has_waited = reason.is_some_and(|reason| Reason::WAITING.map(Reason::as_str).contains(&reason.as_str()));
     let received_at = row.try_get("", "received_at")?;
     Ok(Stored {
         message: Message::read(row.try_get("", "subject")?, headers, body.unwrap_or_default(), seq),
         waits_for: row.try_get("", "waits_for")?,
         waits_since: has_waited.then_some(received_at),
     })
+}
+
+/// Since when an event waits that does from now on: it is counted from when it began to, and not from a failure of another kind
+/// or from its death.
+pub(super) fn waits_since() -> Expr {
+    let waits = is_parked().and(Expr::col("reason").is_in(Reason::WAITING.map(Reason::as_str)));
+    Expr::case(waits, Expr::col("received_at")).finally(crate::clock::now()).into()
 }
 
 /// Parked, or failed and left to a server that may have lost it.

@@ -163,6 +163,11 @@ impl Transport {
         }
     }
 
+    /// What is found, if it is at this moment.
+    pub(crate) fn attached_now(&self) -> Option<Attached> {
+        self.attached.borrow().clone()
+    }
+
     /// The stream that carries the pair, or the one that is to be made.
     pub(crate) fn stream_name(&self) -> String {
         self.attached.borrow().as_ref().map_or_else(|| self.config.stream_name.clone(), |found| found.stream.clone())

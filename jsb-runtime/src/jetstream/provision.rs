@@ -142,7 +142,8 @@ impl Transport {
         // The server writes -1 for a consumer without a limit.
         let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
         // As many again may be pulled behind a batch.
-        let most_at_once = usize::try_from(config.max_ack_pending / 2).ok().filter(|half| *half > 0);
+        let most_at_once =
+            usize::try_from(config.max_ack_pending).ok().filter(|most| *most > 0).map(|most| (most / 2).max(1));
         tracing::info!(stream, consumer = name, ?ack_wait, "attached to JetStream");
         let stream = stream.to_owned();
         self.attach(Attached { consumer, stream, max_deliver, ack_wait, most_at_once, is_unchecked });

@@ -98,7 +98,12 @@ impl Transport {
         attached.consumer.request_batch(request, inbox).await.map_err(PullError::client)?;
         let (mut deliveries, mut sent) = (Vec::new(), None);
         while deliveries.len() < sent.unwrap_or(asked) {
-            let silence = if sent.is_some() { REQUEST_TIMEOUT } else { longest };
+            let silence = match (deliveries.is_empty(), sent) {
+                // The server waits for the acknowledgement of what is here, and nobody tells it yet that it is in hand.
+                (false, _) => REQUEST_TIMEOUT.min(attached.ack_wait / 3),
+                (true, Some(_)) => REQUEST_TIMEOUT,
+                (true, None) => longest,
+            };
             match tokio::time::timeout(silence, answers.next()).await {
                 Ok(Some(message)) if message.status.is_none_or(|status| status == StatusCode::OK) => {
                     deliveries.push(jetstream::Message { context: self.context.clone(), message }.into());

@@ -83,6 +83,31 @@ async fn stir(app: &App, seed: u64, offset: TimeDelta) {
     }
 }
 
+/// A child whose parent is missing, and to which something happened years ago, and then `then`.
+async fn waits_for_its_parent_since_it_began_to(backend: Backend, years_ago: &str, then: impl AsyncFn(&App)) {
+    let mut pair = Pair::create(backend).await;
+    let acme = organization(&pair.a).await;
+    user(&pair.a, acme.id, "Ada").await;
+    pair.b.start().await;
+    let recorded = pair.a.recorded().await;
+    Remote::of(&pair.b).await.publish(&recorded[1]).await;
+    parks(&pair.b, "parent_missing").await;
+    pair.b.stop().await;
+    pair.b
+        .sql("UPDATE inbox_events SET received_at = '2020-01-01T00:00:00+00:00', waits_for = NULL, attempts = 1")
+        .await;
+    pair.b.sql(&format!("UPDATE inbox_events SET {years_ago}")).await;
+    then(&pair.b).await;
+    pair.b.start().await;
+    parks(&pair.b, "parent_missing").await;
+    assert_eq!(pair.b.texts("SELECT event_id FROM inbox_events WHERE received_at < '2021-01-01'").await, [""; 0]);
+    Remote::of(&pair.b).await.publish(&recorded[0]).await;
+    pair.b.has_settled(2).await;
+    let (a, b) = pair.rows::<user::Entity>().await;
+    assert_eq!((a.len(), a), (1, b));
+    pair.stop().await;
+}
+
 on_both! {
     async fn both_sides_change_parents_and_children_at_random(backend: Backend) {
         let hour = TimeDelta::hours(1);
@@ -177,28 +202,17 @@ on_both! {
     }
 
     async fn a_child_that_failed_long_ago_waits_for_its_parent_as_any_other(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        let acme = organization(&pair.a).await;
-        user(&pair.a, acme.id, "Ada").await;
-        pair.b.start().await;
-        let recorded = pair.a.recorded().await;
-        Remote::of(&pair.b).await.publish(&recorded[1]).await;
-        parks(&pair.b, "parent_missing").await;
-        pair.b.stop().await;
-        let years_ago = "'2020-01-01T00:00:00+00:00'";
-        let failed = format!(
-            "UPDATE inbox_events SET status = 'failed', reason = NULL, waits_for = NULL, attempts = 1, \
-             received_at = {years_ago}, available_at = {years_ago}"
-        );
-        pair.b.sql(&failed).await;
-        pair.b.start().await;
-        parks(&pair.b, "parent_missing").await;
-        assert_eq!(pair.b.texts("SELECT event_id FROM inbox_events WHERE received_at < '2021-01-01'").await, [""; 0]);
-        Remote::of(&pair.b).await.publish(&recorded[0]).await;
-        pair.b.has_settled(2).await;
-        let (a, b) = pair.rows::<user::Entity>().await;
-        assert_eq!((a.len(), a), (1, b));
-        pair.stop().await;
+        waits_for_its_parent_since_it_began_to(backend, "status = 'failed', reason = NULL, available_at = received_at", async |_| ()).await;
+    }
+
+    async fn a_child_that_died_long_ago_waits_for_its_parent_anew_once_it_is_retried(backend: Backend) {
+        let dead = "status = 'dead', processed_at = CURRENT_TIMESTAMP, available_at = NULL";
+        waits_for_its_parent_since_it_began_to(backend, dead, async |b: &App| {
+            let event_ids = b.texts("SELECT event_id FROM inbox_events").await;
+            let retried = jsb_runtime::operate::inbox::retry(&b.db, &b.config.destination_app, &event_ids).await;
+            assert_eq!(retried.expect("a retry").retried, 1);
+        })
+        .await;
     }
 
     async fn a_parent_that_got_a_child_elsewhere_comes_back(backend: Backend) {

@@ -123,6 +123,25 @@ on_both! {
         pair.a.stop().await;
     }
 
+    /// A table whose own ids have come so far still gives every row one.
+    async fn a_key_that_is_chosen_in_the_upper_half_is_not_drawn_again(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let next = i64::MAX / 2 + 2;
+        app.sql(&format!("UPDATE sync_keys SET next_id = {next}")).await;
+        if backend == Backend::Postgres {
+            app.sql(&format!("SELECT setval(pg_get_serial_sequence('organizations', 'id'), {next}, false)")).await;
+        }
+        let chosen = organization::ActiveModel { id: Set(next), ..organization("chosen.example".to_owned()) };
+        chosen.insert(&app.db).await.expect("a key of its own");
+        let mut drawn = organization("drawn.example".to_owned()).insert(&app.db).await;
+        if backend == Backend::Postgres {
+            drawn.expect_err("the one that is taken is drawn once, in vain");
+            drawn = organization("drawn.example".to_owned()).insert(&app.db).await;
+        }
+        assert_eq!(drawn.expect("a key").id, next + 2);
+        assert_eq!(next_drawn(&app).await, next + 4);
+    }
+
     async fn keys_that_were_never_interleaved_are_refused(backend: Backend) {
         let app = Pair::create(backend).await.a;
         app.sql("DELETE FROM sync_keys WHERE table_name = 'organizations'").await;

@@ -7,7 +7,7 @@ use jsb_runtime::operate::{Connection, Provisioner};
 use jsb_runtime::topology::Wanted;
 use jsb_runtime::{Config, ProvisionError, StartError};
 use jsb_tests::entities::organization;
-use jsb_tests::{App, Backend, Pair, Stream, eventually};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, eventually};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
 
@@ -200,7 +200,8 @@ async fn an_app_that_provisions_leaves_settings_alone_that_are_changed_while_it_
     let (mut looks, mut changes) = (0, Vec::new());
     // It looks, finds other settings, looks once more, and looks again at its next time.
     while looks < 3 {
-        let subject = heard.next().await.expect("a request").subject.to_string();
+        let request = tokio::time::timeout(DEADLINE, heard.next()).await.expect("a request in time");
+        let subject = request.expect("a request").subject.to_string();
         looks += usize::from(subject.contains(".INFO."));
         changes.extend(Some(subject).filter(|subject| subject.contains("CREATE")));
     }

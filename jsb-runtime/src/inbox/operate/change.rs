@@ -5,7 +5,7 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, UpdateStateme
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::{Filter, Status, TABLE, these};
-use crate::inbox;
+use crate::inbox::{self, waiting::waits_since};
 use crate::operate::{BATCH, Refused, Retried, in_batches};
 use crate::outcome::Reason;
 
@@ -106,6 +106,7 @@ fn due_now() -> UpdateStatement {
         .values([
             ("status", Status::Parked.as_str().into()),
             ("reason", Reason::Retried.as_str().into()),
+            ("received_at", waits_since()),
             ("waits_for", Expr::null()),
             ("starts", 0.into()),
             ("attempts", 0.into()),
