@@ -41,10 +41,7 @@ pub(crate) async fn run(processor: Arc<Processor>) {
             None if stop.is_cancelled() => break,
             // What an idle consumer would find out about the database it can as well find out with the next event.
             None if !idle && !processor.until_database_answers().await => break,
-            None => tokio::select! {
-                () = stop.cancelled() => break,
-                pulled = pull(&processor, pace.limit(), failures > 0) => pulled,
-            },
+            None => pull(&processor, pace.limit(), failures > 0).await,
         };
         match pulled {
             Ok(Some(batch)) => {

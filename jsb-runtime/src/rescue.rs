@@ -134,7 +134,9 @@ impl Processor {
     /// meanwhile is a duplicate. The server's floor rises over what was given up once nothing else waits for its
     /// acknowledgement, so the place that was reached is remembered.
     async fn sweep(&self) -> Result<Swept, SweepError> {
-        let progress = self.transport.progress().await?;
+        let Some(progress) = self.unless_stopped(self.transport.progress()).await.transpose()? else {
+            return Ok(Swept::Partly);
+        };
         if !self.config.use_inbox && progress.in_flight > 0 {
             // Without an inbox, what another process works on cannot be told from what was given up.
             return Ok(Swept::Partly);
@@ -144,8 +146,10 @@ impl Processor {
             // There may be nothing to look at, and yet the status is to say whether this app may.
             self.transport.message_from(next).await?;
         }
-        while next <= last && !self.stop.is_cancelled() {
-            let found = self.delivered(next, last).await?;
+        while next <= last {
+            let Some(found) = self.unless_stopped(self.delivered(next, last)).await.transpose()? else {
+                return Ok(Swept::Partly);
+            };
             next = found.last().map_or(last, |message| message.stream_seq) + 1;
             let found = answer(inbox::replay::unsettled(&self.db, &self.config.destination_app, found)).await?;
             if !self.rescue(found).await? {
@@ -172,10 +176,18 @@ impl Processor {
         Ok(found)
     }
 
+    /// What comes of waiting for NATS; `None` if the bridge stops first. An event that has begun is not left in the middle.
+    async fn unless_stopped<T>(&self, waiting: impl Future<Output = T>) -> Option<T> {
+        self.stop.run_until_cancelled(waiting).await
+    }
+
     /// Processes messages that were given up; whether each has come to an outcome.
     async fn rescue(&self, messages: Vec<Message>) -> Result<bool, DbErr> {
         let mut all = true;
         for message in self.least_begun_first(messages, |message| message).await {
+            if self.stop.is_cancelled() {
+                return Ok(false);
+            }
             match self.process(&message, Origin::GivenUp).await {
                 Outcome::Settled(settled) => {
                     if settled != Settled::Duplicate {
@@ -209,39 +221,37 @@ impl Processor {
     /// Processes messages as the server says that it gives them up, until the bridge stops.
     pub(crate) async fn rescue_spent(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
-            tokio::select! {
-                () = self.stop.cancelled() => return,
-                rescued = self.rescue_while_attached() => {
-                    // What the server gave up while nobody listened is found by a sweep.
-                    self.sweep_again();
-                    if let Err(error) = rescued {
-                        tracing::warn!(error = chain(&error), "advisories of spent deliveries could not be read");
-                        let pause = if error.is_denied() { RETRY_DENIED } else { RETRY };
-                        tokio::time::timeout(pause, self.stop.cancelled()).await.ok();
-                    }
-                }
+            let rescued = self.rescue_while_attached().await;
+            // What the server gave up while nobody listened is found by a sweep.
+            self.sweep_again();
+            if let Err(error) = rescued {
+                tracing::warn!(error = chain(&error), "advisories of spent deliveries could not be read");
+                let pause = if error.is_denied() { RETRY_DENIED } else { RETRY };
+                self.unless_stopped(tokio::time::sleep(pause)).await;
             }
         }
     }
 
     async fn rescue_while_attached(&self) -> Result<(), SweepError> {
-        let mut spent = Box::pin(self.transport.spent().await?);
+        let Some(spent) = self.unless_stopped(self.transport.spent()).await.transpose()? else { return Ok(()) };
+        let mut spent = Box::pin(spent);
         let (mut look, mut reached) = (tokio::time::interval(CHECKPOINT), Reached::default());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 biased;
+                () = self.stop.cancelled() => return Ok(()),
                 () = self.transport.until_detached() => return Ok(()),
                 sequence = spent.next() => {
                     let Some(sequence) = sequence.transpose()? else { return Ok(()) };
-                    let found = self.transport.message_from(sequence).await?;
+                    let found = self.unless_stopped(self.transport.message_from(sequence)).await.transpose()?.flatten();
                     let spent = found.filter(|message| message.stream_seq == sequence);
                     if !self.rescue(spent.into_iter().collect()).await? {
                         self.sweep_again();
                     }
                 }
                 _ = look.tick() => {
-                    if let Err(error) = self.store_place(&mut reached).await {
+                    if let Some(Err(error)) = self.unless_stopped(self.store_place(&mut reached)).await {
                         tracing::debug!(error = chain(&error), "the next start looks from further back");
                     }
                 }

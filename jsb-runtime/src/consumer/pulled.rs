@@ -47,20 +47,23 @@ impl Pulled {
     }
 }
 
-/// The next batch, of `limit` messages at the most; `None` if the connection ended first. What nobody else will bring is looked
-/// for first.
+/// The next batch, of `limit` messages at the most; `None` if the connection ended first, or the bridge stops. What nobody else
+/// will bring is looked for first.
 pub(super) async fn pull(
     processor: &Processor,
     limit: usize,
     failed_before: bool,
 ) -> Result<Option<Pulled>, SweepError> {
     processor.sweep_once().await?;
-    let attached = processor.transport.attached().await;
+    let Some(attached) = processor.stop.run_until_cancelled(processor.transport.attached()).await else {
+        return Ok(None);
+    };
     let limit = at_most(limit, &attached);
     let pulled = tokio::select! {
         pulled = processor.transport.pull(&attached, limit) => pulled,
         // The server has forgotten the request.
         () = processor.transport.until_detached() => return Ok(None),
+        () = processor.stop.cancelled() => return Ok(None),
     };
     pulled.map(|batch| Some(Pulled::new(processor, attached, limit, batch))).map_err(|error| {
         // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.

@@ -95,6 +95,21 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn what_was_given_up_is_finished_before_a_stop(backend: Backend) {
+        let mut pair = pair(backend, true).await;
+        let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
+        let gate = gate(&slow.gate);
+        let slow = probe::send(&pair.a.db, "wait", slow).await;
+        published(&pair, 1).await;
+        spend(&Stream::of(&pair.b.config).await, &pair.b).await;
+        pair.b.start().await;
+        eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+        // Asked to stop, and only then let go.
+        tokio::join!(pair.b.stop(), async { gate.open() });
+        processed(&pair.b, &slow).await;
+        pair.stop().await;
+    }
+
     async fn what_is_given_up_meanwhile_is_processed(backend: Backend) {
         let mut pair = pair(backend, true).await;
         pair.b.start().await;
