@@ -210,7 +210,9 @@ impl Transport {
         let differences = if is_unchecked { Vec::new() } else { wanted.differences(&info["config"]) };
         let unusable = |source| ProvisionError::Unusable { consumer: consumer.clone(), source };
         let info: Info = serde_json::from_value(info).map_err(|error| unusable(error.into()))?;
-        if info.config.deliver_subject.is_some() {
+        if info.config.deliver_subject.is_some() || differences.iter().any(Difference::loses_events) {
+            // It may have been as it should be until now.
+            self.detach();
             return Err(ProvisionError::Differs { consumer, stream, differences });
         }
         let config = pull::Config::try_from_consumer_config(info.config.clone()).map_err(unusable)?;

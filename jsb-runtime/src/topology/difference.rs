@@ -42,6 +42,11 @@ impl Difference {
         shown(&self.setting, &self.wanted)
     }
 
+    /// Whether a consumer that is used all the same would lose what it is sent, or get what is somebody else's.
+    pub(crate) fn loses_events(&self) -> bool {
+        ["ack_policy", "filter_subject", "headers_only"].contains(&self.setting.as_str())
+    }
+
     /// Sets it in the settings that the server has by now. Subjects are only added.
     pub(crate) fn set(&self, settings: &mut Map<String, Json>) {
         let mut wanted = self.wanted.clone();

@@ -64,17 +64,28 @@ pub(super) fn stream(wanted: &WantedStream, stream: &FoundStream, found: &Found)
 
 /// What is different about a consumer: what can be changed, and what cannot.
 pub(super) fn consumer(wanted: &WantedConsumer, stream: &str, found: &Json) -> (Vec<Difference>, Vec<Refusal>) {
-    let (refused, changing): (Vec<Difference>, Vec<Difference>) = wanted
-        .differences(found)
-        .into_iter()
-        .partition(|difference| FIXED_FOR_CONSUMERS.contains(&difference.setting.as_str()));
-    let refusal = |difference: &Difference| Refusal {
-        about: format!("consumer {} of stream {stream}", wanted.name),
-        reason: match difference.setting.as_str() {
-            "deliver_subject" => "it pushes messages instead of being pulled from, which cannot be changed".to_owned(),
-            _ => fixed(difference),
-        },
-        steps: steps_to_replace_consumer(&wanted.name, stream),
+    let (refused, changing): (Vec<Difference>, Vec<Difference>) =
+        wanted.differences(found).into_iter().partition(|difference| match difference.setting.as_str() {
+            "filter_subject" => !has_delivered(&difference.found, &wanted.filter),
+            setting => FIXED_FOR_CONSUMERS.contains(&setting),
+        });
+    let refusal = |difference: &Difference| {
+        let steps = steps_to_replace_consumer(&wanted.name, stream);
+        let (reason, steps) = match difference.setting.as_str() {
+            "deliver_subject" => {
+                ("it pushes messages instead of being pulled from, which cannot be changed".to_owned(), steps)
+            }
+            "filter_subject" => (
+                format!(
+                    "it delivers {}; changed, it would pass over what waits in {}",
+                    difference.shown_found(),
+                    wanted.filter
+                ),
+                format!("look whether APP_NAME and DESTINATION_APP, or the pair, are meant so; if they are: {steps}"),
+            ),
+            _ => (fixed(difference), steps),
+        };
+        Refusal { about: format!("consumer {} of stream {stream}", wanted.name), reason, steps }
     };
     let refusals = refused.iter().map(refusal).collect();
     (changing, refusals)
@@ -84,6 +95,28 @@ pub(super) fn consumer(wanted: &WantedConsumer, stream: &str, found: &Json) -> (
 fn with_missing_subjects(wanted: &WantedStream, stream: &FoundStream, found: &Found) -> Json {
     let missing = wanted.subjects.iter().filter(|subject| !found.carriers.contains_key(*subject));
     stream.subjects().into_iter().chain(missing.map(String::as_str)).collect::<Vec<_>>().into()
+}
+
+/// Whether a consumer with these filters has this subject behind it as far as it has come: the server moves one whose filter
+/// changes no further back.
+fn has_delivered(filters: &Json, subject: &str) -> bool {
+    match filters {
+        Json::Array(filters) => filters.iter().any(|filter| has_delivered(filter, subject)),
+        filter => covers(filter.as_str().unwrap_or_default(), subject),
+    }
+}
+
+/// Whether a filter, which may be none, lets a subject pass.
+fn covers(filter: &str, subject: &str) -> bool {
+    let (mut filter, mut subject) =
+        (Some(filter).filter(|filter| !filter.is_empty()).unwrap_or(">").split('.'), subject.split('.'));
+    loop {
+        match (filter.next(), subject.next()) {
+            (Some(">"), Some(_)) | (None, None) => return true,
+            (Some(token), Some(named)) if token == "*" || token == named => {}
+            _ => return false,
+        }
+    }
 }
 
 fn is_fixed(difference: &Difference) -> bool {

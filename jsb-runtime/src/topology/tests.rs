@@ -70,6 +70,8 @@ fn whatever_can_be_mended_is_mended_by_one_plan() {
         ("stream", "duplicate_window", json!(HOUR)),
         ("stream", "no_ack", json!(true)),
         ("consumer", "filter_subject", json!("system_b.sync.>")),
+        ("consumer", "filter_subject", json!("*.sync.system_a")),
+        ("consumer", "filter_subject", json!("")),
         ("consumer", "ack_wait", json!(HOUR)),
         ("consumer", "max_deliver", json!(-1)),
         ("consumer", "backoff", json!([HOUR])),
@@ -101,6 +103,9 @@ fn what_the_server_never_changes_is_refused_and_nothing_else_planned() {
         ("consumer", "replay_policy", json!("original")),
         ("consumer", "deliver_subject", json!("push.here")),
         ("consumer", "mem_storage", json!(true)),
+        ("consumer", "filter_subject", json!("sytem_b.sync.system_a")),
+        ("consumer", "filter_subject", json!("system_b.sync")),
+        ("consumer", "filter_subject", json!("system_b.sync.system_a.>")),
     ];
     for (object, setting, value) in drifts {
         let plan = plan(&wanted(), &drifted(object, setting, value));

@@ -186,7 +186,7 @@ async fn what_drifted_is_mended_and_messages_and_positions_stay() {
         (json!({"max_deliver": -1}), "~ max_deliver: -1 -> 5"),
         (json!({"backoff": null, "ack_wait": 30 * SECOND}), "~ ack_wait: 30s -> 1s\n    ~ backoff: none -> 1s, 5s"),
         (json!({"backoff": [SECOND, 90 * SECOND]}), "~ backoff: 1s, 90s -> 1s, 5s, 15s, 30s, 1m"),
-        (json!({"filter_subject": format!("{}.sync.dlq", operator.b)}), "~ filter_subject: "),
+        (json!({"filter_subject": format!("{}.sync.*", operator.b)}), "~ filter_subject: "),
         (json!({"filter_subject": null, "filter_subjects": [inbound, "other"]}), "~ filter_subject: "),
         (json!({"max_ack_pending": 7}), "~ max_ack_pending: 7 -> 20000"),
         (json!({"headers_only": true}), "~ headers_only: true -> false"),

@@ -1,5 +1,6 @@
 //! Applications that may not provision: they find what an operator made, say what is wrong with it, and manage nothing.
 
+use async_nats::jetstream::consumer::{FromConsumer, pull};
 use chrono::Utc;
 use dev_servers::{NatsOptions, NatsServer};
 use futures_util::StreamExt;
@@ -186,6 +187,31 @@ async fn settings_that_are_changed_meanwhile_are_seen_and_so_is_that_they_are_me
             .await;
     }
     pair.a.stop().await;
+}
+
+/// Without bodies every event would be dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_app_lets_go_of_a_consumer_that_would_lose_events() {
+    let mut pair = restrictive_pair().await;
+    provision(&pair.a.config).await;
+    pair.start_both().await;
+    let stream = Stream::of(&pair.b.config).await;
+    let mut settings = stream.progress(&pair.b.config.app_name).await.config;
+    settings.headers_only = true;
+    let of_b =
+        |settings| stream.context.create_consumer_on_stream::<pull::Config, _>(settings, &pair.b.config.stream_name);
+    let pulled = pull::Config::try_from_consumer_config(settings.clone()).expect("a pull consumer");
+    of_b(pulled).await.expect("a changed consumer");
+    eventually("it is let go of", || async {
+        let status = pair.b.status().await;
+        let says_so = status.problems.iter().any(|problem| problem.contains("headers_only"));
+        Ok::<_, DbErr>((says_so && !status.jetstream_connected).then_some(()))
+    })
+    .await;
+    let row = save(&pair.a, "later.example").await;
+    provision(&pair.a.config).await;
+    arrives(&row, &pair.b).await;
+    pair.stop().await;
 }
 
 /// Else processes of two settings, as in a rolling upgrade, would change the consumer to and fro.
