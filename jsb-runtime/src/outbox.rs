@@ -93,15 +93,12 @@ fn row_of(said: [Expr; SAID], id: Expr, payload: Expr) -> impl Iterator<Item = E
 
 /// Whether any row waits.
 pub(crate) async fn any_pending<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
-    let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_pending()).limit(1).to_owned();
-    Ok(db.query_one(&select).await?.is_some())
+    // The limit is a question, for the same reason as that of a claim.
+    let sql = format!("SELECT 1 FROM {TABLE} WHERE {IS_PENDING} LIMIT (SELECT 1)");
+    Ok(db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.is_some())
 }
 
 /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
-fn is_pending() -> Expr {
-    Expr::cust(IS_PENDING)
-}
-
 const IS_PENDING: &str = "status = 'pending'";
 
 /// Marks rows that JetStream has acknowledged.

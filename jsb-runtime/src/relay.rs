@@ -41,8 +41,10 @@ pub(crate) struct Relay {
 pub(crate) enum Step {
     /// Some rows were published; there may be more.
     Published,
-    /// Nothing is to be done for now.
+    /// Nothing is there to publish.
     Idle,
+    /// What is there waits after a failure of its own.
+    Waiting,
     /// Another process relays.
     Elsewhere,
     /// JetStream did not take what it was offered.
@@ -70,14 +72,18 @@ impl Relay {
         while !stop.is_cancelled() {
             hints.mark_unchanged();
             let step = self.step(&mut hand, self.transport.is_ready()).await;
-            failures = if matches!(step, Err(_) | Ok(Step::Refused(_))) { failures + 1 } else { 0 };
+            failures = match step {
+                Err(_) | Ok(Step::Refused(_)) => failures + 1,
+                Ok(Step::Waiting) => failures,
+                Ok(Step::Published | Step::Idle | Step::Elsewhere) => 0,
+            };
             self.report(&step);
             let pause = match step {
                 Ok(Step::Published) => {
                     polls = 0;
                     continue;
                 }
-                Ok(Step::Idle) => {
+                Ok(Step::Idle | Step::Waiting) => {
                     polls += 1;
                     Pause::Idle(backoff::doubling(SOONEST_POLL, RAREST_POLL, polls))
                 }
@@ -89,9 +95,13 @@ impl Relay {
                 Ok(Step::Refused(error)) => self.failed(failures, &chain(&error), LONGEST_PAUSE),
                 Err(error) => self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE),
             };
-            tokio::select! {
-                () = stop.cancelled() => {}
-                news = self.sit_out(pause, &mut hints) => if news { (polls, failures) = (0, 0) },
+            let has_failed = matches!(pause, Pause::Failed(_) | Pause::Disconnected);
+            let news = tokio::select! {
+                () = stop.cancelled() => false,
+                news = self.sit_out(pause, &mut hints) => news,
+            };
+            if news {
+                (polls, failures) = (0, if has_failed { 0 } else { failures });
             }
         }
         if let Err(error) = self.leave(hand).await {
@@ -121,12 +131,14 @@ impl Relay {
         }
     }
 
-    /// Keeps for the status why nothing can be published; outages and denials stand there already.
+    /// Keeps for the status why nothing can be published.
     fn report(&self, step: &Result<Step, DbErr>) {
         let problem = match step {
-            Ok(Step::Refused(PublishError::NotConnected | PublishError::Denied(_))) => None,
-            Ok(Step::Refused(error)) => Some(chain(error)),
-            Ok(Step::Published | Step::Idle | Step::Elsewhere) | Err(_) => None,
+            Ok(Step::Refused(error)) => (!error.stands_elsewhere()).then(|| chain(error)),
+            Err(error) => Some(chain(error)),
+            Ok(Step::Published | Step::Idle | Step::Elsewhere) => None,
+            // Why it failed is still what there is to say.
+            Ok(Step::Waiting) => return,
         };
         self.transport.report("relay", problem);
     }

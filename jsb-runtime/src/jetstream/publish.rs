@@ -57,6 +57,11 @@ impl PublishError {
     pub fn is_permanent(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Unreadable(_))
     }
+
+    /// Whether the status says so anyhow.
+    pub(crate) fn stands_elsewhere(&self) -> bool {
+        matches!(self, Self::NotConnected | Self::Denied(_))
+    }
 }
 
 /// Bytes a second: how slow a link may be that a large message has its time on.

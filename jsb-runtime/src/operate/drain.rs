@@ -100,7 +100,7 @@ impl Drain {
             match &step {
                 Step::Refused(error) => drained.error = Some(self.described(error)),
                 Step::Published | Step::Elsewhere => drained.error = None,
-                Step::Idle => {}
+                Step::Idle | Step::Waiting => {}
             }
             if drained.left == 0 || Instant::now() >= self.until {
                 break;
@@ -125,7 +125,7 @@ impl Drain {
     async fn sit_out(&self, step: Step, failures: u32) {
         match step {
             Step::Published => {}
-            Step::Idle | Step::Elsewhere => tokio::time::sleep(POLL).await,
+            Step::Idle | Step::Waiting | Step::Elsewhere => tokio::time::sleep(POLL).await,
             Step::Refused(PublishError::NotConnected) => self.relay.transport.until_connected().await,
             Step::Refused(_) => tokio::time::sleep(backoff::doubling(POLL, LONGEST_PAUSE, failures)).await,
         }

@@ -52,7 +52,7 @@ impl Relay {
             Some(batch) => batch,
             None => answer(outbox::claim(&self.db, self.config.batch_size, &[])).await?,
         };
-        let acknowledged = mem::take(&mut hand.acknowledged);
+        let (acknowledged, is_empty) = (mem::take(&mut hand.acknowledged), batch.rows.is_empty());
         let done = tokio::select! {
             biased;
             done = self.publish_beside(batch, &acknowledged, hand.is_unanswered) => Some(done?),
@@ -60,7 +60,10 @@ impl Relay {
             lost = hand.lease.until_lost(&self.db) => lost.map(|()| None)?,
         };
         match done {
-            Some((published, ahead)) => self.settle(hand, published, ahead).await,
+            Some((published, ahead)) => match self.settle(hand, published, ahead).await? {
+                Step::Idle if !is_empty => Ok(Step::Waiting),
+                step => Ok(step),
+            },
             None => {
                 hand.acknowledged = acknowledged;
                 Ok(Step::Elsewhere)

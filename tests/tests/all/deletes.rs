@@ -4,13 +4,41 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use jsb_tests::entities::tally;
-use jsb_tests::{Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use sea_orm::ActiveValue::Set;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 fn tally(value: i64) -> tally::ActiveModel {
     tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() }
+}
+
+/// An event of the other side's on a tally, whose value is the month of its version.
+fn event(event_type: &str, id: Uuid, month: u32) -> Json {
+    let version = format!("2026-{month:02}-01T00:00:00Z");
+    json!({
+        "event_id": Uuid::now_v7(), "event_type": event_type, "resource_type": "tally", "resource_id": id,
+        "payload": {"id": id, "value": month, "remark": "", "updated_at": version},
+    })
+}
+
+/// A pair that does not run, and keeps no tombstones when it does.
+async fn forgetful(backend: Backend) -> Pair {
+    Pair::configured(backend, |config| config.tombstone_retention(Duration::from_millis(1))).await
+}
+
+/// Starts the bridge again, and waits until no tombstones are left: retention looks when a bridge starts.
+async fn prune(app: &mut App) {
+    app.stop().await;
+    app.start().await;
+    eventually("the tombstones are pruned", || async {
+        Ok::<_, ()>(app.texts("SELECT resource_id FROM sync_tombstones").await.is_empty().then_some(()))
+    })
+    .await;
+}
+
+async fn pruned_version(app: &App) -> Vec<String> {
+    app.texts("SELECT CAST(pruned_version AS text) FROM sync_settings").await
 }
 
 on_both! {
@@ -32,22 +60,12 @@ on_both! {
     }
 
     async fn an_absent_row_that_may_have_been_deleted_does_not_come_back(backend: Backend) {
-        let mut pair = Pair::configured(backend, |mut config| {
-            config.tombstone_retention = Some(Duration::from_millis(1));
-            config
-        })
-        .await;
+        let mut pair = forgetful(backend).await;
         pair.start_both().await;
         let row = tally(1).insert(&pair.a.db).await.expect("a save");
         row.clone().delete(&pair.a.db).await.expect("a delete");
         pair.quiet().await;
-        // Retention looks when a bridge starts.
-        pair.b.stop().await;
-        pair.b.start().await;
-        eventually("the tombstone is pruned", || async {
-            Ok::<_, ()>(pair.b.texts("SELECT resource_id FROM sync_tombstones").await.is_empty().then_some(()))
-        })
-        .await;
+        prune(&mut pair.b).await;
 
         let late = &pair.a.recorded().await[0];
         let mut replayed = late.clone();
@@ -64,29 +82,56 @@ on_both! {
     }
 
     async fn an_older_delete_after_the_pruned_one_does_not_make_up_for_it(backend: Backend) {
-        let mut pair = Pair::configured(backend, |mut config| {
-            config.tombstone_retention = Some(Duration::from_millis(1));
-            config
-        })
-        .await;
+        let mut pair = forgetful(backend).await;
         pair.b.start().await;
         let remote = Remote::of(&pair.b).await;
         let id = Uuid::now_v7();
-        let event = |event_id: &str, event_type: &str, version: &str| {
-            json!({"event_id": event_id, "event_type": event_type, "resource_type": "tally", "resource_id": id,
-                   "payload": {"id": id, "value": 1, "remark": "", "updated_at": version}})
-        };
-        remote.publish(&event("1", "deleted", "2026-03-01T00:00:00Z")).await;
+        remote.publish(&event("deleted", id, 3)).await;
         pair.b.has_settled(1).await;
-        pair.b.stop().await;
-        pair.b.start().await;
-        eventually("the tombstone is pruned", || async {
-            Ok::<_, ()>(pair.b.texts("SELECT resource_id FROM sync_tombstones").await.is_empty().then_some(()))
-        })
-        .await;
-        remote.publish(&event("2", "deleted", "2026-01-01T00:00:00Z")).await;
+        prune(&mut pair.b).await;
+        remote.publish(&event("deleted", id, 1)).await;
         pair.b.has_settled(2).await;
-        remote.publish(&event("3", "updated", "2026-02-01T00:00:00Z")).await;
+        remote.publish(&event("updated", id, 2)).await;
+        pair.b.has_settled(3).await;
+        assert_eq!(pair.b.reasons_of_death().await, ["older_than_tombstones"]);
+        assert_eq!(pair.rows::<tally::Entity>().await.1, []);
+        pair.stop().await;
+    }
+
+    async fn absent_rows_that_may_have_been_deleted_do_not_come_back_in_a_batch(backend: Backend) {
+        let mut pair = forgetful(backend).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        let here = Uuid::now_v7();
+        remote.publish(&event("created", here, 1)).await;
+        remote.publish(&event("deleted", Uuid::now_v7(), 3)).await;
+        pair.b.has_settled(2).await;
+        prune(&mut pair.b).await;
+        pair.b.stop().await;
+        let ids = [here, Uuid::now_v7(), Uuid::now_v7(), Uuid::now_v7()];
+        remote.publish_all(&ids.map(|id| event("updated", id, 2))).await;
+        pair.b.start().await;
+        pair.b.has_settled(6).await;
+        assert_eq!(pair.b.reasons_of_death().await, ["older_than_tombstones"; 3]);
+        let (_, rows) = pair.rows::<tally::Entity>().await;
+        assert_eq!(rows.iter().map(|row| (row.id, row.value)).collect::<Vec<_>>(), [(here, 2)]);
+        pair.stop().await;
+    }
+
+    async fn an_older_tombstone_that_is_pruned_after_a_newer_one_lets_nothing_back(backend: Backend) {
+        let mut pair = forgetful(backend).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        let id = Uuid::now_v7();
+        remote.publish(&event("deleted", id, 3)).await;
+        pair.b.has_settled(1).await;
+        prune(&mut pair.b).await;
+        let pruned = pruned_version(&pair.b).await;
+        remote.publish(&event("deleted", Uuid::now_v7(), 1)).await;
+        pair.b.has_settled(2).await;
+        prune(&mut pair.b).await;
+        assert_eq!(pruned_version(&pair.b).await, pruned);
+        remote.publish(&event("updated", id, 2)).await;
         pair.b.has_settled(3).await;
         assert_eq!(pair.b.reasons_of_death().await, ["older_than_tombstones"]);
         assert_eq!(pair.rows::<tally::Entity>().await.1, []);
@@ -94,28 +139,15 @@ on_both! {
     }
 
     async fn a_row_that_is_here_is_updated_whatever_was_pruned(backend: Backend) {
-        let mut pair = Pair::configured(backend, |mut config| {
-            config.tombstone_retention = Some(Duration::from_millis(1));
-            config
-        })
-        .await;
+        let mut pair = forgetful(backend).await;
         pair.b.start().await;
         let remote = Remote::of(&pair.b).await;
         let id = Uuid::now_v7();
-        let event = |event_id: &str, event_type: &str, id: Uuid, value: i64, version: &str| {
-            json!({"event_id": event_id, "event_type": event_type, "resource_type": "tally", "resource_id": id,
-                   "payload": {"id": id, "value": value, "remark": "", "updated_at": version}})
-        };
-        remote.publish(&event("1", "created", id, 1, "2026-01-01T00:00:00Z")).await;
-        remote.publish(&event("2", "deleted", Uuid::now_v7(), 0, "2026-03-01T00:00:00Z")).await;
+        remote.publish(&event("created", id, 1)).await;
+        remote.publish(&event("deleted", Uuid::now_v7(), 3)).await;
         pair.b.has_settled(2).await;
-        pair.b.stop().await;
-        pair.b.start().await;
-        eventually("the tombstone is pruned", || async {
-            Ok::<_, ()>(pair.b.texts("SELECT resource_id FROM sync_tombstones").await.is_empty().then_some(()))
-        })
-        .await;
-        remote.publish(&event("3", "updated", id, 2, "2026-02-01T00:00:00Z")).await;
+        prune(&mut pair.b).await;
+        remote.publish(&event("updated", id, 2)).await;
         pair.b.has_settled(3).await;
         assert_eq!(pair.b.reasons_of_death().await, [""; 0]);
         assert_eq!(pair.rows::<tally::Entity>().await.1[0].value, 2);

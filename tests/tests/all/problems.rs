@@ -1,0 +1,68 @@
+//! What stands in a person's way is in the status for as long as it does.
+
+use std::time::{Duration, Instant};
+
+use jsb_tests::entities::ticket;
+use jsb_tests::{App, Backend, Pair, eventually};
+use sea_orm::ActiveValue::Set;
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+async fn ticket(app: &App) {
+    let row = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
+    row.insert(&app.db).await.expect("a ticket");
+}
+
+async fn problem_of(app: &App, task: &str) -> Option<String> {
+    let problems = app.status().await.problems;
+    problems.into_iter().find(|problem| problem.starts_with(&format!("{task}: ")))
+}
+
+on_both! {
+    async fn what_jetstream_refuses_is_a_problem_while_it_waits_too(backend: Backend) {
+        let mut pair = Pair::configured(backend, |config| config.backoff([Duration::from_secs(600); 5])).await;
+        pair.a.start().await;
+        pair.b.start().await;
+        pair.a.stop().await;
+        ticket(&pair.a).await;
+        // The server refuses what expects another state of the stream.
+        let expects_another = "UPDATE outbox_events SET headers = '{\"Nats-Expected-Last-Sequence\": \"999\"}'";
+        pair.a.sql(expects_another).await;
+        pair.a.start().await;
+        eventually("it is refused", || async {
+            let refused = pair.a.texts("SELECT last_error FROM outbox_events WHERE attempts > 0").await;
+            Ok::<_, DbErr>((!refused.is_empty()).then_some(()))
+        })
+        .await;
+        // The relay looks again a second later, and then ever more rarely.
+        let began = Instant::now();
+        eventually("it was looked at again", || async {
+            let problem = problem_of(&pair.a, "relay").await;
+            assert!(problem.is_some_and(|problem| problem.contains("JetStream refused the message")));
+            Ok::<_, DbErr>((began.elapsed() > Duration::from_secs(5)).then_some(()))
+        })
+        .await;
+        pair.a.sql("UPDATE outbox_events SET headers = '{}', attempts = 0").await;
+        eventually("all is well", || async { Ok::<_, DbErr>(problem_of(&pair.a, "relay").await.is_none().then_some(())) })
+            .await;
+        pair.quiet().await;
+        pair.stop().await;
+    }
+
+    async fn a_relay_that_the_database_refuses_says_so(backend: Backend) {
+        if backend == Backend::Sqlite {
+            return; // It has no rights.
+        }
+        let mut pair = Pair::create(backend).await;
+        pair.a.start().await;
+        pair.b.start().await;
+        pair.a.sql("ALTER TABLE sync_leases RENAME TO elsewhere").await;
+        ticket(&pair.a).await;
+        eventually("the relay cannot take its lease", || async { Ok::<_, DbErr>(problem_of(&pair.a, "relay").await) }).await;
+        pair.a.sql("ALTER TABLE elsewhere RENAME TO sync_leases").await;
+        pair.quiet().await;
+        eventually("all is well", || async { Ok::<_, DbErr>(problem_of(&pair.a, "relay").await.is_none().then_some(())) })
+            .await;
+        pair.stop().await;
+    }
+}
