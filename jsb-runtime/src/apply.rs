@@ -78,6 +78,10 @@ impl Attempt<'_> {
             Some(entity) => upsert::apply(txn, entity.schema(), event, self.own_app).await?,
             None => Effect::Applied,
         };
+        if handlers.is_empty() {
+            return Ok(effect.into());
+        }
+        dialect::allow_idling(txn).await?;
         let incoming = Incoming { envelope: event.clone(), stale: effect == Effect::Stale };
         for handler in handlers {
             self.handle(handler, &incoming, txn).await?;
@@ -97,7 +101,7 @@ impl Attempt<'_> {
         result.map_err(|error| ApplyError::Handler { name: handler.name, error })?;
         dialect::must_stand(txn).await.map_err(|error| match dialect::fault(&error) {
             Fault::Outage => error.into(),
-            _ => ApplyError::Handler { name: handler.name, error: WENT_ON.into() },
+            _ => ApplyError::Handler { name: handler.name, error: format!("{WENT_ON} ({error})").into() },
         })
     }
 }

@@ -46,6 +46,7 @@ impl Batch<'_> {
     ///
     /// When one of the events, whichever it is, needs a closer look.
     pub(crate) async fn run(&self, db: &DatabaseConnection) -> Result<Vec<Option<Settled>>, ApplyError> {
+        let _turn = dialect::queue_to_write(db).await;
         let txn = dialect::begin(db).await?;
         let settled = self.run_in(&txn).await;
         dialect::end(txn, settled).await

@@ -184,18 +184,12 @@ impl Bridge {
         self.spawn("parked", move || Arc::clone(&retrying).retry_parked());
     }
 
-    /// Runs a task under the caller's clock; one that panics is reported and begun again.
+    /// Runs a task under the caller's clock, and begins it again if it panics.
     fn spawn<F>(&self, name: &'static str, task: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let supervised = async move {
-            while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
-                tracing::error!(task = name, "a task of the bridge panicked and is begun again");
-                tokio::time::sleep(RESTART).await;
-            }
-        };
-        self.tasks.spawn(clock::skewed(clock::offset(), supervised));
+        self.tasks.spawn(clock::skewed(clock::offset(), supervise(name, task)));
     }
 
     /// The connection, and how many events stand where.
@@ -242,6 +236,14 @@ impl Bridge {
     }
 }
 
+/// Runs a task to its end; one that panics is reported and begun again.
+async fn supervise<F: Future<Output = ()>>(name: &'static str, task: impl Fn() -> F) {
+    while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
+        tracing::error!(task = name, "a task of the bridge panicked and is begun again");
+        tokio::time::sleep(RESTART).await;
+    }
+}
+
 impl Drop for Bridge {
     fn drop(&mut self) {
         self.stop.cancel();
@@ -270,4 +272,18 @@ pub async fn publish<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), 
         direct::direct_to(&settings.database_id)?;
     }
     direct::record(db, event).await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_panics_is_begun_again() {
+        let begun = AtomicUsize::new(0);
+        supervise("task", || async { assert!(begun.fetch_add(1, Ordering::SeqCst) > 0, "the first time") }).await;
+        assert_eq!(begun.into_inner(), 2);
+    }
 }

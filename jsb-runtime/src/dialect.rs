@@ -113,6 +113,15 @@ pub(crate) async fn take_time<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> 
     Ok(())
 }
 
+/// Lets a transaction stand open while nothing is asked in it, whatever its user may otherwise: a handler may wait for somebody
+/// else.
+pub(crate) async fn allow_idling<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
+    if txn.get_database_backend() == DbBackend::Postgres {
+        txn.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+    }
+    Ok(())
+}
+
 /// The database's clock.
 pub(crate) async fn now<C: ConnectionTrait>(db: &C) -> Result<DateTime<Utc>, DbErr> {
     let backend = db.get_database_backend();

@@ -1,6 +1,5 @@
 //! What a failed event calls for is done here: counted, parked, kept or buried, each before anyone is told.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sea_orm::DbErr;
@@ -84,11 +83,28 @@ impl Processor {
         error: &str,
     ) -> Result<Tried, DbErr> {
         inbox::park(&self.db, message, Parking { reason, waits_for, retry_after, error }).await?;
-        self.parked.store(true, Ordering::Relaxed);
+        self.parked.send_replace(true);
         Ok(Outcome::Parked.into())
     }
 
+    /// The row that an event waits for. It is a hint: without one the timer looks.
     async fn blocked_by(&self, event: &Envelope, reason: Reason, error: &ApplyError) -> Result<Option<String>, DbErr> {
+        match self.look_for_obstacle(event, reason, error).await {
+            Err(ApplyError::Db(error)) if dialect::is_passing(&error) => Err(error),
+            Err(error) => {
+                tracing::warn!(error = error.described(), %reason, "could not find out which row an event waits for");
+                Ok(None)
+            }
+            found => Ok(found.unwrap_or_default()),
+        }
+    }
+
+    async fn look_for_obstacle(
+        &self,
+        event: &Envelope,
+        reason: Reason,
+        error: &ApplyError,
+    ) -> Result<Option<String>, ApplyError> {
         let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(None) };
         let obstacle = match (reason, error) {
             (Reason::ParentMissing, _) => Obstacle::Parent,
@@ -97,19 +113,10 @@ impl Processor {
             }
             _ => return Ok(None),
         };
-        let txn = dialect::begin(&self.db).await?;
-        let found = obstacle::blocked_by(&txn, entity.schema(), event, &obstacle).await;
-        txn.commit().await?;
-        match found {
-            // A row of a longer name is never synced; the timer looks all the same.
-            Ok(mut found) => {
-                found.retain(|row| !row::is_too_long(&row.id));
-                self.likeliest(found.iter().filter_map(|row| self.registry.name_of(row)).collect()).await
-            }
-            Err(ApplyError::Db(error)) => Err(error),
-            // It could be read when it was tried a moment ago.
-            Err(_) => Ok(None),
-        }
+        let mut found = obstacle::blocked_by(&self.db, entity.schema(), event, &obstacle).await?;
+        // A row of a longer name is never synced; the timer looks all the same.
+        found.retain(|row| !row::is_too_long(&row.id));
+        Ok(self.likeliest(found.iter().filter_map(|row| self.registry.name_of(row)).collect()).await?)
     }
 
     /// Of rows that may be in the way, one that is about to get another value, or else the first.
@@ -127,17 +134,18 @@ impl Processor {
     /// The children have had their time to go: this side keeps the parent, and says so to the other.
     async fn keep_parent(&self, message: &Message, event: &Envelope, origin: Origin) -> Result<Tried, DbErr> {
         match self.keep_in_transaction(message, event).await {
-            Ok(true) => {
+            Ok(Some(Settled::Duplicate)) => Ok(Outcome::Settled(Settled::Duplicate).into()),
+            Ok(Some(kept)) => {
                 let (resource, id) = (&event.resource_type, &event.resource_id);
                 tracing::warn!(
                     resource,
                     id,
                     "a row that the other side deleted has children here: it is kept and published"
                 );
-                Ok(Outcome::Settled(Settled::Stale).into())
+                Ok(Outcome::Settled(kept).into())
             }
             // The row has changed since the delete failed a moment ago, so the delete may succeed now.
-            Ok(false) => {
+            Ok(None) => {
                 self.keep_in_inbox(message, Reason::HasChildren, None, Duration::ZERO, "the row has changed").await
             }
             Err(ApplyError::Db(error)) if dialect::is_passing(&error) => Err(error),
@@ -145,12 +153,12 @@ impl Processor {
         }
     }
 
-    async fn keep_in_transaction(&self, message: &Message, event: &Envelope) -> Result<bool, ApplyError> {
-        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(false) };
+    async fn keep_in_transaction(&self, message: &Message, event: &Envelope) -> Result<Option<Settled>, ApplyError> {
+        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(None) };
         let (txn, own) = (dialect::begin(&self.db).await?, OwnTransaction::default());
         dialect::take_time(&txn).await?;
         if inbox::claim(&txn, message).await? == Claim::Settled {
-            return Ok(true);
+            return Ok(Some(Settled::Duplicate));
         }
         // An error drops the transaction, which rolls it back.
         let keep = trace::caused_by(message.trace(), (entity.keep)(&txn, entity.schema(), event));
@@ -160,7 +168,7 @@ impl Processor {
         }
         txn.commit().await?;
         direct::committed(own);
-        Ok(kept)
+        Ok(kept.then_some(Settled::Stale))
     }
 
     /// Tells the DLQ of a death, once, and then records it. The letter may be on its way for as long as the link takes, with no
@@ -190,6 +198,8 @@ impl Processor {
         if let Err(refused) = &taken {
             tracing::error!(event_id = message.event_id, error = chain(refused), "a dead letter was not taken");
         }
+        let problem = taken.as_ref().err().filter(|refused| !refused.stands_elsewhere()).map(|refused| chain(refused));
+        self.transport.report("dlq", problem);
         taken.is_ok()
     }
 
@@ -212,7 +222,7 @@ impl Processor {
         }
         let parking = Parking { reason, waits_for: None, retry_after: DLQ_RETRY, error: &death.error };
         inbox::postpone(&self.db, message, parking).await?;
-        self.parked.store(true, Ordering::Relaxed);
+        self.parked.send_replace(true);
         Ok(Outcome::Parked)
     }
 }

@@ -32,22 +32,22 @@ pub(crate) struct RowId {
 
 /// The row that an event waits for, if it can be told. It may be any of several where a unique index covers only some rows.
 pub(crate) async fn blocked_by(
-    txn: &DatabaseTransaction,
+    db: &impl ConnectionTrait,
     schema: &Schema,
     event: &Envelope,
     obstacle: &Obstacle,
 ) -> Result<Vec<RowId>, ApplyError> {
     let said = schema.said_by(event)?;
     match obstacle {
-        Obstacle::Parent => Ok(missing_parent(txn, schema, &said.values).await?.into_iter().collect()),
-        Obstacle::Unique(columns) => holders(txn, schema, &said, columns).await,
+        Obstacle::Parent => Ok(missing_parent(db, schema, &said.values).await?.into_iter().collect()),
+        Obstacle::Unique(columns) => holders(db, schema, &said, columns).await,
     }
 }
 
-async fn missing_parent(txn: &DatabaseTransaction, schema: &Schema, row: &Values) -> Result<Option<RowId>, ApplyError> {
+async fn missing_parent(db: &impl ConnectionTrait, schema: &Schema, row: &Values) -> Result<Option<RowId>, ApplyError> {
     for reference in &schema.parents {
         let Some(key) = foreign_key(schema, row, reference) else { continue };
-        if !exists(txn, schema, reference, &key).await? {
+        if !exists(db, schema, reference, &key).await? {
             let table = table_name(&reference.parent);
             return Ok(Some(RowId { table, id: row::resource_id(key.into_iter()) }));
         }
@@ -62,7 +62,7 @@ fn foreign_key(schema: &Schema, row: &Values, reference: &Reference) -> Option<V
 }
 
 async fn exists(
-    txn: &DatabaseTransaction,
+    db: &impl ConnectionTrait,
     schema: &Schema,
     reference: &Reference,
     key: &[Value],
@@ -73,7 +73,7 @@ async fn exists(
         let Some(place) = schema.column_named(from) else { return Ok(true) };
         select.and_where(Expr::col(to.clone()).eq(schema.bound(place, value.clone())));
     }
-    Ok(txn.query_one(&select).await?.is_some())
+    Ok(db.query_one(&select).await?.is_some())
 }
 
 fn table_name(table: &TableRef) -> String {
@@ -84,7 +84,7 @@ fn table_name(table: &TableRef) -> String {
 }
 
 async fn holders(
-    txn: &DatabaseTransaction,
+    db: &impl ConnectionTrait,
     schema: &Schema,
     said: &Said,
     columns: &[String],
@@ -100,7 +100,7 @@ async fn holders(
     }
     let select = schema.select(schema.key.iter().copied(), same).limit(MOST_HOLDERS).to_owned();
     let mut holders = Vec::new();
-    for found in txn.query_all(&select).await? {
+    for found in db.query_all(&select).await? {
         let key = (schema.types.key_of)(&found)?;
         holders.push(RowId { table: schema.table.to_owned(), id: row::resource_id(key.into_iter()) });
     }

@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::TimeDelta;
@@ -25,7 +24,8 @@ use crate::{clock, dialect};
 const BATCH: u64 = 100;
 /// How the events of a circle came, however long ago.
 const CIRCLE: Origin = Origin::Stored { age: TimeDelta::zero() };
-/// How often the timer looks, while something waits and while nothing does.
+/// How often the timer looks: while more may be due, while something waits, and while nothing does.
+const NEXT_BATCH: Duration = Duration::from_millis(10);
 const POLL: Duration = Duration::from_secs(1);
 const IDLE_POLL: Duration = Duration::from_secs(10);
 
@@ -34,37 +34,49 @@ impl Processor {
     pub(crate) async fn retry_parked(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
             let pause = match self.retry_due().await {
-                Ok(()) if self.parked.load(Ordering::Relaxed) => POLL,
-                Ok(()) => IDLE_POLL,
+                Ok(true) => NEXT_BATCH,
+                Ok(false) if *self.parked.borrow() => POLL,
+                Ok(false) => IDLE_POLL,
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "parked events could not be read");
                     IDLE_POLL
                 }
             };
+            let mut parked = self.parked.subscribe();
+            let first_parked = async {
+                match pause == IDLE_POLL {
+                    true => drop(parked.wait_for(|parked| *parked).await),
+                    false => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 () = self.stop.cancelled() => {}
+                () = first_parked => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    async fn retry_due(&self) -> Result<(), DbErr> {
-        self.parked.store(answer(inbox::any_waiting(&self.db)).await?, Ordering::Relaxed);
-        if !self.parked.load(Ordering::Relaxed) {
-            return Ok(());
+    /// Tries what is due; whether more may be.
+    async fn retry_due(&self) -> Result<bool, DbErr> {
+        self.parked.send_replace(answer(inbox::any_waiting(&self.db)).await?);
+        if !*self.parked.borrow() {
+            return Ok(false);
         }
-        for stored in answer(inbox::due(&self.db, self.longest_wait(), BATCH)).await? {
+        let due = answer(inbox::due(&self.db, self.longest_wait(), BATCH)).await?;
+        let is_full = due.len() == BATCH as usize;
+        for stored in due {
             if self.stop.is_cancelled() {
                 break;
             }
             self.retry(stored).await?;
         }
-        Ok(())
+        Ok(is_full)
     }
 
     /// Tries the events that wait for rows that were just settled, and then those that wait for theirs.
     pub(crate) async fn release(&self, settled: impl IntoIterator<Item = &Message>) -> Result<(), DbErr> {
-        if !self.parked.load(Ordering::Relaxed) {
+        if !*self.parked.borrow() {
             return Ok(());
         }
         let settled: Vec<String> = settled.into_iter().filter_map(row_of).collect();
@@ -82,9 +94,9 @@ impl Processor {
 
     async fn retry(&self, stored: Stored) -> Result<(), DbErr> {
         let outcome = self.process(&stored.message, stored.origin()).await;
-        match (outcome, &stored.waits_for) {
-            (Outcome::Settled(_), _) => self.release([&stored.message]).await?,
-            (Outcome::Parked, Some(_)) => {
+        match outcome {
+            Outcome::Settled(_) => self.release([&stored.message]).await?,
+            Outcome::Parked if stored.is_in_conflict && stored.waits_for.is_some() => {
                 match unless_lost(&self.db, 0, self.untangle(stored)).await {
                     Ok(None) => {}
                     Ok(Some((message, mut death))) => {

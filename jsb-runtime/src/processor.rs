@@ -1,10 +1,10 @@
 //! Takes an event to its outcome: tries it, and records what the failure calls for. Knows nothing of acknowledgements.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::Attempt;
@@ -27,6 +27,10 @@ use crate::upsert::ApplyError;
 /// How often a transaction that lost a lock conflict is tried again before that counts as a failure.
 const MAX_CONFLICTS: u32 = 20;
 
+/// How often one event may find the database away, which answers in between, before that is held against it: it may be what makes
+/// it go away.
+const MOST_OUTAGES: u32 = 20;
+
 /// How long a handler is tried again at once whose own trouble with a database may be over in a moment.
 const PATIENCE: Duration = Duration::from_secs(2);
 
@@ -38,8 +42,19 @@ pub(crate) struct Processor {
     pub(crate) registry: Arc<Registry>,
     pub(crate) stop: CancellationToken,
     /// Whether anything may be parked, so that an applied event need not ask the inbox for who waits for it.
-    pub(crate) parked: AtomicBool,
+    pub(crate) parked: watch::Sender<bool>,
     pub(crate) sweep: Mutex<Sweep>,
+}
+
+/// What is known of an event while it is processed. An outage does not begin it again, nor change why it is dead.
+#[derive(Default)]
+struct Trial {
+    /// How often it had failed before, once it has begun.
+    begun: Option<u32>,
+    /// Why it is dead, once that is known.
+    death: Option<Death>,
+    /// How often the database was away.
+    outages: u32,
 }
 
 /// Whether an event may be tried.
@@ -65,25 +80,24 @@ impl Processor {
         registry: Arc<Registry>,
         stop: CancellationToken,
     ) -> Self {
-        let (parked, sweep) = (AtomicBool::new(true), Mutex::new(Sweep::due_in(Duration::ZERO)));
+        let (parked, sweep) = (watch::Sender::new(true), Mutex::new(Sweep::due_in(Duration::ZERO)));
         Self { db, transport, config, registry, stop, parked, sweep }
     }
 
     /// Takes an event to its outcome, waiting while the database is away.
     pub(crate) async fn process(&self, message: &Message, origin: Origin) -> Outcome {
-        let (mut begun, mut death) = (None, None);
-        let (mut conflicts, mut outages) = (0, 0);
+        let (mut trial, mut conflicts) = (Trial::default(), 0);
         loop {
-            let error = match self.once(message, origin, outages, &mut begun, &mut death).await {
+            let error = match self.once(message, origin, &mut trial).await {
                 Ok(outcome) => return outcome,
                 Err(error) => error,
             };
             match dialect::fault(&error) {
                 Fault::Outage => {
                     tracing::warn!(error = chain(&error), "the database is away; the event waits");
-                    outages += 1;
+                    trial.outages += 1;
                     // A database that is full or read-only answers, so there is a pause in any case.
-                    if !(self.pause(outages).await && self.until_database_answers().await) {
+                    if !(self.pause(trial.outages).await && self.until_database_answers().await) {
                         return Outcome::Held;
                     }
                 }
@@ -134,27 +148,27 @@ impl Processor {
         }
     }
 
-    /// `begun` holds how often the event had failed before, once it has begun, and `death` why it is dead, once that is known:
-    /// an outage does not begin it again, nor change that.
-    async fn once(
+    async fn once(&self, message: &Message, origin: Origin, trial: &mut Trial) -> Result<Outcome, DbErr> {
+        let Trial { begun, death, outages } = trial;
+        let death = match death {
+            Some(death) => death,
+            None => {
+                match dialect::unless_lost(&self.db, *outages, self.try_once(message, origin, begun, *outages)).await? {
+                    Tried::Ended(outcome) => return Ok(outcome),
+                    Tried::Dead(known) => death.insert(known),
+                }
+            }
+        };
+        self.bury(message, origin, death, *outages).await
+    }
+
+    async fn try_once(
         &self,
         message: &Message,
         origin: Origin,
-        outages: u32,
         begun: &mut Option<u32>,
-        death: &mut Option<Death>,
-    ) -> Result<Outcome, DbErr> {
-        let death = match death {
-            Some(death) => death,
-            None => match dialect::unless_lost(&self.db, outages, self.try_once(message, origin, begun)).await? {
-                Tried::Ended(outcome) => return Ok(outcome),
-                Tried::Dead(known) => death.insert(known),
-            },
-        };
-        self.bury(message, origin, death, outages).await
-    }
-
-    async fn try_once(&self, message: &Message, origin: Origin, begun: &mut Option<u32>) -> Result<Tried, DbErr> {
+        outages: u32,
+    ) -> Result<Tried, DbErr> {
         let event = match message.admit() {
             Ok(event) => event,
             Err((reason, error)) => return Ok(Tried::Dead(Death::untried(reason, error))),
@@ -169,7 +183,8 @@ impl Processor {
                 Begun::TooOften(death) => return Ok(Tried::Dead(death)),
             },
         };
-        self.attempt(message, event, origin, failures + 1).await
+        let attempt = self.attempt_on(message, event, origin, failures + 1);
+        self.attempt(attempt, origin, outages).await
     }
 
     /// The longest that an event waits by the configuration.
@@ -228,8 +243,8 @@ impl Processor {
         dialect::end(txn, started).await
     }
 
-    async fn attempt(&self, message: &Message, event: &Envelope, origin: Origin, number: u32) -> Result<Tried, DbErr> {
-        let mut attempt = self.attempt_on(message, event, origin, number);
+    async fn attempt(&self, mut attempt: Attempt<'_>, origin: Origin, outages: u32) -> Result<Tried, DbErr> {
+        let (message, event) = (attempt.message, attempt.event);
         let (mut troubled, mut conflicts) = (None, 0);
         let error = loop {
             let error = match attempt.run(&self.db).await {
@@ -250,10 +265,11 @@ impl Processor {
             tokio::time::sleep(backoff::jittered(Duration::from_millis(20))).await;
         };
         match verdict(&error, event) {
-            Verdict::Hold => Err(outage(&error)),
+            Verdict::Hold if outages < MOST_OUTAGES => Err(outage(&error)),
             Verdict::Park(reason) => self.park(message, event, origin, reason, error).await,
             Verdict::Bury(reason) => Ok(Tried::Dead(Death::of(reason, &error))),
-            Verdict::Retry | Verdict::AtOnce => self.fail(message, origin, &error).await,
+            // If the database is away in truth, the failure is not recorded either.
+            Verdict::Hold | Verdict::Retry | Verdict::AtOnce => self.fail(message, origin, &error).await,
         }
     }
 

@@ -81,8 +81,16 @@ pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Res
 }
 
 impl SweepError {
+    /// The error, if it is JetStream's.
+    pub(crate) fn of_pull(&self) -> Option<&PullError> {
+        match self {
+            Self::Pull(error) => Some(error),
+            Self::Db(_) => None,
+        }
+    }
+
     pub(crate) fn is_denied(&self) -> bool {
-        matches!(self, Self::Pull(error) if error.is_denied())
+        self.of_pull().is_some_and(PullError::is_denied)
     }
 }
 

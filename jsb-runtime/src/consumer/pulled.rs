@@ -54,7 +54,13 @@ pub(super) async fn pull(
     limit: usize,
     failed_before: bool,
 ) -> Result<Option<Pulled>, SweepError> {
-    processor.sweep_once().await?;
+    let doubt = |error: &PullError| {
+        // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
+        if failed_before && !error.is_denied() {
+            processor.transport.detach();
+        }
+    };
+    processor.sweep_once().await.inspect_err(|error| error.of_pull().into_iter().for_each(doubt))?;
     let Some(attached) = processor.stop.run_until_cancelled(processor.transport.attached()).await else {
         return Ok(None);
     };
@@ -65,13 +71,8 @@ pub(super) async fn pull(
         () = processor.transport.until_detached() => return Ok(None),
         () = processor.stop.cancelled() => return Ok(None),
     };
-    pulled.map(|batch| Some(Pulled::new(processor, attached, limit, batch))).map_err(|error| {
-        // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
-        if failed_before && !error.is_denied() {
-            processor.transport.detach();
-        }
-        error.into()
-    })
+    let batch = pulled.inspect_err(doubt)?;
+    Ok(Some(Pulled::new(processor, attached, limit, batch)))
 }
 
 /// As many as are wanted, and no more than the server answers.

@@ -16,6 +16,8 @@ use crate::outcome::Reason;
 pub(crate) struct Stored {
     pub(crate) message: Message,
     pub(crate) waits_for: Option<String>,
+    /// Whether that has a unique value of its.
+    pub(crate) is_in_conflict: bool,
     /// Since when it waits for what it lacks; none, if it failed for another reason.
     pub(crate) waits_since: Option<DateTime<Utc>>,
 }
@@ -126,11 +128,13 @@ fn read(row: &QueryResult) -> Result<Stored, DbErr> {
     let stream_seq: Option<i64> = row.try_get("", "stream_seq")?;
     let seq = stream_seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0);
     let reason: Option<String> = row.try_get("", "reason")?;
+    let is_in_conflict = reason.as_deref() == Some(Reason::UniqueConflict.as_str());
     let has_waited = reason.is_some_and(|reason| Reason::WAITING.map(Reason::as_str).contains(&reason.as_str()));
     let received_at = row.try_get("", "received_at")?;
     Ok(Stored {
         message: Message::read(row.try_get("", "subject")?, headers, body.unwrap_or_default(), seq),
         waits_for: row.try_get("", "waits_for")?,
+        is_in_conflict,
         waits_since: has_waited.then_some(received_at),
     })
 }

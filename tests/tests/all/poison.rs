@@ -1,13 +1,14 @@
 //! Promise 6: one bad message never holds up the others, and ends in the DLQ with all that is known of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jsb_runtime::Config;
 use jsb_tests::entities::organization;
+use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::servers;
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Pair, Proxy, Stream, effects, eventually, inbox};
+use jsb_tests::{App, Backend, Pair, Proxy, Stream, effects, eventually, inbox};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
 
@@ -398,4 +399,49 @@ on_both! {
         assert!(message.contains("not today"), "{message}");
         pair.stop().await;
     }
+}
+
+/// As when its row is on a damaged page, or a trigger crashes the backend: the database is there for everybody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_alone_finds_the_database_away_is_dead_and_holds_nobody_up() {
+    let mut pair = Pair::configured(Backend::Postgres, |config| config.max_deliver(1)).await;
+    let crash = "CREATE FUNCTION crash() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 IF NEW.domain = 'crash.example' THEN RAISE 'the backend is gone' USING ERRCODE = '57P02'; END IF; \
+                 RETURN NEW; END $$; \
+                 CREATE TRIGGER crash BEFORE INSERT ON organizations FOR EACH ROW EXECUTE FUNCTION crash()";
+    pair.b.sql(crash).await;
+    pair.a.start().await;
+    organization("crash.example", "Crash").insert(&pair.a.db).await.expect("a save");
+    let good = organization("good.example", "Good").insert(&pair.a.db).await.expect("a save");
+    pair.b.start().await;
+    let events = pair.a.recorded().await;
+    let (row, _) = dead(&pair.b, events[0]["event_id"].as_str().expect("an id")).await;
+    assert_eq!(row.reason.as_deref(), Some("max_attempts"));
+    pair.quiet().await;
+    assert_eq!(organization::Entity::find().all(&pair.b.db).await.expect("the rows"), [good]);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_may_take_longer_than_transactions_may_idle() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    let soon = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET idle_in_transaction_session_timeout = 300', \
+                current_database()); END $$";
+    pair.b.sql(soon).await;
+    pair.b.db = pair.b.database.connect().await;
+    pair.start_both().await;
+    let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
+    let gate = gate(&slow.gate);
+    let slow = probe::send(&pair.a.db, "wait", slow).await;
+    eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+    let began = Instant::now();
+    eventually("that time has passed", || async {
+        Ok::<_, DbErr>((began.elapsed() > Duration::from_secs(1)).then_some(()))
+    })
+    .await;
+    gate.open();
+    assert_eq!(effects_of(&pair.b, &slow).await, 1);
+    assert_eq!(probe::attempts(&slow).len(), 1);
+    pair.quiet().await;
+    pair.stop().await;
 }
