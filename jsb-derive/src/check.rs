@@ -151,8 +151,9 @@ fn skipped_columns(entity: &Entity) -> Result<()> {
             let message = "the version tells which edit is newer, so it must travel; remove `skip`";
             faults.add(Error::new_spanned(setting, message));
         } else if column.type_name() != "Option" && !column.has_default {
-            let message = "a row of the other side comes without this column; make its type an `Option`, \
-                           or give it a default with `#[sea_orm(default_value = ..)]`";
+            let message = "a row of the other side comes without this column; make its type an `Option` and the \
+                           database's column nullable, or give that column a default and say so with \
+                           `#[sea_orm(default_value = ..)]`";
             faults.add(Error::new_spanned(&column.ty, message));
         }
     }

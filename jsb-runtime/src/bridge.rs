@@ -73,12 +73,13 @@ pub enum ShutdownError {
 pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, StartError> {
     config.validate()?;
     let mut registry = Registry::collect()?;
-    let database_id = preflight::check(&db, &config, &mut registry).await?;
+    preflight::check(&db, &config, &mut registry).await?;
     tracing::info!(app = config.app_name, roles = ?config.roles, registered = registry.names(), "starting");
     let (config, registry) = (Arc::new(config), Arc::new(registry));
     let deadline = Instant::now() + FIRST_CONNECTION;
     let transport = Transport::connect(Arc::clone(&config), deadline).await?;
     first_attachment(&transport, deadline).await?;
+    let database_id = preflight::claim(&db, &config).await?;
 
     let stop = CancellationToken::new();
     let bridge = Bridge {

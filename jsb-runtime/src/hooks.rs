@@ -140,15 +140,18 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
         return keep_version::<M, C>(row, db, insert).await;
     }
     admit(&settings_in_transaction::<M, C>(db).await?)?;
-    let above = match row::key_of::<M>(&row) {
+    let key = row::key_of::<M>(&row);
+    let above = match &key {
         _ if insert => new_version_above::<M, C>(&mut row, db).await?,
-        Some(key) => locked_version::<M, C>(db, &key).await?,
-        // SeaORM will say that it is missing.
+        Some(key) => locked_version::<M, C>(db, key).await?,
         None => None,
     };
     let version = drawn(M::RESOURCE, above)?;
     row::set_version::<M>(&mut row, version);
-    mark(db).await?;
+    // Without a key SeaORM refuses an update before it writes: there is nothing to go back to.
+    if insert || key.is_some() {
+        mark(db).await?;
+    }
     Ok(row)
 }
 

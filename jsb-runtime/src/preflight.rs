@@ -94,15 +94,9 @@ pub enum StartError {
     Provision(#[from] ProvisionError),
 }
 
-/// Checks the database, writes the settings that hooks read, and returns the database's id.
-pub(crate) async fn check(
-    db: &DatabaseConnection,
-    config: &Config,
-    registry: &mut Registry,
-) -> Result<String, StartError> {
-    let stored = settings::store(db, &config.app_name, config.use_outbox).await;
-    let (database_id, app_name) = stored.map_err(unless_migrated)?;
-    is_owner(app_name, &config.app_name)?;
+/// Checks the database, and writes nothing: a start that fails must not make it this app's.
+pub(crate) async fn check(db: &DatabaseConnection, config: &Config, registry: &mut Registry) -> Result<(), StartError> {
+    check_owner(db, &config.app_name).await?;
     if let Some(level) = dialect::unfit_isolation(db).await? {
         return Err(StartError::Isolation(level));
     }
@@ -110,7 +104,14 @@ pub(crate) async fn check(
     check_generated_columns(db, registry).await?;
     check_keys(db, config, registry).await?;
     check_key_reuse(db, registry).await?;
-    check_foreign_keys(db, registry).await?;
+    check_foreign_keys(db, registry).await
+}
+
+/// Makes a database this app's that is nobody's yet, writes the settings that hooks read, and returns the database's id.
+pub(crate) async fn claim(db: &DatabaseConnection, config: &Config) -> Result<String, StartError> {
+    let (database_id, app_name) = settings::store(db, &config.app_name, config.use_outbox).await?;
+    // Another app may have been first since it was checked.
+    is_owner(app_name, &config.app_name)?;
     Ok(database_id)
 }
 

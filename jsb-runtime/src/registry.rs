@@ -7,12 +7,14 @@ use std::sync::LazyLock;
 
 use futures_util::future::BoxFuture;
 use sea_orm::DatabaseTransaction;
+use serde_json::Value as Json;
 
 use crate::dialect::ForeignKey;
 use crate::event::Envelope;
 use crate::handler::{HandlerContext, HandlerResult, Incoming};
 use crate::obstacle::RowId;
-use crate::schema::Schema;
+use crate::payload;
+use crate::schema::{Column, Schema};
 use crate::syncable::{Keys, Syncable};
 use crate::upsert::{self, ApplyError};
 
@@ -99,12 +101,13 @@ pub enum RegistryError {
         /// The name.
         field: &'static str,
     },
-    /// A column that travels is an array.
+    /// A column that travels has a type without a form on the wire.
     #[error(
-        "column `{column}` of resource `{resource}` is an array, which cannot be synced: give it `#[syncable(skip)]`, or keep \
-         its members in a JSON column or in a table of their own"
+        "column `{column}` of resource `{resource}` is of a type that cannot be synced, as are arrays, big decimals and \
+         network addresses: give it `#[syncable(skip)]`, or keep its value as a text, and an array's members in a JSON \
+         column or in a table of their own"
     )]
-    Array {
+    Type {
         /// The resource.
         resource: &'static str,
         /// The column.
@@ -141,6 +144,11 @@ pub(crate) fn is_handled(resource: &str, event: &str) -> bool {
     handlers.any(|handler| handler.resource == resource && handler.event == event)
 }
 
+/// Whether a column's values can travel: null can be read into every type that is known on the wire.
+fn has_form(column: &Column) -> bool {
+    !column.is_array && payload::from_json(&Json::Null, &column.of).is_some()
+}
+
 /// Every registration of this binary.
 pub(crate) struct Registry {
     entities: BTreeMap<&'static str, &'static EntityRegistration>,
@@ -153,8 +161,8 @@ impl Registry {
     pub(crate) fn collect() -> Result<Self, RegistryError> {
         let mut entities = BTreeMap::new();
         for entity in inventory::iter::<EntityRegistration> {
-            if let Some(column) = entity.schema().columns.iter().find(|column| column.is_array) {
-                return Err(RegistryError::Array { resource: entity.resource, column: column.name });
+            if let Some(column) = entity.schema().columns.iter().find(|column| !has_form(column)) {
+                return Err(RegistryError::Type { resource: entity.resource, column: column.name });
             }
             let mut fields = BTreeSet::new();
             if let Some(column) = entity.schema().columns.iter().find(|column| !fields.insert(column.field)) {
@@ -226,5 +234,18 @@ impl Registry {
         let handlers = self.handlers.values().flat_map(BTreeMap::values).flatten();
         let handlers = handlers.map(|handler| format!("{} for {}.{}", handler.name, handler.resource, handler.event));
         self.entities.keys().map(|resource| (*resource).to_owned()).chain(handlers).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::sea_query::ArrayType;
+
+    use super::*;
+
+    #[test]
+    fn a_column_travels_unless_it_is_an_array() {
+        let numbers = |is_array| Column { name: "n", field: "n", of: ArrayType::Int, is_nullable: false, is_array };
+        assert!(has_form(&numbers(false)) && !has_form(&numbers(true)));
     }
 }

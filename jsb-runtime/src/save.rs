@@ -87,11 +87,21 @@ async fn in_transaction<S: Save, C: ConnectionTrait>(save: S, db: &C) -> Result<
     };
     let (saved, is_marked) = MARKED.scope(Cell::new(false), marked).await;
     match &saved {
-        Err(DbErr::RecordNotInserted | DbErr::RecordNotUpdated) if is_marked => dialect::keep_save(db).await?,
+        Err(error) if is_marked && wrote_nothing(error) => dialect::keep_save(db).await?,
         Err(_) if is_marked => dialect::undo_save(db).await,
         _ => {}
     }
     saved
+}
+
+/// Whether an error says that the row's own statement wrote nothing, as where a trigger skips the row.
+fn wrote_nothing(error: &DbErr) -> bool {
+    match error {
+        DbErr::RecordNotInserted | DbErr::RecordNotUpdated => true,
+        // Said of an insert with RETURNING. Any other text may be the application's own, once the row was written.
+        DbErr::RecordNotFound(text) => text == "Failed to find inserted item",
+        _ => false,
+    }
 }
 
 struct Insert<M: Syncable>(ActiveModelOf<M>);

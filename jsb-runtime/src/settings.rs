@@ -50,12 +50,16 @@ pub(crate) fn may_publish() -> Expr {
     Expr::col((TABLE, "use_outbox")).eq(true)
 }
 
-/// Writes what the first start was told, and returns the database's own id, which that draws, and the app that it belongs to.
+/// Writes what the first start was told, and returns the database's own id, which that draws, and the app that it belongs to. A
+/// later start writes nothing: a handler that runs may hold SQLite's write lock.
 pub(crate) async fn store<C: ConnectionTrait>(
     db: &C,
     app_name: &str,
     use_outbox: bool,
 ) -> Result<(String, String), DbErr> {
+    if let Some(known) = identity(db).await? {
+        return Ok(known);
+    }
     let insert = Query::insert()
         .into_table(TABLE)
         .columns(["id", "database_id", "app_name", "use_outbox"])
@@ -63,10 +67,14 @@ pub(crate) async fn store<C: ConnectionTrait>(
         .on_conflict(OnConflict::column("id").do_nothing().to_owned())
         .to_owned();
     db.execute(&insert).await?;
+    identity(db).await?.ok_or_else(|| DbErr::RecordNotFound(TABLE.to_owned()))
+}
+
+async fn identity<C: ConnectionTrait>(db: &C) -> Result<Option<(String, String)>, DbErr> {
     let select =
         Query::select().columns(["database_id", "app_name"]).from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
-    let row = db.query_one(&select).await?.ok_or_else(|| DbErr::RecordNotFound(TABLE.to_owned()))?;
-    Ok((row.try_get("", "database_id")?, row.try_get("", "app_name")?))
+    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
+    Ok(Some((row.try_get("", "database_id")?, row.try_get("", "app_name")?)))
 }
 
 /// Writes whether saves go through the outbox from now on, if that is new: a handler that runs may hold SQLite's write lock.

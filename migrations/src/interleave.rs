@@ -4,7 +4,8 @@ use sea_orm_migration::prelude::*;
 use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, TransactionTrait, Value};
 
 /// Makes a table's auto-increment key interleaved: from now on node `node_index` of `node_count` draws only ids
-/// whose remainder by `node_count` is `node_index`, above every id that is already there.
+/// whose remainder by `node_count` is `node_index`, above every id that is there, and above every one that PostgreSQL's
+/// sequence has drawn or that SQLite remembers (AUTOINCREMENT).
 ///
 /// Run it after the table and JSB's own tables exist. It may run at every start: a table that is interleaved
 /// already is left alone. Where the other side has rows that are not here yet, bring them here first: the ids that it draws
@@ -12,7 +13,8 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statem
 ///
 /// # Errors
 ///
-/// When the index is not below the count, when the table is interleaved in another way already, or when the database fails.
+/// When the index is not below the count, when the table is interleaved in another way already, when its ids are used up, or
+/// when the database fails.
 ///
 /// # Example
 ///
@@ -43,6 +45,15 @@ struct Node {
     count: i64,
 }
 
+impl Node {
+    /// The smallest id of this node's class that is above this one.
+    fn first_above(&self, id: i64) -> Result<i64, DbErr> {
+        let above = Ord::max(id, 0).checked_add(1);
+        let first = above.and_then(|above| above.checked_add((self.index - above).rem_euclid(self.count)));
+        first.ok_or_else(|| DbErr::Custom(format!("no id is left above {id}")))
+    }
+}
+
 /// Of two processes that start at once, the one whose row is inserted sets the table up; the other waits for it here.
 async fn interleave_in<C: ConnectionTrait>(db: &C, table: &str, column: &str, node: Node) -> Result<(), DbErr> {
     let insert = Query::insert()
@@ -54,10 +65,10 @@ async fn interleave_in<C: ConnectionTrait>(db: &C, table: &str, column: &str, no
     if db.execute(&insert).await?.rows_affected() == 0 {
         return must_be_interleaved_as(db, table, &node).await;
     }
-    let next_id = next_id(db, table, column, &node).await?;
-    if db.get_database_backend() == DbBackend::Postgres {
-        set_sequence(db, table, column, node.count, next_id).await?;
-    }
+    let next_id = match db.get_database_backend() {
+        DbBackend::Postgres => set_sequence(db, table, column, &node).await?,
+        _ => node.first_above(Ord::max(highest_id(db, table, column).await?, remembered_id(db, table).await?))?,
+    };
     let remember = Query::update()
         .table("sync_keys")
         .value("next_id", next_id)
@@ -89,8 +100,8 @@ async fn interleaved_as<C: ConnectionTrait>(db: &C, table: &str) -> Result<Optio
     db.query_one(&select).await?.map(node).transpose()
 }
 
-/// The smallest id of this node's class that is above every id in the table.
-async fn next_id<C: ConnectionTrait>(db: &C, table: &str, column: &str, node: &Node) -> Result<i64, DbErr> {
+/// The highest id in the table.
+async fn highest_id<C: ConnectionTrait>(db: &C, table: &str, column: &str) -> Result<i64, DbErr> {
     let select =
         Query::select().expr_as(Expr::col(column.to_owned()).max(), "max_id").from(table.to_owned()).to_owned();
     let highest = match db.query_one(&select).await? {
@@ -98,8 +109,16 @@ async fn next_id<C: ConnectionTrait>(db: &C, table: &str, column: &str, node: &N
         Some(row) => row.try_get::<Option<i64>>("", "max_id")?,
         None => None,
     };
-    let above = Ord::max(highest.unwrap_or(0), 0) + 1;
-    Ok(above + (node.index - above).rem_euclid(node.count))
+    Ok(highest.unwrap_or(0))
+}
+
+/// The highest id that the table ever had, where SQLite keeps it: of an AUTOINCREMENT key. JSB's outbox has one, so that the
+/// catalog is there.
+async fn remembered_id<C: ConnectionTrait>(db: &C, table: &str) -> Result<i64, DbErr> {
+    let select =
+        Query::select().column("seq").from("sqlite_sequence").and_where(Expr::col("name").eq(table)).to_owned();
+    let remembered = db.query_one(&select).await?.map(|row| row.try_get::<i64>("", "seq")).transpose()?;
+    Ok(remembered.unwrap_or(0))
 }
 
 /// PostgreSQL is strict about the width of an integer column.
@@ -108,13 +127,29 @@ fn highest_integer(row: &QueryResult) -> Result<Option<i64>, DbErr> {
         .or_else(|_| row.try_get::<Option<i32>>("", "max_id").map(|id| id.map(i64::from)))
 }
 
-async fn set_sequence<C: ConnectionTrait>(
-    db: &C,
-    table: &str,
-    column: &str,
-    node_count: i64,
-    next_id: i64,
-) -> Result<(), DbErr> {
+/// Has the column's sequence draw this node's ids from now on; gives back the first of them.
+async fn set_sequence<C: ConnectionTrait>(db: &C, table: &str, column: &str, node: &Node) -> Result<i64, DbErr> {
+    let sequence = sequence_to_set(db, table, column).await?;
+    // Asked after this, which waits for every transaction that has drawn an id, and lets nobody else draw one.
+    db.execute_unprepared(&format!("ALTER SEQUENCE {sequence} INCREMENT BY {}", node.count)).await?;
+    let used = Ord::max(highest_id(db, table, column).await?, last_drawn(db, &sequence).await?);
+    let next_id = node.first_above(used)?;
+    // TRUNCATE .. RESTART IDENTITY goes back to the start.
+    db.execute_unprepared(&format!("ALTER SEQUENCE {sequence} START WITH {next_id}")).await?;
+    let set = "SELECT setval($1::regclass, $2, false)";
+    db.execute_raw(postgres(set, [sequence.into(), next_id.into()])).await?;
+    Ok(next_id)
+}
+
+/// The id up to which a sequence has drawn. One that was set, and has drawn none since, was set above those before.
+async fn last_drawn<C: ConnectionTrait>(db: &C, sequence: &str) -> Result<i64, DbErr> {
+    let sql = format!("SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS drawn FROM {sequence}");
+    let row = db.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await?;
+    Ok(row.map(|row| row.try_get::<i64>("", "drawn")).transpose()?.unwrap_or(0))
+}
+
+/// The column's sequence, written as SQL has to write it. A column that has none gets one.
+async fn sequence_to_set<C: ConnectionTrait>(db: &C, table: &str, column: &str) -> Result<String, DbErr> {
     let mut sequence = sequence_of(db, table, column).await?;
     if sequence.is_none() {
         let alter = format!("ALTER TABLE {} ALTER COLUMN {}", quoted(table), quoted(column));
@@ -122,11 +157,7 @@ async fn set_sequence<C: ConnectionTrait>(
         db.execute_unprepared(&format!("{alter} ADD GENERATED BY DEFAULT AS IDENTITY")).await?;
         sequence = sequence_of(db, table, column).await?;
     }
-    let sequence = sequence.ok_or_else(|| DbErr::Custom(format!("{table}.{column} has no sequence to interleave")))?;
-    // PostgreSQL gives the name as it must be written here. TRUNCATE .. RESTART IDENTITY goes back to the start.
-    db.execute_unprepared(&format!("ALTER SEQUENCE {sequence} INCREMENT BY {node_count} START WITH {next_id}")).await?;
-    let set = "SELECT setval($1::regclass, $2, false)";
-    db.execute_raw(postgres(set, [sequence.into(), next_id.into()])).await.map(drop)
+    sequence.ok_or_else(|| DbErr::Custom(format!("{table}.{column} has no sequence to interleave")))
 }
 
 async fn sequence_of<C: ConnectionTrait>(db: &C, table: &str, column: &str) -> Result<Option<String>, DbErr> {

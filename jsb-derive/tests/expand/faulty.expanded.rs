@@ -11,7 +11,7 @@
     "a row that was never edited has a version too; make the type of the version `DateTimeUtc`"
 }
 ::core::compile_error! {
-    "a row of the other side comes without this column; make its type an `Option`, or give it a default with `#[sea_orm(default_value = ..)]`"
+    "a row of the other side comes without this column; make its type an `Option` and the database's column nullable, or give that column a default and say so with `#[sea_orm(default_value = ..)]`"
 }
 const _: () = {
     use ::jsb_runtime::__private as jsb;

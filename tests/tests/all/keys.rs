@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 
 use futures_util::future::join_all;
 use jsb_runtime::{Config, StartError};
-use jsb_tests::entities::{membership, organization};
+use jsb_tests::entities::{membership, organization, tally};
 use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use sea_orm::ActiveValue::Set;
-use sea_orm::TransactionTrait;
+use sea_orm::{DbErr, TransactionTrait};
+use sea_orm_migration::SchemaManager;
 use serde_json::json;
 
 fn organization(domain: String) -> organization::ActiveModel {
@@ -31,6 +32,14 @@ async fn create_64(app: &App, name: &str) -> BTreeSet<i64> {
 
 async fn next_drawn(app: &App) -> i64 {
     organization(format!("{}.example", uuid::Uuid::now_v7())).insert(&app.db).await.expect("a key that is free").id
+}
+
+/// Has node 1 of so many draw the keys, as if they had never been interleaved.
+async fn interleave_anew(app: &App, node_count: u32) {
+    app.sql("DELETE FROM sync_keys WHERE table_name = 'organizations'").await;
+    let manager = SchemaManager::new(&app.db);
+    let interleaved = jsb_migrations::interleave(&manager, "organizations", "id", 1, node_count).await;
+    interleaved.expect("the keys are interleaved");
 }
 
 async fn refusal(app: &App, config: Config) -> StartError {
@@ -149,6 +158,14 @@ on_both! {
         assert!(refused.to_string().contains("jsb_migrations::interleave(manager, \"organizations\""), "{refused}");
     }
 
+    async fn keys_of_deleted_rows_are_not_drawn_again_after_a_change_of_nodes(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        assert_eq!([next_drawn(&app).await, next_drawn(&app).await, next_drawn(&app).await], [1, 3, 5]);
+        app.sql("DELETE FROM organizations WHERE id > 1").await;
+        interleave_anew(&app, 3).await;
+        assert_eq!(next_drawn(&app).await, 7);
+    }
+
     async fn a_sequence_that_draws_for_somebody_else_is_refused_at_start(backend: Backend) {
         if backend == Backend::Sqlite {
             return; // It has no sequences.
@@ -177,6 +194,39 @@ on_both! {
         assert!(refused.contains("its number must be given"), "{refused}");
     }
 
+    async fn an_update_without_its_key_leaves_its_transaction_as_it_was(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let txn = app.db.begin().await.expect("a transaction");
+        let refused = organization("nobody.example".to_owned()).update(&txn).await.expect_err("no key");
+        assert!(matches!(refused, DbErr::PrimaryKeyNotSet { .. }), "{refused}");
+        organization("acme.example".to_owned()).insert(&txn).await.expect("a save");
+        txn.commit().await.expect("a commit");
+        assert_eq!(app.recorded().await.len(), 1);
+    }
+
+    async fn an_insert_that_a_trigger_skips_leaves_its_transaction_as_it_was(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let trigger = match backend {
+            Backend::Postgres => {
+                "CREATE FUNCTION skip_row() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$; \
+                 CREATE TRIGGER skip_row BEFORE INSERT ON tallies \
+                 FOR EACH ROW WHEN (NEW.value < 0) EXECUTE FUNCTION skip_row()"
+            }
+            Backend::Sqlite => {
+                "CREATE TRIGGER skip_row BEFORE INSERT ON tallies WHEN NEW.value < 0 BEGIN SELECT RAISE(IGNORE); END"
+            }
+        };
+        app.sql(trigger).await;
+        let tally = |value| tally::ActiveModel { id: Set(uuid::Uuid::now_v7()), value: Set(value), ..Default::default() };
+        let txn = app.db.begin().await.expect("a transaction");
+        let skipped = tally(-1).insert(&txn).await.expect_err("no row");
+        assert!(matches!(skipped, DbErr::RecordNotFound(_)), "{skipped}");
+        tally(1).insert(&txn).await.expect("a save");
+        txn.commit().await.expect("a commit");
+        assert_eq!(app.texts("SELECT CAST(value AS text) FROM tallies").await, ["1"]);
+        assert_eq!(app.recorded().await.len(), 1);
+    }
+
     async fn a_version_column_that_keeps_too_little_is_refused_at_start(backend: Backend) {
         if backend == Backend::Sqlite {
             return; // It keeps texts as they are.
@@ -198,6 +248,27 @@ on_both! {
         assert!(matches!(refused, StartError::ForeignDatabase { .. }), "{refused}");
         pair.a.stop().await;
     }
+}
+
+/// As by an instance that is about to be replaced.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_are_drawn_and_not_committed_yet_are_not_drawn_again() {
+    let app = Pair::create(Backend::Postgres).await.a;
+    let txn = app.db.begin().await.expect("a transaction");
+    let first = organization("first.example".to_owned()).insert(&txn).await.expect("a save").id;
+    let second = async {
+        eventually("the table waits to be interleaved", || async {
+            let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() \
+                           AND wait_event_type = 'Lock' AND query LIKE 'ALTER SEQUENCE%'";
+            Ok::<_, DbErr>((!app.texts(waiting).await.is_empty()).then_some(()))
+        })
+        .await;
+        let second = organization("second.example".to_owned()).insert(&txn).await.expect("a save").id;
+        txn.commit().await.expect("a commit");
+        second
+    };
+    let ((), second) = tokio::join!(interleave_anew(&app, 2), second);
+    assert_eq!([first, second, next_drawn(&app).await], [1, 3, 5]);
 }
 
 /// Its own rows, and those of its share that come back from the other side, with rights on tables and no sequence.

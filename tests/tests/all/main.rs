@@ -32,6 +32,7 @@ mod deletes;
 mod deliveries;
 mod denials;
 mod families;
+mod first_start;
 mod impostor;
 mod inbox_lock;
 mod jetstream_api;

@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 const SHIPPED: [&str; 6] = ["jsb-derive", "jsb-runtime", "migrations", "jsb-cli", "demo", "dev-servers"];
 
 /// Where SQL is put together, and why that is no way in. Values are bound everywhere.
-const PUT_TOGETHER: [(&str, &str); 6] = [
+const PUT_TOGETHER: [(&str, &str); 7] = [
     // A table's and a column's names, quoted, which the application's own migrations give.
     ("migrations/src/interleave.rs", "ALTER"),
+    // A sequence's name, as PostgreSQL gives it for use in SQL.
+    ("migrations/src/interleave.rs", "SELECT CASE"),
     // The database's clock and a constant.
     ("jsb-runtime/src/lease.rs", "INSERT"),
     // The name of a parameter, whose list is bound; the outbox's table and columns, by constants.
