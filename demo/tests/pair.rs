@@ -6,6 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+/// How long anything may take on a slow machine.
+const DEADLINE: Duration = Duration::from_secs(300);
+
 /// The pair, which does not outlive its test.
 struct Pair {
     process: Child,
@@ -35,7 +38,7 @@ impl Pair {
         });
         let mut urls = Vec::new();
         while urls.len() < 2 || !said.iter().any(|line| line.trim_start().starts_with("NATS")) {
-            let line = lines.recv_timeout(Duration::from_secs(120)).expect("the banner names both systems and NATS");
+            let line = lines.recv_timeout(DEADLINE).expect("the banner names both systems and NATS");
             match line.trim_start().strip_prefix("system ") {
                 Some(system) => urls.extend(system.split_whitespace().last().map(str::to_owned)),
                 None => said.push(line),
@@ -46,22 +49,29 @@ impl Pair {
 
     fn test_sync(&self) -> ExitStatus {
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/test_sync.sh");
-        Command::new("bash").arg(script).args(&self.urls).status().expect("the script runs")
+        let mut script = Command::new("bash").arg(script).args(&self.urls).spawn().expect("the script runs");
+        end_of(&mut script, "the script")
     }
 
     /// Asks the pair to end, as Ctrl-C does, and waits for it.
     fn interrupt(&mut self) -> ExitStatus {
         let asked = Command::new("kill").args(["-INT", &self.process.id().to_string()]).status();
         assert!(asked.expect("kill runs").success());
-        let asked = Instant::now();
-        while asked.elapsed() < Duration::from_secs(60) {
-            if let Some(status) = self.process.try_wait().expect("its status") {
-                return status;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("the pair did not end within a minute");
+        end_of(&mut self.process, "the pair")
     }
+}
+
+/// Waits for the end of a process, and ends one itself that does not come to it.
+fn end_of(process: &mut Child, name: &str) -> ExitStatus {
+    let began = Instant::now();
+    while began.elapsed() < DEADLINE {
+        if let Some(status) = process.try_wait().expect("its status") {
+            return status;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let _ = process.kill();
+    panic!("{name} did not end within {DEADLINE:?}");
 }
 
 impl Drop for Pair {
@@ -85,6 +95,7 @@ fn the_pair_starts_syncs_twice_and_stops() {
 fn refuses_strangers(said: &[String]) -> bool {
     let port = said.iter().find_map(|line| line.split_once("nats://127.0.0.1:")?.1.split(',').next()?.parse().ok());
     let mut stranger = TcpStream::connect(("127.0.0.1", port.expect("the banner names the server"))).expect("a server");
+    stranger.set_read_timeout(Some(DEADLINE)).expect("a deadline");
     stranger.write_all(b"CONNECT {}\r\nPING\r\n").expect("it listens");
     let answers = BufReader::new(stranger).lines().map_while(Result::ok);
     answers.take_while(|line| line != "PONG").any(|line| line.contains("Authorization Violation"))
@@ -147,22 +158,23 @@ async fn an_app_that_starts_before_the_provisioner_says_so_waits_and_goes_on() {
         }
         panic!("system A ended before it said {words:?}");
     };
-    let deadline = Duration::from_secs(120);
-    let waits = tokio::time::timeout(deadline, until("waiting for the provisioner")).await.expect("it waits");
+    let waits = tokio::time::timeout(DEADLINE, until("waiting for the provisioner")).await.expect("it waits");
     assert!(waits.contains("jsb provision") && waits.contains("system_a-workers"), "{waits}");
 
-    let provisioned =
-        demo("provision").args(["--nats-url", &url("admin")]).status().await.expect("the provisioner runs");
-    assert!(provisioned.success());
-    tokio::time::timeout(deadline, until("attached to JetStream")).await.expect("it goes on");
+    let provisioned = demo("provision").args(["--nats-url", &url("admin")]).status();
+    let provisioned = tokio::time::timeout(DEADLINE, provisioned).await.expect("the provisioner ends");
+    assert!(provisioned.expect("the provisioner runs").success());
+    tokio::time::timeout(DEADLINE, until("attached to JetStream")).await.expect("it goes on");
 }
 
 #[test]
 fn a_taken_port_is_named_with_the_way_out() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = taken.local_addr().expect("its address").port().to_string();
-    let output = Command::new(env!("CARGO_BIN_EXE_demo")).args(["--port-a", &port, "--port-b", "0"]).output();
-    let output = output.expect("the demo runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(!output.status.success() && said.contains(&port) && said.contains("--port-a"), "{said}");
+    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
+    demo.args(["--port-a", &port, "--port-b", "0"]).stdin(Stdio::null()).stderr(Stdio::piped());
+    let mut demo = demo.spawn().expect("the demo runs");
+    assert!(!end_of(&mut demo, "the demo").success());
+    let said = std::io::read_to_string(demo.stderr.take().expect("its errors")).expect("text");
+    assert!(said.contains(&port) && said.contains("--port-a"), "{said}");
 }

@@ -52,6 +52,7 @@ mod terminal;
 mod times;
 
 use std::fmt;
+use std::io::{IsTerminal as _, stderr};
 use std::process::ExitCode;
 
 use clap::{Args, Parser};
@@ -100,7 +101,8 @@ struct Program {
 pub async fn main() -> ExitCode {
     let program = Program::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let ansi = stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(ansi).init();
     run(program.cli).await
 }
 

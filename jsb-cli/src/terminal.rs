@@ -76,11 +76,14 @@ fn print(text: &str) -> io::Result<()> {
 }
 
 /// A text as it is but for control characters, which would be orders to the terminal: much of what is shown came from others.
+/// They are written as in JSON, which has all of them but line breaks within its strings alone.
 fn visible(text: &str) -> String {
     let mut visible = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
-            character if character.is_control() && character != '\n' => visible.extend(character.escape_default()),
+            character if character.is_control() && character != '\n' => {
+                visible += &format!("\\u{:04x}", u32::from(character));
+            }
             character => visible.push(character),
         }
     }

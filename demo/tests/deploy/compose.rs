@@ -6,7 +6,7 @@ use compose_spec::Compose;
 use yaml_serde::Value;
 
 use crate::reading::{Reading, assert_understood, documents, entries, items, text};
-use crate::{assert_pinned, environment};
+use crate::{STOPS_WITHIN, assert_pinned, environment};
 
 pub(crate) const AUTO_PROVISION: &str = "compose.yaml";
 pub(crate) const RESTRICTIVE: &str = "compose.restrictive.yaml";
@@ -192,6 +192,17 @@ fn everything_starts_after_what_it_needs_is_healthy() {
                 let wanted = if ends { "service_completed_successfully" } else { "service_healthy" };
                 assert_eq!(condition, wanted, "{path}: {name} needs {needed}");
             }
+        }
+    }
+}
+
+#[test]
+fn nobody_is_killed_who_stops_in_order() {
+    for (path, services) in both() {
+        for service in services.iter().filter(|service| service.is_demo()) {
+            let given = text(&service.definition["stop_grace_period"]);
+            let seconds = given.strip_suffix('s').and_then(|seconds| seconds.parse::<u64>().ok());
+            assert!(seconds > Some(STOPS_WITHIN), "{path}: {} has {given}", service.name);
         }
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use yaml_serde::Value;
 
 use crate::reading::{Reading, assert_understood, documents, entries, items, text, typed};
-use crate::{assert_pinned, deploy, environment, read};
+use crate::{STOPS_WITHIN, assert_pinned, deploy, environment, read};
 
 const FOLDERS: [&str; 2] = ["kubernetes", "nats"];
 
@@ -164,6 +164,16 @@ fn every_container_has_limits_and_no_more_rights_than_it_needs() {
         assert_eq!(pod["automountServiceAccountToken"], false, "{name}");
         let runs_demo = pod["containers"].as_sequence().is_some_and(|containers| containers.iter().any(is_demo));
         assert!(!runs_demo || pod["enableServiceLinks"] == false, "{name} takes services for its own variables");
+    }
+}
+
+#[test]
+fn nobody_is_killed_who_stops_in_order() {
+    for (name, object) in workloads() {
+        let pod = &object["spec"]["template"]["spec"];
+        let is_system = object["kind"] == "Deployment" && items(&pod["containers"]).iter().any(is_demo);
+        let seconds = pod["terminationGracePeriodSeconds"].as_u64();
+        assert!(!is_system || seconds > Some(STOPS_WITHIN), "{name} has {seconds:?}");
     }
 }
 

@@ -11,6 +11,10 @@ mod running;
 
 use std::path::{Path, PathBuf};
 
+/// How many seconds a system takes to stop at the most: the API has 5, the bridge 30, the connections to NATS and to the
+/// database 5 each.
+const STOPS_WITHIN: u64 = 45;
+
 /// A file or a folder of deploy/.
 fn deploy(path: &str) -> PathBuf {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../deploy")).join(path)

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::compose::{AUTO_PROVISION, RESTRICTIVE, Service, services};
 use crate::nats;
 
-const WITHIN: Duration = Duration::from_secs(120);
+const WITHIN: Duration = Duration::from_secs(300);
 
 /// What a compose file describes, running. Dropped, it ends, in the reverse order of the start.
 struct Deployment {
@@ -86,7 +86,7 @@ impl Deployment {
         let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
         demo.args(&service.command).env_clear().envs(environment);
         let Some(check) = &service.check else {
-            let ended = demo.status().expect("the demo runs");
+            let ended = in_time(&service.name, program(demo).status()).await;
             assert!(ended.success(), "{} failed", service.name);
             return;
         };
@@ -116,8 +116,9 @@ impl Deployment {
     async fn until_healthy(&self, service: &str, url: &str) {
         let started = Instant::now();
         loop {
-            let check = Command::new(env!("CARGO_BIN_EXE_demo")).args(["health", "--url", url]).output();
-            let check = check.expect("the health check runs");
+            let mut check = Command::new(env!("CARGO_BIN_EXE_demo"));
+            check.args(["health", "--url", url]);
+            let check = in_time("the health check", program(check).output()).await;
             if check.status.success() {
                 return;
             }
@@ -127,12 +128,26 @@ impl Deployment {
     }
 
     /// Creates, changes and deletes on both sides.
-    fn test_sync(&self, apis: [(&str, &str); 2]) -> bool {
+    async fn test_sync(&self, apis: [(&str, &str); 2]) -> bool {
         let urls = apis
             .map(|(service, port)| format!("http://127.0.0.1:{}", self.ports[&(service.to_owned(), port.to_owned())]));
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("test_sync.sh");
-        Command::new("bash").arg(script).args(urls).status().expect("the script runs").success()
+        let mut script = Command::new("bash");
+        script.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("test_sync.sh")).args(urls);
+        in_time("the script", program(script).status()).await.success()
     }
+}
+
+/// A program that is waited for, and does not outlive that.
+fn program(command: Command) -> tokio::process::Command {
+    let mut program = tokio::process::Command::from(command);
+    program.kill_on_drop(true);
+    program
+}
+
+/// What comes of a program, which must end in time.
+async fn in_time<T>(name: &str, ended: impl Future<Output = std::io::Result<T>>) -> T {
+    let ended = tokio::time::timeout(WITHIN, ended).await;
+    ended.unwrap_or_else(|_| panic!("{name} did not end within {WITHIN:?}")).expect("it runs")
 }
 
 impl Drop for Deployment {
@@ -160,11 +175,11 @@ fn in_order(mut waiting: Vec<Service>) -> Vec<Service> {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pair_of_the_compose_file_syncs() {
     let deployment = Deployment::start(AUTO_PROVISION).await;
-    assert!(deployment.test_sync([("system-a-api", "3000"), ("system-b-api", "3001")]));
+    assert!(deployment.test_sync([("system-a-api", "3000"), ("system-b-api", "3001")]).await);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pair_of_the_restrictive_compose_file_syncs() {
     let deployment = Deployment::start(RESTRICTIVE).await;
-    assert!(deployment.test_sync([("system-a-api", "3100"), ("system-b-api", "3101")]));
+    assert!(deployment.test_sync([("system-a-api", "3100"), ("system-b-api", "3101")]).await);
 }

@@ -42,6 +42,7 @@ pub(super) enum Look {
 /// All that can be seen of the server, and of the database if one is given.
 pub(super) async fn report(settings: &Settings, look: Look) -> anyhow::Result<Report> {
     let config = settings.config()?;
+    let use_dlq = config.use_dlq;
     let db: Option<anyhow::Result<DatabaseConnection>> = match settings.has_database() {
         true => Some(settings.database().await),
         false => None,
@@ -52,7 +53,12 @@ pub(super) async fn report(settings: &Settings, look: Look) -> anyhow::Result<Re
         Look::Judged => operate::glance(config, found).await,
     };
     if let Some(Err(error)) = db {
-        report.tables = Part::fault(format!("{error:#}"));
+        let why = format!("{error:#}");
+        // Without a DLQ they are in the inbox.
+        if !use_dlq {
+            report.dead_letters = Part::fault(why.as_str());
+        }
+        report.tables = Part::fault(why);
     }
     Ok(report)
 }

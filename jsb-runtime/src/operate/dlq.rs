@@ -6,9 +6,13 @@ use futures_util::{Stream, TryStreamExt, stream};
 use sea_orm::{DatabaseConnection, DbErr};
 
 use super::{Connection, Letter};
+use crate::config::MAX_BATCH_BYTES;
 use crate::inbox::replay;
 use crate::jetstream::StreamError;
 use crate::subject;
+
+/// How many letters are in a batch at the most.
+const BATCH: usize = 100;
 
 /// The letters that are in a DLQ when it is opened. Those that come later are left to the next time, so that a replay of
 /// all of them ends even if each of them dies again.
@@ -71,6 +75,26 @@ impl Dlq<'_> {
             let letter = self.next(after).await?;
             Ok(letter.map(|letter| (letter.sequence, letter)).map(|(sequence, letter)| (letter, sequence)))
         })
+    }
+
+    /// As [`letters`](Self::letters), by the batch: as many as fit in memory.
+    pub fn batches(&self, after: u64) -> impl Stream<Item = Result<Vec<Letter>, StreamError>> + '_ {
+        stream::try_unfold(after, move |after| async move {
+            let batch = self.batch(after).await?;
+            let last = batch.last().map(|letter| letter.sequence);
+            Ok(last.map(|last| (batch, last)))
+        })
+    }
+
+    async fn batch(&self, after: u64) -> Result<Vec<Letter>, StreamError> {
+        let (mut batch, mut bytes) = (Vec::<Letter>::new(), 0);
+        while batch.len() < BATCH && bytes < MAX_BATCH_BYTES {
+            let after = batch.last().map_or(after, |letter| letter.sequence);
+            let Some(letter) = self.next(after).await? else { break };
+            bytes += letter.body.len();
+            batch.push(letter);
+        }
+        Ok(batch)
     }
 
     async fn next(&self, after: u64) -> Result<Option<Letter>, StreamError> {

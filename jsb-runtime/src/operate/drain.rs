@@ -12,13 +12,15 @@ use crate::backoff;
 use crate::causes::chain;
 use crate::config::Config;
 use crate::jetstream::{PublishError, Transport};
-use crate::outbox::operate::{Status, count_of, span_of_pending};
+use crate::outbox::operate::{Event, Status, count_of, ids_of, span_of_pending, with_ids};
 use crate::preflight::{self, StartError};
 use crate::relay::{Hand, Relay, Step};
 
 /// How soon it is looked again where nothing can be done for now.
 const POLL: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How many of the events that failed are told.
+const TOLD: usize = 10;
 
 /// How far the outbox is drained.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -27,8 +29,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 pub struct Drained {
     /// Events that waited at the beginning and are published now.
     pub published: u64,
-    /// Events that waited and can never be published as they are; each says why.
+    /// Events that waited and can never be published as they are.
     pub failed: u64,
+    /// The first ten of these; each says why.
+    #[serde(skip)]
+    pub first_failed: Vec<Event>,
     /// Events that still wait.
     pub left: u64,
     /// Whether a running relay holds the lease, so that the events are its.
@@ -86,7 +91,7 @@ impl Drain {
     async fn run(&self, mut progress: impl FnMut(&Drained)) -> Result<Drained, DbErr> {
         let db = &self.relay.db;
         let waited = count_of(db, Status::Pending, self.span).await?;
-        let failed_before = count_of(db, Status::Failed, self.span).await?;
+        let failed_before = ids_of(db, Status::Failed, self.span).await?;
         let mut drained = Drained { left: waited, ..Drained::default() };
         let mut hand = Hand::empty();
         let mut failures = 0;
@@ -109,9 +114,13 @@ impl Drain {
             let _ = tokio::time::timeout_at(self.until, self.sit_out(step, failures)).await;
         }
         self.relay.leave(hand).await?;
-        let failed = count_of(db, Status::Failed, self.span).await?.saturating_sub(failed_before);
+        let failed = ids_of(db, Status::Failed, self.span).await?;
+        let failed: Vec<i64> = failed.difference(&failed_before).copied().collect();
+        let first_failed = with_ids(db, failed.iter().copied().take(TOLD).collect()).await?;
+        let failed = failed.len() as u64;
         let error = drained.error.filter(|_| drained.left > 0);
-        Ok(Drained { failed, published: drained.published.saturating_sub(failed), error, ..drained })
+        let published = drained.published.saturating_sub(failed);
+        Ok(Drained { published, failed, first_failed, error, ..drained })
     }
 
     fn described(&self, error: &PublishError) -> String {

@@ -72,6 +72,14 @@ impl<T> Part<T> {
             Self::Unseen { .. } => None,
         }
     }
+
+    /// A part of what was seen, or why it was not.
+    fn map<U>(&self, part: impl FnOnce(&T) -> U) -> Part<U> {
+        match self {
+            Self::Seen(seen) => Part::Seen(part(seen)),
+            Self::Unseen { unseen, is_fault } => Part::Unseen { unseen: unseen.clone(), is_fault: *is_fault },
+        }
+    }
 }
 
 impl<T> From<Result<T, StreamError>> for Part<T> {
@@ -134,8 +142,8 @@ async fn look(config: Config, db: Option<&DatabaseConnection>, extent: Extent) -
         }
     };
     let (mut report, tables) = tokio::join!(server(config.clone()), tables);
-    if let (false, Some(tables)) = (config.use_dlq, tables.seen()) {
-        report.dead_letters = Part::Seen(tables.dead_events);
+    if !config.use_dlq {
+        report.dead_letters = tables.map(|tables| tables.dead_events);
     }
     report.tables = tables;
     report
@@ -177,7 +185,7 @@ async fn server(config: Config) -> Report {
             report.dead_letters = dead_letters.into();
             report.oldest_unacknowledged = match &report.consumer {
                 Part::Seen(consumer) => connection.oldest_unacknowledged(consumer).await.into(),
-                Part::Unseen { unseen, is_fault } => Part::Unseen { unseen: unseen.clone(), is_fault: *is_fault },
+                unseen => unseen.map(|_| None),
             };
             connection.close().await;
         }

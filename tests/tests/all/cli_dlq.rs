@@ -4,20 +4,27 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use futures_util::StreamExt;
+use chrono::TimeDelta;
+use futures_util::{StreamExt, TryStreamExt};
 use jsb_runtime::Config;
-use jsb_tests::entities::organization;
+use jsb_runtime::operate::Connection;
+use jsb_runtime::testing::skewed;
+use jsb_tests::entities::{organization, ticket};
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::stream::StreamMessage;
 use jsb_tests::{App, Backend, Cli, Pair, Proxy, Stream, effects, eventually, inbox, servers};
+use sea_orm::ActiveValue::{self, Set, Unchanged};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
 use serde_json::{Value as Json, json};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
 /// In milliseconds; the first is the server's ack wait too.
 const BACKOFF: [u64; 5] = [1_000, 100, 100, 100, 100];
+/// In bytes: nine of these fit in a batch, which ends with the next one.
+const LARGE: usize = 900_000;
 
 async fn pair(backend: Backend, change: impl Fn(Config) -> Config) -> Pair {
     let mut pair = Pair::configured(backend, |config| change(config.backoff(BACKOFF.map(Duration::from_millis)))).await;
@@ -86,6 +93,14 @@ async fn publish(pair: &Pair, headers: &[(&str, &str)], body: &Json) -> u64 {
 fn envelope(pair: &Pair, event_id: &str, resource: &str, event_type: &str, payload: Json) -> Json {
     json!({"event_id": event_id, "event_type": event_type, "producer": pair.a.config.app_name, "resource_id": "1",
            "resource_type": resource, "payload": payload})
+}
+
+/// Waits until B has the ticket with this number.
+async fn has_number(b: &App, id: Uuid, number: i64) -> ticket::Model {
+    eventually("the ticket is on B", || async {
+        Ok::<_, DbErr>(ticket::Entity::find_by_id(id).one(&b.db).await?.filter(|row| row.number == number))
+    })
+    .await
 }
 
 /// What was skipped or failed, and why.
@@ -494,6 +509,77 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn an_event_whose_letter_has_expired_is_tried_from_the_inbox(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let (event, orders) = broken(&pair).await;
+        let letter = letters(&pair.b, 1).await.remove(0);
+        eventually("it is dead", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+        // As the stream's limits do.
+        Stream::of(&pair.b.config).await.delete(letter.sequence).await;
+        mend(&orders);
+        assert_eq!(cli.json(&["dlq", "replay", "--all"]).await["replayed"], 0);
+        assert_eq!(cli.json(&["health"]).await["healthy"], true);
+        assert_eq!(cli.json(&["inbox", "retry", "--all", "--status", "dead"]).await["retried"], 1);
+        processed(&pair.b, &event.event_id).await;
+        assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
+        pair.stop().await;
+    }
+
+    /// By the statements of docs/troubleshooting.md.
+    async fn what_a_clock_far_ahead_saved_travels_once_its_version_is_set_back(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let (id, years) = (Uuid::now_v7(), TimeDelta::days(800));
+        let now = match backend {
+            Backend::Postgres => "now()",
+            Backend::Sqlite => "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
+        };
+        let ticket = |id: ActiveValue<Uuid>, number: i64| ticket::ActiveModel { id, number: Set(number), ..Default::default() };
+        skewed(years, ticket(Set(id), 1).insert(&pair.a.db)).await.expect("a save by a wrong clock");
+        assert_eq!(letters(&pair.b, 1).await[0].headers["x-dlq-reason"], "version_in_future");
+        ticket(Unchanged(id), 2).update(&pair.a.db).await.expect_err("no save can go above it");
+        pair.a.sql(&format!("UPDATE tickets SET updated_at = {now} WHERE number = 1")).await;
+        let saved = ticket(Unchanged(id), 2).update(&pair.a.db).await.expect("a save");
+        let copy = has_number(&pair.b, id, 2).await;
+
+        skewed(years, saved.delete(&pair.a.db)).await.expect("a delete by a wrong clock");
+        assert_eq!(letters(&pair.b, 2).await[1].headers["x-dlq-reason"], "version_in_future");
+        pair.a.sql(&format!("UPDATE sync_tombstones SET version = {now} WHERE resource_type = 'ticket' AND resource_id = '{id}'")).await;
+        copy.delete(&pair.b.db).await.expect("a delete on B");
+        pair.a.has_settled(1).await;
+        ticket(Set(id), 3).insert(&pair.a.db).await.expect("a save above the tombstone");
+        has_number(&pair.b, id, 3).await;
+        pair.stop().await;
+    }
+
+    async fn a_sweep_has_no_more_in_hand_than_fits_in_memory(backend: Backend) {
+        let mut pair = pair(backend, |config| config).await;
+        for number in 0..12 {
+            let payload = json!({"ballast": "x".repeat(LARGE)});
+            publish(&pair, &[], &envelope(&pair, &format!("large-{number}"), "probe", "record", payload)).await;
+        }
+        pair.b.has_settled(12).await;
+        let stream = Stream::of(&pair.b.config).await;
+        eventually("the consumer is idle", || async {
+            Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
+        })
+        .await;
+        pair.b.stop().await;
+        pair.b.sql("DELETE FROM inbox_events").await;
+
+        let connection = Connection::open(pair.b.config.clone()).await.expect("a connection");
+        let eleven = Notify::new();
+        let sweep = connection.sweep(&pair.b.db, None, |behind, _| if behind == 11 { eleven.notify_one() });
+        tokio::select! {
+            biased;
+            swept = sweep => panic!("it was not cut off: {swept:?}"),
+            () = eleven.notified() => {}
+        }
+        assert_eq!(pair.b.count("inbox_events", "parked").await, 10, "what was looked at before is still in memory");
+        connection.close().await;
+        pair.stop().await;
+    }
+
     async fn a_sweep_finds_what_the_server_has_given_up_while_a_consumer_runs(backend: Backend) {
         let mut pair = pair(backend, |config| config).await;
         let cli = Cli::of(PROGRAM, &pair.b);
@@ -553,6 +639,23 @@ async fn a_letter_of_another_make_is_listed_and_not_sent_elsewhere() {
     assert_eq!(refused.code, 1);
     assert!(why(&refused.json(), "failed").contains("$JS.API.STREAM.PURGE.x"), "{refused:?}");
     assert_eq!(dlq(&pair.b).await.len(), 2);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn large_letters_are_looked_through_a_few_at_a_time() {
+    let pair = pair(Backend::Sqlite, |config| config).await;
+    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+    let subject = format!("{}.sync.dlq", pair.b.config.app_name);
+    for _ in 0..12 {
+        stream.publish(&subject, &[("x-dead-letter", "true")], "x".repeat(LARGE)).await;
+    }
+    let connection = Connection::open(pair.b.config.clone()).await.expect("a connection");
+    let dlq = connection.dlq().await.expect("the DLQ");
+    let batches: Vec<usize> = dlq.batches(0).map_ok(|batch| batch.len()).try_collect().await.expect("the letters");
+    assert_eq!(batches, [10, 2]);
+    connection.close().await;
+    assert_eq!(cli.json(&["dlq", "purge", "--all", "--yes"]).await["purged"], 12);
     pair.stop().await;
 }
 

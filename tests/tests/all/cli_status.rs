@@ -166,6 +166,10 @@ on_both! {
         assert_eq!((&status["stream"]["messages"], &status["tables"]["is_fault"]), (&json!(0), &json!(false)));
         let (code, found) = health(&no_database, &[]).await;
         assert_eq!((code, findings(&found, "unknown")), (0, vec!["outbox_age", "outbox_failed", "inbox_age"]));
+        // Dead events are then in the inbox alone.
+        let of_tables = ["dead_letters", "outbox_age", "outbox_failed", "inbox_age"];
+        let (code, found) = health(&no_database.clone().set("USE_DLQ", "false"), &[]).await;
+        assert_eq!((code, findings(&found, "unknown")), (0, of_tables.to_vec()), "{found}");
 
         let away = match backend {
             Backend::Postgres => "postgres://nobody:hidden@127.0.0.1:9/none",
@@ -180,6 +184,8 @@ on_both! {
         assert_eq!((code, findings(&found, "fault")), (4, vec!["outbox_age", "outbox_failed", "inbox_age"]));
         let other = cli.clone().set("DATABASE_URL", pair.a.database.url.as_str());
         assert!(other.run(&["status"]).await.stdout.contains("belongs to app"));
+        let (code, found) = health(&other.set("USE_DLQ", "false"), &[]).await;
+        assert_eq!((code, findings(&found, "fault")), (4, of_tables.to_vec()), "{found}");
 
         pair.a.stop().await;
         pair.b.stop().await;
@@ -198,6 +204,15 @@ on_both! {
         assert_eq!((code, findings(&found, "fault")), (4, vec!["stream"]));
         assert_eq!(no_database.run(&["status"]).await.code, 1, "nothing at all was seen");
     }
+}
+
+/// Where it goes into a file they would be in the way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_logged_has_colours_on_a_terminal_alone() {
+    let pair = Pair::create(Backend::Sqlite).await;
+    let cli = Cli::of(PROGRAM, &pair.a).set("RUST_LOG", "debug").set("NO_COLOR", "");
+    let logged = cli.run(&["status"]).await.stderr;
+    assert!(logged.contains("DEBUG") && !logged.contains('\u{1b}'), "{logged}");
 }
 
 /// Another stream than the one that is looked for would be shown as if it were that.

@@ -216,7 +216,18 @@ on_both! {
         let unknown = cli.run(&["outbox", "show", "nobody"]).await;
         assert!(unknown.code == 1 && unknown.stderr.contains("nobody"), "{unknown:?}");
         let orders = cli.run(&["outbox", "retry", "\u{1b}[2J"]).await;
-        assert!(orders.code == 1 && orders.stderr.contains(r"\u{1b}[2J") && !orders.stderr.contains('\u{1b}'), "{orders:?}");
+        assert!(orders.code == 1 && orders.stderr.contains(r"\u001b[2J") && !orders.stderr.contains('\u{1b}'), "{orders:?}");
+    }
+
+    async fn programs_are_shown_json_whatever_it_holds(backend: Backend) {
+        let pair = Pair::create(backend).await;
+        let name = "tab\tbell\u{7}delete\u{7f}quote\u{92}last\u{9f}";
+        organization(&pair.a, "odd.example", name).await;
+        let cli = cli(&pair.a);
+        let listed = cli.json(&["outbox", "list"]).await;
+        let shown = cli.run(&["outbox", "show", text(&listed[0], "event_id"), "--json"]).await;
+        assert_eq!(shown.json()["payload"]["name"], name);
+        assert!(!shown.stdout.contains(|c: char| c.is_control() && c != '\n'), "{shown:?}");
     }
 
     async fn what_the_server_refused_for_now_is_due_at_once(backend: Backend) {
@@ -301,6 +312,22 @@ on_both! {
 
         let other = cli.set("APP_NAME", "other").run(&["outbox", "process-pending"]).await;
         assert!(other.code == 1 && other.stderr.contains("belongs to app"), "{other:?}");
+        pair.stop().await;
+    }
+
+    async fn only_what_fails_now_is_named_as_failed(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.a.config.roles = [Role::Consumer].into();
+        pair.start_both().await;
+        let large = organization(&pair.a, "large.example", &"x".repeat(2_000_000)).await;
+        let known = probe::send(&pair.a.db, "record", Orders::default()).await.event_id;
+        pair.a.sql(&format!("UPDATE outbox_events SET status = 'failed' WHERE event_id = '{known}'")).await;
+        probe::send(&pair.a.db, "record", Orders::default()).await;
+        let drained = cli(&pair.a).run(&["outbox", "process-pending", "--json"]).await;
+        assert_eq!(drained.code, 1, "{drained:?}");
+        assert_eq!((&drained.json()["published"], &drained.json()["failed"]), (&json!(1), &json!(1)), "{drained:?}");
+        assert!(drained.stderr.contains(&format!("organization/{}", large.id)), "{drained:?}");
+        assert!(!drained.stderr.contains(&known), "it failed long ago: {drained:?}");
         pair.stop().await;
     }
 
@@ -511,6 +538,8 @@ on_both! {
         pair.b.sql("UPDATE inbox_events SET payload = NULL").await;
         let gone = cli.run(&["inbox", "retry", &probe.event_id]).await;
         assert!(gone.code == 1 && gone.stderr.contains("dlq replay"), "{gone:?}");
+        let all = cli.run(&["inbox", "retry", "--all", "--status", "dead"]).await;
+        assert!(all.code == 0 && all.stderr.is_empty(), "it was not named: {all:?}");
         pair.stop().await;
     }
 

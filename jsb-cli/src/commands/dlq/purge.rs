@@ -16,9 +16,6 @@ use crate::settings::Settings;
 use crate::terminal::{Terminal, letters, note};
 use crate::times;
 
-/// How many letters are compared with the inbox at a time.
-const BATCH: usize = 100;
-
 /// Which letters are deleted.
 #[derive(clap::Args)]
 #[group(required = true, multiple = true)]
@@ -95,8 +92,8 @@ async fn choose(
     let before = args.older_than.map(times::before).transpose().map_err(|error| anyhow!(error))?;
     let db = if args.settled { Some(settings.database().await?) } else { None };
     let bar = terminal.progress("looked at", Some(dlq.count().await?));
-    let (mut chosen, mut batches) = (Vec::new(), pin!(dlq.letters(0).try_chunks(BATCH)));
-    while let Some(batch) = batches.try_next().await.map_err(|error| error.1)? {
+    let (mut chosen, mut batches) = (Vec::new(), pin!(dlq.batches(0)));
+    while let Some(batch) = batches.try_next().await? {
         bar.inc(batch.len() as u64);
         chosen.extend(meant(batch, dlq, before, db.as_ref()).await?);
     }

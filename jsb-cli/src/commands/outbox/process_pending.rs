@@ -39,16 +39,14 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     if drained.left == 0 && drained.failed == 0 {
         return Ok(Exit::Done);
     }
-    // The newest of those that failed did so just now.
-    for (status, oldest, count) in [(Status::Failed, false, drained.failed), (Status::Pending, true, drained.left)] {
-        let filter = Filter { status: Some(status), ..Filter::default() };
-        for event in outbox::list(&db, &filter, oldest, count.min(NAMED)).await? {
-            let why = event.last_error.as_deref().unwrap_or("it was not tried, or waits for an older event");
-            note(format_args!(
-                "{} {} of {}/{}: {why}",
-                event.status, event.event_id, event.resource_type, event.resource_id
-            ));
-        }
+    let pending = Filter { status: Some(Status::Pending), ..Filter::default() };
+    let left = outbox::list(&db, &pending, true, drained.left.min(NAMED)).await?;
+    for event in drained.first_failed.iter().chain(&left) {
+        let why = event.last_error.as_deref().unwrap_or("it was not tried, or waits for an older event");
+        note(format_args!(
+            "{} {} of {}/{}: {why}",
+            event.status, event.event_id, event.resource_type, event.resource_id
+        ));
     }
     Ok(Exit::Failed)
 }

@@ -36,7 +36,8 @@ pub struct Event {
     pub starts: i32,
     /// Why it failed, the last time.
     pub last_error: Option<String>,
-    /// When it was first seen here.
+    /// When it came first; later it is when it began to wait for what it lacks, or, if it did not wait, when it was retried or
+    /// replayed.
     pub received_at: DateTime<Utc>,
     /// When this side tries it next by itself.
     pub available_at: Option<DateTime<Utc>>,

@@ -1,5 +1,7 @@
 //! What an operator sees of the outbox.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult};
@@ -159,7 +161,28 @@ pub(crate) async fn span_of_pending(db: &DatabaseConnection) -> Result<Option<(i
 
 /// How many events of a span stand there.
 pub(crate) async fn count_of(db: &DatabaseConnection, status: Status, span: (i64, i64)) -> Result<u64, DbErr> {
-    count(db, Condition::all().add(status.condition()).add(Expr::col("id").between(span.0, span.1))).await
+    count(db, within(span, status)).await
+}
+
+/// The ids of the events of a span that stand there.
+pub(crate) async fn ids_of(db: &DatabaseConnection, status: Status, span: (i64, i64)) -> Result<BTreeSet<i64>, DbErr> {
+    let select = Query::select().column("id").from(TABLE).cond_where(within(span, status)).to_owned();
+    db.query_all(&select).await?.iter().map(|row| row.try_get("", "id")).collect()
+}
+
+/// The events with these ids, in their order.
+pub(crate) async fn with_ids(db: &DatabaseConnection, ids: Vec<i64>) -> Result<Vec<Event>, DbErr> {
+    let select = Query::select()
+        .columns(COLUMNS)
+        .from(TABLE)
+        .and_where(Expr::col("id").is_in(ids))
+        .order_by("id", Order::Asc)
+        .to_owned();
+    read(db, &select).await
+}
+
+fn within(span: (i64, i64), status: Status) -> Condition {
+    Condition::all().add(status.condition()).add(Expr::col("id").between(span.0, span.1))
 }
 
 async fn count(db: &DatabaseConnection, which: Condition) -> Result<u64, DbErr> {
