@@ -94,7 +94,7 @@ fn row_of(said: [Expr; SAID], id: Expr, payload: Expr) -> impl Iterator<Item = E
 /// Whether any row waits.
 pub(crate) async fn any_pending<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
     // The limit is a question, for the same reason as that of a claim.
-    let sql = format!("SELECT 1 FROM {TABLE} WHERE {IS_PENDING} LIMIT (SELECT 1)");
+    let sql = "SELECT 1 FROM outbox_events WHERE status = 'pending' LIMIT (SELECT 1)";
     Ok(db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.is_some())
 }
 

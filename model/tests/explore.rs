@@ -19,8 +19,8 @@ fn more_saves() -> usize {
     from_env("JSB_MODEL_SAVES", 0)
 }
 
-/// How the scenario fails, if it does.
-fn counterexample(scenario: Scenario, without: Option<Rule>) -> Option<String> {
+/// How many states the scenario has, as far as they were visited, and how it fails, if it does.
+fn explore(scenario: Scenario, without: Option<Rule>) -> (usize, Option<String>) {
     let begun = Instant::now();
     let text = format!("{}, {} saves", scenario.name, scenario.most_saves);
     let checker = Pair { scenario, rules: Rules { without } }.checker();
@@ -32,50 +32,52 @@ fn counterexample(scenario: Scenario, without: Option<Rule>) -> Option<String> {
     let checker = checker.spawn_bfs().join();
     let states = checker.unique_state_count();
     println!("{text}: {states} states, up to {} steps, {:.1?}", checker.max_depth(), begun.elapsed());
-    let (property, path) = checker.discoveries().into_iter().min_by_key(|(property, _)| *property != AGREEMENT)?;
-    Some(format!("not so: {property}\n{}", tell(path.into_vec())))
+    let first = checker.discoveries().into_iter().min_by_key(|(property, _)| *property != AGREEMENT);
+    (states, first.map(|(property, path)| format!("not so: {property}\n{}", tell(path.into_vec()))))
 }
 
-/// Explores every state of a scenario.
-fn holds(scenario: Scenario) {
-    if let Some(told) = counterexample(scenario, None) {
+/// Explores every state of a scenario. Of fewer than `at_least`, something does not happen any more that should.
+fn holds(scenario: Scenario, at_least: usize) {
+    let (states, counterexample) = explore(scenario, None);
+    if let Some(told) = counterexample {
         panic!("{told}");
     }
+    assert!(states >= at_least, "{states} states, and not {at_least} or more");
 }
 
 #[test]
 fn rows_converge() {
-    holds(Scenario::rows(5 + more_saves()));
+    holds(Scenario::rows(5 + more_saves()), 40_000);
 }
 
 #[test]
 fn rows_that_are_changed_quietly_converge_with_the_next_edit() {
-    holds(Scenario::quiet_saves(5 + more_saves()));
+    holds(Scenario::quiet_saves(5 + more_saves()), 90_000);
 }
 
 #[test]
 fn rows_converge_when_tombstones_are_pruned() {
-    holds(Scenario::pruning(3 + more_saves()));
+    holds(Scenario::pruning(3 + more_saves()), 7_000);
 }
 
 #[test]
 fn parents_and_children_converge() {
-    holds(Scenario::family(4 + more_saves()));
+    holds(Scenario::family(4 + more_saves()), 330_000);
 }
 
 #[test]
 fn unique_values_converge() {
-    holds(Scenario::unique_values(4 + more_saves()));
+    holds(Scenario::unique_values(4 + more_saves()), 90_000);
 }
 
 #[test]
 fn unique_values_that_two_rows_exchange_converge() {
-    holds(Scenario::exchanges(&['x', 'y'], &['u', 'v', 'w'], 4 + more_saves()));
+    holds(Scenario::exchanges(&['x', 'y'], &['u', 'v', 'w'], 4 + more_saves()), 4_500);
 }
 
 #[test]
 fn unique_values_that_three_rows_exchange_converge() {
-    holds(Scenario::exchanges(&['x', 'y', 'z'], &['u', 'v', 'w', 's'], 4 + more_saves()));
+    holds(Scenario::exchanges(&['x', 'y', 'z'], &['u', 'v', 'w', 's'], 4 + more_saves()), 22_000);
 }
 
 fn walks_converge(writers: &'static [Side]) {
@@ -90,6 +92,7 @@ fn walks_converge(writers: &'static [Side]) {
     if let Some((property, path)) = checker.discoveries().into_iter().next() {
         panic!("not so: {property}\n{}", tell(path.into_vec()));
     }
+    assert!(checker.state_count() >= states, "{} states, and not {states} or more", checker.state_count());
 }
 
 #[test]
@@ -121,7 +124,7 @@ fn needing(rule: Rule) -> Scenario {
 #[test]
 fn without_any_of_its_rules_it_does_not_converge() {
     for rule in Rule::ALL {
-        let told = counterexample(needing(rule), Some(rule));
+        let (_, told) = explore(needing(rule), Some(rule));
         let told = told.unwrap_or_else(|| panic!("{rule:?} is not needed"));
         assert!(told.contains(AGREEMENT), "without {rule:?}, {told}");
         println!("without {rule:?}, {told}\n");

@@ -5,10 +5,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use jsb_runtime::{Bridge, Config, Health, Status};
 use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
-use sea_orm::{ConnectionTrait, DatabaseConnection, QueryResult, Statement};
+use sea_orm::sqlx::sqlite::SqliteSynchronous;
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement};
 use sea_orm_migration::{MigratorTrait, SchemaManager};
 use serde_json::{Value as Json, json};
+use url::Url;
 
+use crate::faults::link::Link;
 use crate::migration::Migrator;
 use crate::{TestDatabase, eventually};
 
@@ -123,6 +126,25 @@ impl App {
     /// Ends every lease.
     pub async fn end_leases(&self) {
         self.sql("DELETE FROM sync_leases").await;
+    }
+
+    /// Connects with a pool of its own, to which SQLite says that it is busy when another one writes for longer than this.
+    pub async fn connect_impatiently(&self, patience: Duration) -> DatabaseConnection {
+        let mut options = ConnectOptions::new(self.database.url.as_str());
+        options.max_connections(8).acquire_timeout(Duration::from_secs(20)).sqlx_logging(false);
+        options
+            .map_sqlx_sqlite_opts(move |sqlite| sqlite.synchronous(SqliteSynchronous::Normal).busy_timeout(patience));
+        Database::connect(options).await.expect("the database of this test")
+    }
+
+    /// Connects with a pool of its own over a link to the PostgreSQL server, and does not wait long for a connection.
+    pub async fn connect_over_link(&self) -> (Link, DatabaseConnection) {
+        let mut url: Url = self.database.url.parse().expect("a URL");
+        let link = Link::to(url.port().expect("a port")).await.expect("a link");
+        url.set_port(Some(link.port())).expect("a URL with a port");
+        let mut options = ConnectOptions::new(url);
+        options.max_connections(8).acquire_timeout(Duration::from_secs(2)).sqlx_logging(false);
+        (link, Database::connect(options).await.expect("a pool"))
     }
 
     /// Runs SQL.

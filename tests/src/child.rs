@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 
 use jsb_runtime::Config;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
@@ -73,8 +74,7 @@ impl ChildCommand {
 
     /// Lets the child run to an end that it comes to by itself.
     pub async fn run(&self) -> ExitStatus {
-        let ended = tokio::time::timeout(DEADLINE, self.spawn().process.wait()).await;
-        ended.unwrap_or_else(|_| panic!("the child did not end within {DEADLINE:?}")).expect("a child that ends")
+        end_of(&mut self.spawn().process).await
     }
 
     fn spawn(&self) -> Child {
@@ -127,6 +127,21 @@ impl Child {
         self.process.kill().await.expect("a child that is killed");
     }
 
+    /// Stops the child where it is by SIGSTOP, of which it notices nothing.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets a frozen child go on.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = self.process.id().and_then(|id| Pid::from_raw(id.cast_signed())).expect("a child that runs");
+        kill_process(pid, signal).expect("a child that gets the signal");
+    }
+
     /// The most memory that the child has used, in bytes, where the system says so.
     pub fn peak_memory(&self) -> Option<u64> {
         memory::peak(self.process.id()?)
@@ -140,8 +155,14 @@ impl Child {
     /// Lets the child stop in order.
     pub async fn stop(mut self) -> ExitStatus {
         self.order("stop", "stopped").await;
-        self.process.wait().await.expect("a child that ends")
+        end_of(&mut self.process).await
     }
+}
+
+/// Waits until a process comes to its end.
+async fn end_of(process: &mut tokio::process::Child) -> ExitStatus {
+    let ended = tokio::time::timeout(DEADLINE, process.wait()).await;
+    ended.unwrap_or_else(|_| panic!("the child did not end within {DEADLINE:?}")).expect("a child that ends")
 }
 
 /// A configuration as `Config::from_env` reads it.

@@ -194,3 +194,160 @@ pub(crate) fn is_missing_table(error: &DbErr) -> bool {
         error.code().is_some_and(|code| code == UNDEFINED_TABLE) || error.message().contains("no such table")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+    use std::error::Error;
+    use std::fmt;
+    use std::sync::Arc;
+
+    use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
+
+    use super::*;
+
+    /// What a database says.
+    #[derive(Debug, Default)]
+    struct Said {
+        code: &'static str,
+        message: &'static str,
+        table: Option<&'static str>,
+    }
+
+    impl fmt::Display for Said {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.message)
+        }
+    }
+
+    impl Error for Said {}
+
+    impl DatabaseError for Said {
+        fn message(&self) -> &str {
+            self.message
+        }
+
+        fn code(&self) -> Option<Cow<'_, str>> {
+            Some(self.code.into())
+        }
+
+        fn table(&self) -> Option<&str> {
+            self.table
+        }
+
+        fn as_error(&self) -> &(dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn as_error_mut(&mut self) -> &mut (dyn Error + Send + Sync + 'static) {
+            self
+        }
+
+        fn into_error(self: Box<Self>) -> Box<dyn Error + Send + Sync + 'static> {
+            self
+        }
+
+        fn kind(&self) -> ErrorKind {
+            ErrorKind::Other
+        }
+    }
+
+    /// As it comes through the driver and SeaORM.
+    fn error(error: impl Into<sqlx::Error>) -> DbErr {
+        DbErr::Query(RuntimeErr::SqlxError(Arc::new(error.into())))
+    }
+
+    fn said(code: &'static str) -> DbErr {
+        error(Said { code, ..Said::default() })
+    }
+
+    #[test]
+    fn the_sqlstates_of_postgres_have_their_meanings() {
+        let meanings: [(Fault, &[&str]); 6] = [
+            (
+                Fault::Outage,
+                &["08006", "25006", "53100", "53200", "53300", "57P01", "57P02", "57P03", "57P05", "58030", "58P01"],
+            ),
+            (Fault::Contention, &["40001", "40P01", "55P03"]),
+            (Fault::ForeignKey, &["23503", "23001"]),
+            (Fault::Unique, &["23505", "23P01"]),
+            (Fault::BadData, &["22001", "22P02", "23502", "23514", "54000"]),
+            (Fault::Other, &["57014", "25P02", "42501", "42P01", "XX000", ""]),
+        ];
+        for (meaning, codes) in meanings {
+            for code in codes {
+                assert_eq!(postgres_fault(code), meaning, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_result_codes_of_sqlite_have_their_meanings() {
+        let meanings: [(Fault, &[&str]); 6] = [
+            (Fault::Outage, &["8", "10", "13", "14", "266", "526", "1032", "1034"]),
+            (Fault::Contention, &["5", "6", "261", "262", "517", "773"]),
+            (Fault::ForeignKey, &["787"]),
+            (Fault::Unique, &["1555", "2067", "2579"]),
+            (Fault::BadData, &["18", "19", "20", "275", "1299", "1811"]),
+            (Fault::Other, &["1", "11", "26", ""]),
+        ];
+        for (meaning, codes) in meanings {
+            for code in codes {
+                assert_eq!(sqlite_fault(code, ""), meaning, "{code}");
+            }
+        }
+        assert_eq!(sqlite_fault("1811", "FOREIGN KEY constraint failed"), Fault::ForeignKey);
+    }
+
+    #[test]
+    fn an_error_that_is_the_driver_s_own_is_an_outage() {
+        let away = [
+            error(std::io::Error::from(std::io::ErrorKind::ConnectionReset)),
+            error(sqlx::Error::Tls("no certificate".into())),
+            error(sqlx::Error::Protocol("no answer".to_owned())),
+            error(sqlx::Error::PoolTimedOut),
+            error(sqlx::Error::PoolClosed),
+            error(sqlx::Error::WorkerCrashed),
+            DbErr::Conn(RuntimeErr::Internal("no answer".to_owned())),
+            DbErr::ConnectionAcquire(ConnAcquireErr::Timeout),
+        ];
+        for error in away {
+            assert!(fault(&error) == Fault::Outage && is_passing(&error), "{error:?}");
+            assert_eq!(fault_behind(&error), Some(Fault::Outage), "{error:?}");
+        }
+        assert_eq!(fault_behind(&sqlx::Error::PoolTimedOut), Some(Fault::Outage));
+        assert_eq!(fault_behind(&ConnAcquireErr::Timeout), Some(Fault::Outage));
+        assert_eq!(fault_behind(&fmt::Error), None);
+        assert_eq!(fault(&error(sqlx::Error::RowNotFound)), Fault::Other);
+        assert!(is_passing(&said("5")) && !is_passing(&said("1")));
+    }
+
+    #[test]
+    fn a_statement_that_took_longer_than_it_may_is_known_by_its_sqlstate() {
+        for (code, expected) in [("55P03", true), ("57014", true), ("40001", false), ("57P01", false)] {
+            assert_eq!(is_timeout(&said(code)), expected, "{code}");
+        }
+    }
+
+    #[test]
+    fn a_save_is_refused_only_by_a_database_that_answers() {
+        for code in ["08006", "57P01", "57P05"] {
+            assert!(refusal(&said(code)).is_none(), "{code}");
+        }
+        assert!(refusal(&error(sqlx::Error::PoolTimedOut)).is_none());
+        let unique = |table| error(Said { code: "23505", table: Some(table), ..Said::default() });
+        assert!(matches!(refusal(&unique("organizations")), Some(Refusal::Constraint)));
+        assert!(matches!(refusal(&unique("outbox_events")), Some(Refusal::Other)));
+        assert!(matches!(refusal(&said("42P01")), Some(Refusal::Other)));
+    }
+
+    #[test]
+    fn what_sqlite_says_is_read_in_its_words() {
+        let explained = explained(said("517")).to_string();
+        assert!(explained.contains("SqliteTransactionMode::Immediate"), "{explained}");
+        assert!(is_missing_table(&error(Said { code: "1", message: "no such table: users", ..Said::default() })));
+        assert!(is_missing_table(&said("42P01")) && !is_missing_table(&said("1")));
+        let taken = "UNIQUE constraint failed: organizations.domain, organizations.region";
+        assert_eq!(sqlite_index_columns(taken), ["domain", "region"]);
+    }
+}

@@ -154,11 +154,36 @@ struct Place<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use proptest::prelude::*;
+    use sea_orm::{Database, DatabaseConnection, DbBackend, FromQueryResult, Statement};
+    use tokio::time::Instant;
 
     use super::*;
+    use crate::config::Config;
+    use crate::jetstream::Transport;
 
     const ROWS: [&str; 4] = ["1", "2", "3", "4"];
+
+    /// A relay whose NATS is away.
+    async fn relay() -> Relay {
+        let config = Arc::new(Config::new("a", "b").nats_url("nats://127.0.0.1:1"));
+        let transport = Transport::connect(Arc::clone(&config), Instant::now()).await;
+        let db = Database::connect("sqlite::memory:").await.expect("a database");
+        Relay { db, transport: transport.expect("a client that goes on trying"), config }
+    }
+
+    /// Events of these rows, whose ids count from 1.
+    async fn pending(db: &DatabaseConnection, rows: &[&str]) -> Vec<Pending> {
+        let sql = "SELECT key + 1 AS id, 'event' AS event_id, 'user' AS resource_type, value AS resource_id, \
+                   'updated' AS event_type, '{}' AS payload, '{}' AS headers, 0 AS attempts, \
+                   '2026-01-01T00:00:00+00:00' AS occurred_at, '2026-01-01T00:00:00+00:00' AS available_at \
+                   FROM json_each($1)";
+        let rows = serde_json::Value::from(rows.to_vec()).to_string();
+        let select = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [rows.into()]);
+        Pending::find_by_statement(select).all(db).await.expect("rows that wait")
+    }
 
     fn placed(events: &[(usize, bool)]) -> Vec<usize> {
         let event = |&(row, deletes): &(usize, bool)| Place { row: ("user", ROWS[row]), deletes, waits: false };
@@ -188,6 +213,17 @@ mod tests {
     #[test]
     fn rows_that_come_and_go_take_two_waves() {
         assert_eq!(placed(&[(0, false), (0, true), (1, false), (1, true), (2, false), (2, true)]), [0, 1, 0, 1, 0, 1]);
+    }
+
+    #[tokio::test]
+    async fn while_an_event_is_unanswered_the_oldest_goes_alone() {
+        let relay = relay().await;
+        let ids = async |is_unanswered| {
+            let waves = relay.waves(pending(&relay.db, &["1", "2", "1"]).await, is_unanswered);
+            waves.iter().map(|wave| wave.iter().map(|event| event.id).collect()).collect::<Vec<Vec<i64>>>()
+        };
+        assert_eq!(ids(false).await, [vec![1, 2], vec![3]]);
+        assert_eq!(ids(true).await, [vec![1]]);
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! P1, atomic capture: a row and its event commit together or not at all.
 
+use std::time::Duration;
+
+use futures_util::future::join_all;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{guarded, keepsake, label, organization, specimen, tally, user};
 use jsb_tests::{App, Backend, Pair, eventually};
@@ -75,6 +78,22 @@ on_both! {
             save.await.expect("a task").expect("a save on the pool");
         }
         assert_eq!(counts(&app).await, (21, 21));
+    }
+
+    async fn saves_that_meet_on_the_pool_queue_instead_of_looking_for_a_gap(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        // In this time SQLite looks six times whether nobody writes, which is too seldom while so many do.
+        let db = app.connect_impatiently(Duration::from_millis(20)).await;
+        let writers = (0..8).map(|writer| {
+            let db = db.clone();
+            tokio::spawn(async move {
+                for turn in 0..25 {
+                    tally(25 * writer + turn).insert(&db).await.expect("a save on the pool");
+                }
+            })
+        });
+        join_all(writers).await.into_iter().for_each(|writer| writer.expect("a writer"));
+        assert_eq!(counts(&app).await, (200, 200));
     }
 
     async fn a_rolled_back_save_leaves_nothing(backend: Backend) {

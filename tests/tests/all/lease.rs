@@ -9,7 +9,7 @@ use jsb_tests::entities::ticket;
 use jsb_tests::faults::link::{Link, Weather};
 use jsb_tests::{App, Backend, Pair, eventually, servers};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use sea_orm::{DatabaseConnection, DbErr};
 use uuid::Uuid;
 
 /// A takeover needs five seconds of silence; this many events of one row take longer on a slow link.
@@ -71,12 +71,7 @@ on_both! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_vanished_without_a_word_is_left_for_a_new_connection() {
     let app = Pair::configured(Backend::Postgres, only_relaying).await.a;
-    let (server, name) = app.database.url.rsplit_once('/').expect("a database's name");
-    let (server, port) = server.rsplit_once(':').expect("a server's port");
-    let link = Link::to(port.parse().expect("a port")).await.expect("a link");
-    let mut options = ConnectOptions::new(format!("{server}:{}/{name}", link.port()));
-    options.max_connections(4).acquire_timeout(Duration::from_secs(2)).sqlx_logging(false);
-    let db = Database::connect(options).await.expect("a pool");
+    let (link, db) = app.connect_over_link().await;
     let bridge = jsb_runtime::start(app.config.clone(), db.clone()).await.expect("a bridge");
     ticket(&app.db).await;
     is_sent(&app, 1).await;

@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use chrono::TimeDelta;
-use futures_util::StreamExt;
 use futures_util::future::join_all;
 use jsb_runtime::NewEvent;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{sighting, ticket};
-use jsb_tests::{App, Pair, Remote, eventually, servers};
+use jsb_tests::stream::StreamMessage;
+use jsb_tests::{App, Pair, Remote, Stream, eventually};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
     ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqliteTransactionMode,
@@ -50,14 +50,8 @@ async fn write(app: &App) -> Vec<Uuid> {
 
 /// What the stream holds for `app`, in its order.
 async fn published_to(app: &App) -> Vec<Json> {
-    let client = async_nats::connect(servers::nats().await.url()).await.expect("a connection");
-    let stream = async_nats::jetstream::new(client).get_stream(&app.config.stream_name).await.expect("the stream");
-    let filter_subject = format!("{}.sync.{}", app.config.destination_app, app.config.app_name);
-    let config = async_nats::jetstream::consumer::pull::OrderedConfig { filter_subject, ..Default::default() };
-    let mut consumer = stream.create_consumer(config).await.expect("a consumer");
-    let pending = consumer.info().await.expect("the consumer's state").num_pending;
-    let messages = consumer.messages().await.expect("messages").take(pending as usize);
-    messages.map(|message| serde_json::from_slice(&message.expect("a message").payload).expect("JSON")).collect().await
+    let subject = format!("{}.sync.{}", app.config.destination_app, app.config.app_name);
+    Stream::of(&app.config).await.messages(&subject).await.iter().map(StreamMessage::json).collect()
 }
 
 /// What a handler saw of a ticket, in the order of its runs.

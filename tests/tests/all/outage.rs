@@ -13,12 +13,16 @@ use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
 use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, TestDatabase, effects, eventually, inbox, servers};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait};
-use sea_orm::{DbBackend, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait};
-use url::Url;
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, SqliteTransactionMode,
+    Statement, TransactionOptions, TransactionTrait,
+};
 
 /// How soon work must go on after an outage: the client connects again every two seconds.
 const AT_ONCE: Duration = Duration::from_secs(10);
+/// How soon work must go on when NATS has fallen silent: after 15 s it has left three pings unanswered. By itself the client
+/// would send one a minute.
+const SOON: Duration = Duration::from_secs(60);
 
 async fn save(db: &DatabaseConnection, domain: &str) -> Result<organization::Model, DbErr> {
     let row = organization::ActiveModel {
@@ -82,10 +86,10 @@ async fn lock(app: &App, backend: Backend) -> DatabaseTransaction {
     lock
 }
 
-/// Lets an outage last.
-async fn lasts(time: Duration) {
+/// Lets time pass, as long as an outage lasts.
+pub(crate) async fn lasts(time: Duration) {
     let began = Instant::now();
-    eventually("the outage has lasted", || async { Ok::<_, DbErr>((began.elapsed() >= time).then_some(())) }).await;
+    eventually("so much time has passed", || async { Ok::<_, DbErr>((began.elapsed() >= time).then_some(())) }).await;
 }
 
 /// The subjects of publishes that were lost.
@@ -174,11 +178,13 @@ on_both! {
         if backend == Backend::Postgres {
             let soon = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET lock_timeout = 300', current_database()); END $$";
             pair.b.db.execute_unprepared(soon).await.expect("a timeout for new connections");
-            pair.b.db = pair.b.database.connect().await;
         }
+        let impatient = pair.b.connect_impatiently(Duration::from_millis(500)).await;
+        let patient = std::mem::replace(&mut pair.b.db, impatient);
         pair.start_both().await;
         // A second process, which would get what the server takes for lost.
         pair.b.start().await;
+        pair.b.db = patient;
         let lock = lock(&pair.b, backend).await;
         let row = save(&pair.a.db, "acme.example").await.expect("a save");
         let (stream, app) = (Stream::of(&pair.b.config).await, &pair.b.config.app_name);
@@ -412,12 +418,8 @@ async fn a_handler_that_takes_long_is_left_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_host_that_vanishes_under_an_event_does_not_hold_it_for_ever() {
     let mut pair = Pair::create(Backend::Postgres).await;
-    let mut url: Url = pair.b.database.url.parse().expect("a URL");
-    let link = Link::to(url.port().expect("a port")).await.expect("a link");
-    url.set_port(Some(link.port())).expect("a URL with a port");
-    let mut options = ConnectOptions::new(url.as_str());
-    options.max_connections(8).acquire_timeout(Duration::from_secs(1)).sqlx_logging(false);
-    let direct = std::mem::replace(&mut pair.b.db, Database::connect(options).await.expect("a pool"));
+    let (link, linked) = pair.b.connect_over_link().await;
+    let direct = std::mem::replace(&mut pair.b.db, linked);
     pair.start_both().await;
 
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
@@ -428,6 +430,63 @@ async fn a_host_that_vanishes_under_an_event_does_not_hold_it_for_ever() {
     before_the_gate.open();
     eventually("it is processed", || inbox::with_status(&direct, &probe.event_id, "processed")).await;
     assert_eq!(effects::count(&direct, &probe.id).await, Ok(1));
+    nothing_was_held_against_anyone(&pair).await;
+    pair.stop().await;
+}
+
+/// A SQLite database is a file, which does not fall silent.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_falls_silent_under_a_batch_does_not_hold_it_for_ever() {
+    const ROWS: usize = 50;
+    let mut pair = Pair::create(Backend::Postgres).await;
+    for number in 0..ROWS {
+        save(&pair.a.db, &format!("{number}.example")).await.expect("a save");
+    }
+    pair.a.start().await;
+    eventually("all are sent", || async {
+        Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == ROWS as i64).then_some(()))
+    })
+    .await;
+    // Whoever is the first to insert takes ten seconds, in which the link breaks off.
+    let linger = "CREATE SEQUENCE inserts; \
+                  CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                  IF nextval('inserts') = 1 THEN PERFORM pg_sleep(10); END IF; RETURN NULL; END $$; \
+                  CREATE TRIGGER linger BEFORE INSERT ON organizations FOR EACH STATEMENT EXECUTE FUNCTION linger();";
+    pair.b.sql(linger).await;
+    let (link, linked) = pair.b.connect_over_link().await;
+    let direct = std::mem::replace(&mut pair.b.db, linked);
+    pair.b.start().await;
+    pair.b.db = direct;
+    eventually("the batch is being applied", || async {
+        let applying =
+            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        Ok::<_, DbErr>((!pair.b.texts(applying).await.is_empty()).then_some(()))
+    })
+    .await;
+    link.set(Weather::Silent);
+    both_hold(&pair, ROWS).await;
+    nothing_was_held_against_anyone(&pair).await;
+    pair.stop().await;
+}
+
+/// A connection breaks off without a word, as in a firewall that has forgotten it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_nats_that_falls_silent_is_left_for_a_new_connection() {
+    let link = Link::to(servers::nats().await.port()).await.expect("a link");
+    let url = format!("nats://127.0.0.1:{}", link.port());
+    // What the server sends meanwhile comes again soon.
+    let backoff = [Duration::from_secs(1); 5];
+    let mut pair = Pair::configured(Backend::Sqlite, |config| config.nats_url(url.as_str()).backoff(backoff)).await;
+    pair.start_both().await;
+    let before = save(&pair.a.db, "before.example").await.expect("a save");
+    is_on(&pair.b, &before).await;
+    link.set(Weather::Silent);
+    let silent = Instant::now();
+    let from_a = save(&pair.a.db, "from-a.example").await.expect("a save");
+    let from_b = save(&pair.b.db, "from-b.example").await.expect("a save");
+    tokio::join!(is_on(&pair.b, &from_a), is_on(&pair.a, &from_b));
+    pair.quiet().await;
+    assert!(silent.elapsed() < SOON, "it resumed after {:?}", silent.elapsed());
     nothing_was_held_against_anyone(&pair).await;
     pair.stop().await;
 }

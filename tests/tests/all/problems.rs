@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jsb_tests::entities::ticket;
-use jsb_tests::{App, Backend, Pair, eventually};
+use jsb_tests::{App, Pair, eventually};
 use sea_orm::ActiveValue::Set;
 use sea_orm::DbErr;
 use uuid::Uuid;

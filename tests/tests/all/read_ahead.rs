@@ -1,18 +1,23 @@
 //! While the relay publishes a batch it reads the next one. What it has read must neither overtake nor outlive anything.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use jsb_tests::child::Child;
 use jsb_tests::entities::ticket;
+use jsb_tests::probe::{self, Orders};
 use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, eventually, servers};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
 use uuid::Uuid;
 
 use crate::crash::forgetful_stream;
+use crate::outage::lasts;
 
 /// How long a lease goes unquestioned.
 const LEASE_IS_RENEWED_AFTER: Duration = Duration::from_secs(2);
+/// How long it holds at the most.
+const LEASE_ENDS_AFTER: Duration = Duration::from_secs(5);
 /// How long a forgetful stream knows a message's id.
 const FORGETS_AFTER: Duration = Duration::from_millis(100);
 
@@ -56,10 +61,16 @@ async fn published(pair: &Pair) -> Vec<(Uuid, i64)> {
     messages.iter().map(event).collect()
 }
 
+/// How much A has published: all that the stream holds.
+async fn count_published(pair: &Pair) -> usize {
+    let (stream, name) = (Stream::of(&pair.b.config).await, &pair.b.config.stream_name);
+    stream.context.get_stream(name).await.expect("the stream").cached_info().state.messages as usize
+}
+
 /// Waits until A has published this much.
 async fn has_published(pair: &Pair, events: usize) {
     eventually(&format!("{events} events are published"), || async {
-        Ok::<_, DbErr>((published(pair).await.len() >= events).then_some(()))
+        Ok::<_, DbErr>((count_published(pair).await >= events).then_some(()))
     })
     .await;
 }
@@ -69,12 +80,6 @@ async fn is_sent(app: &App, events: i64) {
         Ok::<_, DbErr>((app.count("outbox_events", "sent").await == events).then_some(()))
     })
     .await;
-}
-
-/// Waits while the acknowledgements are held back.
-async fn lasts(time: Duration) {
-    let began = Instant::now();
-    eventually("so much time has passed", || async { Ok::<_, DbErr>((began.elapsed() > time).then_some(())) }).await;
 }
 
 /// What A has published of one ticket.
@@ -89,6 +94,16 @@ async fn start_held(pair: &mut Pair, proxy: &Proxy, events: usize) {
     proxy.hold();
     pair.a.end_leases().await;
     has_published(pair, events).await;
+}
+
+/// The same with A's relay in a process of its own.
+async fn start_child_held(pair: &Pair, proxy: &Proxy, events: usize) -> Child {
+    pair.a.lend_lease("nobody").await;
+    let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.a).set("ROLES", "relay").start().await;
+    proxy.hold();
+    pair.a.end_leases().await;
+    has_published(pair, events).await;
+    child
 }
 
 /// SQLite has one writer at a time, whose ids are in the order of its commits.
@@ -168,12 +183,7 @@ on_both! {
         for number in 1..=5 {
             set(id, number, &pair.a.db).await;
         }
-        pair.a.lend_lease("nobody").await;
-        let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.a).set("ROLES", "relay").start().await;
-        proxy.hold();
-        pair.a.end_leases().await;
-        has_published(&pair, 2).await;
-        child.kill().await;
+        start_child_held(&pair, &proxy, 2).await.kill().await;
         assert_eq!(pair.a.count("outbox_events", "sent").await, 0);
         proxy.let_go();
         pair.a.start().await;
@@ -202,6 +212,41 @@ on_both! {
         assert_eq!((published.len(), published.last()), (3, Some(&(next, 0))), "it published what was sent already");
         pair.stop().await;
     }
+}
+
+/// A process that sleeps in the middle of a write would keep SQLite's lock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_read_ahead_is_forgotten_by_a_process_that_slept_for_longer_than_its_lease() {
+    let (pair, proxy) = pair(Backend::Postgres, 2).await;
+    // Events that are as large as that are waited for until after the sleep.
+    let ballast = "x".repeat(900_000);
+    for _ in 0..2 {
+        probe::send(&pair.a.db, "record", Orders { ballast: ballast.clone(), ..Default::default() }).await;
+    }
+    for _ in 0..2 {
+        ticket(&pair.a.db).await;
+    }
+    let child = start_child_held(&pair, &proxy, 2).await;
+    lasts(LEASE_IS_RENEWED_AFTER).await;
+    child.freeze();
+    lasts(LEASE_ENDS_AFTER + Duration::from_secs(1)).await;
+    // Another process has taken over, published the rest, and ended.
+    pair.a.sql("UPDATE outbox_events SET status = 'sent' WHERE id IN (3, 4)").await;
+    pair.a.end_leases().await;
+    child.thaw();
+    eventually("it has the lease again", || async {
+        let held = pair.a.texts("SELECT holder FROM sync_leases WHERE name = 'relay'").await;
+        Ok::<_, DbErr>((!held.is_empty()).then_some(()))
+    })
+    .await;
+    lasts(Duration::from_secs(1)).await;
+    proxy.let_go();
+    is_sent(&pair.a, 4).await;
+    ticket(&pair.a.db).await;
+    is_sent(&pair.a, 5).await;
+    assert_eq!(count_published(&pair).await, 3, "it published what was sent already");
+    assert!(child.stop().await.success());
+    pair.stop().await;
 }
 
 /// How many events were published.
