@@ -22,7 +22,7 @@ pub enum StartError {
     #[error(transparent)]
     Db(#[from] DbErr),
     /// The sync tables are not there.
-    #[error("the sync tables are not there ({0}): add `jsb_migrations::all()` to your Migrator and run it")]
+    #[error("{advice} ({0})", advice = settings::NOT_MIGRATED)]
     NotMigrated(#[source] DbErr),
     /// The database is another app's.
     #[error(

@@ -8,6 +8,10 @@ use crate::dialect;
 
 pub(crate) const TABLE: &str = "sync_settings";
 
+/// What is to be done where JSB's tables are missing.
+pub(crate) const NOT_MIGRATED: &str =
+    "the sync tables are not there: add `jsb_migrations::all()` to your Migrator and run it";
+
 /// What a save must know before it writes.
 pub(crate) struct SaveSettings {
     pub(crate) use_outbox: bool,
@@ -29,7 +33,13 @@ pub(crate) async fn for_save<C: ConnectionTrait>(db: &C, begun_to_write: bool) -
         (_, true) => "SELECT use_outbox, database_id FROM sync_settings WHERE id = 1",
         (_, false) => "UPDATE sync_settings SET use_outbox = use_outbox WHERE id = 1 RETURNING use_outbox, database_id",
     };
-    let row = db.query_one_raw(Statement::from_string(backend, sql)).await?;
+    let row =
+        db.query_one_raw(Statement::from_string(backend, sql)).await.map_err(
+            |error| match dialect::is_missing_table(&error) {
+                true => DbErr::Custom(format!("{NOT_MIGRATED} ({error})")),
+                false => error,
+            },
+        )?;
     let Some(row) = row else {
         return Ok(SaveSettings { use_outbox: true, database_id: String::new(), read_committed: true });
     };

@@ -111,8 +111,8 @@ pub(crate) fn is_timeout(error: &DbErr) -> bool {
 
 /// What it means that PostgreSQL refused a save in one statement.
 pub(crate) enum Refusal {
-    /// A constraint of the row does not hold.
-    Constraint,
+    /// What would be so in whatever way the row is saved: a constraint of it does not hold, or it took longer than it may.
+    Alike,
     /// Anything else.
     Other,
 }
@@ -126,7 +126,8 @@ pub(crate) fn refusal(error: &DbErr) -> Option<Refusal> {
     Some(match error.code()?.as_ref() {
         // A pooler says so too, when it lost the server that may have made the save.
         code if code.starts_with("08") || code.starts_with("57P") => return None,
-        code if code.starts_with("23") && error.table() != Some("outbox_events") => Refusal::Constraint,
+        code if code.starts_with("23") && error.table() != Some("outbox_events") => Refusal::Alike,
+        "55P03" | "57014" => Refusal::Alike,
         _ => Refusal::Other,
     })
 }
@@ -336,9 +337,11 @@ mod tests {
         }
         assert!(refusal(&error(sqlx::Error::PoolTimedOut)).is_none());
         let unique = |table| error(Said { code: "23505", table: Some(table), ..Said::default() });
-        assert!(matches!(refusal(&unique("organizations")), Some(Refusal::Constraint)));
+        assert!(matches!(refusal(&unique("organizations")), Some(Refusal::Alike)));
         assert!(matches!(refusal(&unique("outbox_events")), Some(Refusal::Other)));
         assert!(matches!(refusal(&said("42P01")), Some(Refusal::Other)));
+        assert!(matches!(refusal(&said("55P03")), Some(Refusal::Alike)));
+        assert!(matches!(refusal(&said("57014")), Some(Refusal::Alike)));
     }
 
     #[test]

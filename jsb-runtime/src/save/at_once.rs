@@ -114,7 +114,7 @@ async fn written_by<M: Syncable, C: ConnectionTrait>(db: &C, statement: Statemen
         Ok(None) => Ok(None),
         Err(error) => match dialect::refusal(&error) {
             Some(Refusal::Other) => Ok(None),
-            Some(Refusal::Constraint) | None => Err(error),
+            Some(Refusal::Alike) | None => Err(error),
         },
     }
 }

@@ -1,7 +1,10 @@
 //! The first start on a database says whose it is.
 
 use jsb_runtime::{Config, StartError};
+use jsb_tests::entities::ticket;
 use jsb_tests::{App, Pair};
+use sea_orm::ActiveValue::Set;
+use uuid::Uuid;
 
 async fn refusal(app: &App, config: Config) -> StartError {
     jsb_runtime::start(config, app.db.clone()).await.expect_err("a refusal")
@@ -20,5 +23,16 @@ on_both! {
         app.start().await;
         assert_eq!(app.texts("SELECT app_name FROM sync_settings").await, [app.config.app_name.as_str()]);
         app.stop().await;
+    }
+
+    async fn who_saves_before_the_migrations_is_told_to_run_them(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        app.sql("DROP TABLE sync_settings").await;
+        let row = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
+        let refused = row.insert(&app.db).await.expect_err("no tables").to_string();
+        assert!(refused.contains("add `jsb_migrations::all()` to your Migrator"), "{refused}");
+        let refused = refusal(&app, app.config.clone()).await;
+        assert!(matches!(refused, StartError::NotMigrated(_)), "{refused}");
+        assert!(refused.to_string().contains("add `jsb_migrations::all()` to your Migrator"), "{refused}");
     }
 }

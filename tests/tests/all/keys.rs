@@ -166,25 +166,6 @@ on_both! {
         assert_eq!(next_drawn(&app).await, 7);
     }
 
-    async fn a_sequence_that_draws_for_somebody_else_is_refused_at_start(backend: Backend) {
-        if backend == Backend::Sqlite {
-            return; // It has no sequences.
-        }
-        let app = Pair::create(backend).await.a;
-        let id = organization("first.example".to_owned()).insert(&app.db).await.expect("a save").id;
-        app.sql("TRUNCATE organizations RESTART IDENTITY CASCADE").await;
-        let again = organization("again.example".to_owned()).insert(&app.db).await.expect("a save").id;
-        assert_eq!((id, again), (1, 1));
-        app.sql("SELECT setval(pg_get_serial_sequence('organizations', 'id'), 4)").await;
-        let refused = refusal(&app, app.config.clone()).await.to_string();
-        assert!(refused.contains("delete the table's row of `sync_keys`"), "{refused}");
-        app.sql("ALTER TABLE organizations ALTER COLUMN id SET INCREMENT BY 1 RESTART WITH 7").await;
-        let refused = refusal(&app, app.config.clone()).await.to_string();
-        assert!(refused.contains("does not draw for node 1 of 2"), "{refused}");
-        app.sql("ALTER TABLE organizations ALTER COLUMN id SET INCREMENT BY 2").await;
-        jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect("its own share").shutdown().await.expect("a stop");
-    }
-
     async fn a_number_of_a_natural_key_is_not_left_to_the_database(backend: Backend) {
         let pair = Pair::create(backend).await;
         let unnumbered = || membership::ActiveModel { group: Set("choir".to_owned()), role: Set("alto".to_owned()), ..Default::default() };
@@ -225,18 +206,6 @@ on_both! {
         txn.commit().await.expect("a commit");
         assert_eq!(app.texts("SELECT CAST(value AS text) FROM tallies").await, ["1"]);
         assert_eq!(app.recorded().await.len(), 1);
-    }
-
-    async fn a_version_column_that_keeps_too_little_is_refused_at_start(backend: Backend) {
-        if backend == Backend::Sqlite {
-            return; // It keeps texts as they are.
-        }
-        let app = Pair::create(backend).await.a;
-        app.sql("ALTER TABLE organizations ALTER COLUMN updated_at TYPE timestamptz(3)").await;
-        let refused = refusal(&app, app.config.clone()).await;
-        assert!(matches!(refused, StartError::Precision { digits: 3, .. }), "{refused}");
-        app.sql("ALTER TABLE organizations ALTER COLUMN updated_at TYPE timestamptz(6)").await;
-        jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect("six digits").shutdown().await.expect("a stop");
     }
 
     async fn another_app_s_database_is_refused_at_start(backend: Backend) {
@@ -293,4 +262,38 @@ async fn an_application_needs_rights_on_its_tables_alone() {
     })
     .await;
     bridge.shutdown().await.expect("a stop");
+}
+
+/// SQLite has no sequences.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sequence_that_draws_for_somebody_else_is_refused_at_start() {
+    let app = Pair::create(Backend::Postgres).await.a;
+    let id = organization("first.example".to_owned()).insert(&app.db).await.expect("a save").id;
+    app.sql("TRUNCATE organizations RESTART IDENTITY CASCADE").await;
+    let again = organization("again.example".to_owned()).insert(&app.db).await.expect("a save").id;
+    assert_eq!((id, again), (1, 1));
+    app.sql("SELECT setval(pg_get_serial_sequence('organizations', 'id'), 4)").await;
+    let refused = refusal(&app, app.config.clone()).await.to_string();
+    assert!(refused.contains("delete the table's row of `sync_keys`"), "{refused}");
+    app.sql("ALTER TABLE organizations ALTER COLUMN id SET INCREMENT BY 1 RESTART WITH 7").await;
+    let refused = refusal(&app, app.config.clone()).await.to_string();
+    assert!(refused.contains("does not draw for node 1 of 2"), "{refused}");
+    app.sql("ALTER TABLE organizations ALTER COLUMN id SET INCREMENT BY 2").await;
+    jsb_runtime::start(app.config.clone(), app.db.clone())
+        .await
+        .expect("its own share")
+        .shutdown()
+        .await
+        .expect("a stop");
+}
+
+/// SQLite keeps texts as they are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_column_that_keeps_too_little_is_refused_at_start() {
+    let app = Pair::create(Backend::Postgres).await.a;
+    app.sql("ALTER TABLE organizations ALTER COLUMN updated_at TYPE timestamptz(3)").await;
+    let refused = refusal(&app, app.config.clone()).await;
+    assert!(matches!(refused, StartError::Precision { digits: 3, .. }), "{refused}");
+    app.sql("ALTER TABLE organizations ALTER COLUMN updated_at TYPE timestamptz(6)").await;
+    jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect("six digits").shutdown().await.expect("a stop");
 }

@@ -203,33 +203,6 @@ on_both! {
         pair.stop().await;
     }
 
-    async fn a_lock_is_waited_for_longer_than_the_user_may_wait(backend: Backend) {
-        if backend == Backend::Sqlite {
-            return; // It has no such limits.
-        }
-        let mut pair = Pair::configured(backend, |config| config.backoff([Duration::from_secs(2); 5])).await;
-        let soon = "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 3000', current_database()); END $$";
-        pair.b.db.execute_unprepared(soon).await.expect("a timeout for new connections");
-        let patient = pair.b.db.clone();
-        pair.b.db = pair.b.database.connect().await;
-        pair.start_both().await;
-        let lock = patient.begin().await.expect("a transaction");
-        lock.execute_unprepared("LOCK TABLE organizations IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
-        let row = save(&pair.a.db, "acme.example").await.expect("a save");
-        eventually("the event waits for longer than that", || async {
-            let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
-                           AND query_start < clock_timestamp() - interval '4 seconds'";
-            let rows = patient.query_all_raw(Statement::from_string(DbBackend::Postgres, waiting)).await?;
-            Ok::<_, DbErr>((!rows.is_empty()).then_some(()))
-        })
-        .await;
-        lock.rollback().await.expect("the lock is let go");
-        is_on(&pair.b, &row).await;
-        pair.quiet().await;
-        nothing_was_held_against_anyone(&pair).await;
-        pair.stop().await;
-    }
-
     async fn a_long_outbox_is_relayed_in_little_memory(backend: Backend) {
         const ROWS: i64 = 3_000;
         const BYTES: usize = 30_000;
@@ -540,6 +513,33 @@ async fn postgres_is_restarted_under_load() {
     a.and(b).expect("the saves");
     both_hold(&pair, 2 * ROWS).await;
     assert!(back.elapsed() < Duration::from_secs(30), "it took {:?}", back.elapsed());
+    pair.quiet().await;
+    nothing_was_held_against_anyone(&pair).await;
+    pair.stop().await;
+}
+
+/// SQLite has no such limits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lock_is_waited_for_longer_than_the_user_may_wait() {
+    let mut pair = Pair::configured(Backend::Postgres, |config| config.backoff([Duration::from_secs(2); 5])).await;
+    let soon =
+        "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET statement_timeout = 3000', current_database()); END $$";
+    pair.b.db.execute_unprepared(soon).await.expect("a timeout for new connections");
+    let patient = pair.b.db.clone();
+    pair.b.db = pair.b.database.connect().await;
+    pair.start_both().await;
+    let lock = patient.begin().await.expect("a transaction");
+    lock.execute_unprepared("LOCK TABLE organizations IN ACCESS EXCLUSIVE MODE").await.expect("a lock");
+    let row = save(&pair.a.db, "acme.example").await.expect("a save");
+    eventually("the event waits for longer than that", || async {
+        let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
+                       AND query_start < clock_timestamp() - interval '4 seconds'";
+        let rows = patient.query_all_raw(Statement::from_string(DbBackend::Postgres, waiting)).await?;
+        Ok::<_, DbErr>((!rows.is_empty()).then_some(()))
+    })
+    .await;
+    lock.rollback().await.expect("the lock is let go");
+    is_on(&pair.b, &row).await;
     pair.quiet().await;
     nothing_was_held_against_anyone(&pair).await;
     pair.stop().await;
