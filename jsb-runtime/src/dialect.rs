@@ -14,7 +14,8 @@ pub(crate) use catalog::{
 use chrono::{DateTime, Utc};
 pub use fault::Fault;
 pub(crate) use fault::{
-    Refusal, explained, fault, fault_behind, is_missing_table, is_passing, is_timeout, refusal, unique_columns,
+    Refusal, ended_connection, explained, fault, fault_behind, is_missing_table, is_passing, is_timeout, refusal,
+    unique_columns,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
@@ -113,11 +114,14 @@ pub(crate) async fn take_time<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> 
     Ok(())
 }
 
-/// Lets a transaction stand open while nothing is asked in it, whatever its user may otherwise: a handler may wait for somebody
-/// else.
+/// Lets a transaction stand open while nothing is asked in it, for longer than its user may otherwise: a handler may wait for
+/// somebody else. It has an end where that has one, or the locks of a host that vanished would stay.
 pub(crate) async fn allow_idling<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres {
-        txn.execute_unprepared("SET LOCAL idle_in_transaction_session_timeout = 0").await?;
+        let longer = "SELECT set_config('idle_in_transaction_session_timeout', '10min', true) \
+                      WHERE current_setting('idle_in_transaction_session_timeout')::interval \
+                            BETWEEN interval '1 ms' AND interval '10 min'";
+        txn.execute_unprepared(longer).await?;
     }
     Ok(())
 }

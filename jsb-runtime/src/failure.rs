@@ -17,6 +17,9 @@ use crate::processor::Processor;
 use crate::upsert::ApplyError;
 use crate::{backoff, dialect, row, trace};
 
+/// What takes dead letters, to the status.
+pub(crate) const DLQ: &str = "dlq";
+
 /// How soon an event is tried again whose dead letter was not taken.
 const DLQ_RETRY: Duration = Duration::from_secs(5);
 
@@ -199,7 +202,7 @@ impl Processor {
             tracing::error!(event_id = message.event_id, error = chain(refused), "a dead letter was not taken");
         }
         let problem = taken.as_ref().err().filter(|refused| !refused.stands_elsewhere()).map(|refused| chain(refused));
-        self.transport.report("dlq", problem);
+        self.transport.report(DLQ, problem);
         taken.is_ok()
     }
 

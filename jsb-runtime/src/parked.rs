@@ -11,6 +11,7 @@ use crate::causes::chain;
 use crate::circle::{self, Circle, Link};
 use crate::dialect::{answer, unless_lost};
 use crate::direct::{self, OwnTransaction};
+use crate::failure::DLQ;
 use crate::inbox::{self, Stored};
 use crate::message::Message;
 use crate::obstacle::{self, Obstacle, RowId};
@@ -33,25 +34,19 @@ impl Processor {
     /// Tries parked events whose time has come, until the bridge stops.
     pub(crate) async fn retry_parked(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
-            let pause = match self.retry_due().await {
-                Ok(true) => NEXT_BATCH,
-                Ok(false) if *self.parked.borrow() => POLL,
-                Ok(false) => IDLE_POLL,
+            let (pause, is_idle) = match self.retry_due().await {
+                Ok(true) => (NEXT_BATCH, false),
+                Ok(false) if *self.parked.borrow() => (POLL, false),
+                Ok(false) => (IDLE_POLL, true),
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "parked events could not be read");
-                    IDLE_POLL
+                    (IDLE_POLL, false)
                 }
             };
             let mut parked = self.parked.subscribe();
-            let first_parked = async {
-                match pause == IDLE_POLL {
-                    true => drop(parked.wait_for(|parked| *parked).await),
-                    false => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 () = self.stop.cancelled() => {}
-                () = first_parked => {}
+                _ = parked.wait_for(|parked| *parked), if is_idle => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -61,6 +56,8 @@ impl Processor {
     async fn retry_due(&self) -> Result<bool, DbErr> {
         self.parked.send_replace(answer(inbox::any_waiting(&self.db)).await?);
         if !*self.parked.borrow() {
+            // A death whose letter was not taken would wait.
+            self.transport.report(DLQ, None);
             return Ok(false);
         }
         let due = answer(inbox::due(&self.db, self.longest_wait(), BATCH)).await?;
@@ -83,6 +80,10 @@ impl Processor {
         let mut rows = VecDeque::from(answer(inbox::awaited(&self.db, &settled)).await?);
         while let Some(row) = rows.pop_front() {
             for stored in unless_lost(&self.db, 0, inbox::wake(&self.db, &row, BATCH)).await? {
+                if self.stop.is_cancelled() {
+                    // It is due, and tried at the next start.
+                    return Ok(());
+                }
                 let released = row_of(&stored.message);
                 if let Outcome::Settled(_) = self.process(&stored.message, stored.origin()).await {
                     rows.extend(released);

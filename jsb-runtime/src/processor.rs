@@ -27,8 +27,8 @@ use crate::upsert::ApplyError;
 /// How often a transaction that lost a lock conflict is tried again before that counts as a failure.
 const MAX_CONFLICTS: u32 = 20;
 
-/// How often one event may find the database away, which answers in between, before that is held against it: it may be what makes
-/// it go away.
+/// How often the connection may end under one event, while the database answers in between, before that is held against it: it may
+/// be what ends it.
 const MOST_OUTAGES: u32 = 20;
 
 /// How long a handler is tried again at once whose own trouble with a database may be over in a moment.
@@ -265,7 +265,7 @@ impl Processor {
             tokio::time::sleep(backoff::jittered(Duration::from_millis(20))).await;
         };
         match verdict(&error, event) {
-            Verdict::Hold if outages < MOST_OUTAGES => Err(outage(&error)),
+            Verdict::Hold if outages < MOST_OUTAGES || !error.ended_connection() => Err(outage(&error)),
             Verdict::Park(reason) => self.park(message, event, origin, reason, error).await,
             Verdict::Bury(reason) => Ok(Tried::Dead(Death::of(reason, &error))),
             // If the database is away in truth, the failure is not recorded either.

@@ -89,19 +89,16 @@ impl Relay {
                 }
                 Ok(Step::Elsewhere) => Pause::Elsewhere,
                 Ok(Step::Refused(PublishError::NotConnected)) => Pause::Disconnected,
-                Ok(Step::Refused(error @ PublishError::Unacknowledged(_))) => {
+                // What was rejected waits on its own; other events need not.
+                Ok(Step::Refused(error @ (PublishError::Unacknowledged(_) | PublishError::Rejected(_)))) => {
                     self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE)
                 }
                 Ok(Step::Refused(error)) => self.failed(failures, &chain(&error), LONGEST_PAUSE),
                 Err(error) => self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE),
             };
-            let has_failed = matches!(pause, Pause::Failed(_) | Pause::Disconnected);
-            let news = tokio::select! {
-                () = stop.cancelled() => false,
-                news = self.sit_out(pause, &mut hints) => news,
-            };
-            if news {
-                (polls, failures) = (0, if has_failed { 0 } else { failures });
+            tokio::select! {
+                () = stop.cancelled() => {}
+                news = self.sit_out(pause, &mut hints) => if news { (polls, failures) = (0, 0) },
             }
         }
         if let Err(error) = self.leave(hand).await {
@@ -133,10 +130,10 @@ impl Relay {
 
     /// Keeps for the status why nothing can be published.
     fn report(&self, step: &Result<Step, DbErr>) {
+        self.transport.report("outbox", step.as_ref().err().map(|error| chain(error)));
         let problem = match step {
             Ok(Step::Refused(error)) => (!error.stands_elsewhere()).then(|| chain(error)),
-            Err(error) => Some(chain(error)),
-            Ok(Step::Published | Step::Idle | Step::Elsewhere) => None,
+            Ok(Step::Published | Step::Idle | Step::Elsewhere) | Err(_) => None,
             // Why it failed is still what there is to say.
             Ok(Step::Waiting) => return,
         };

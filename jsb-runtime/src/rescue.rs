@@ -152,7 +152,7 @@ impl Processor {
         let (mut next, last) = answer(unswept(&self.db, &progress)).await?;
         if self.transport.may_not_look() {
             // There may be nothing to look at, and yet the status is to say whether this app may.
-            self.transport.message_from(next).await?;
+            self.unless_stopped(self.transport.message_from(next)).await.transpose()?;
         }
         while next <= last {
             let Some(found) = self.unless_stopped(self.delivered(next, last)).await.transpose()? else {

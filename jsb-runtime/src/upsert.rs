@@ -89,6 +89,11 @@ impl ApplyError {
         matches!(self, Self::Db(error) if dialect::is_timeout(error))
     }
 
+    /// Whether the connection to the database ended.
+    pub(crate) fn ended_connection(&self) -> bool {
+        matches!(self, Self::Db(error) if dialect::ended_connection(error))
+    }
+
     /// What the DLQ calls the error.
     pub(crate) fn class(&self) -> &'static str {
         match self {

@@ -109,6 +109,18 @@ pub(crate) fn is_timeout(error: &DbErr) -> bool {
     matches!(code.as_deref(), Some("55P03" | "57014"))
 }
 
+/// Whether the connection ended, or the database said that it ends it.
+pub(crate) fn ended_connection(error: &DbErr) -> bool {
+    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+        return false;
+    };
+    let code = error.as_database_error().map(|error| error.code().unwrap_or_default());
+    match code {
+        Some(code) => code.starts_with("08") || code.starts_with("57P"),
+        None => sqlx_fault(error) == Fault::Outage,
+    }
+}
+
 /// What it means that PostgreSQL refused a save in one statement.
 pub(crate) enum Refusal {
     /// What would be so in whatever way the row is saved: a constraint of it does not hold, or it took longer than it may.

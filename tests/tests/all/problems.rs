@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jsb_tests::entities::ticket;
-use jsb_tests::{App, Pair, eventually};
+use jsb_tests::{App, Backend, Pair, eventually};
 use sea_orm::ActiveValue::Set;
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -55,11 +55,31 @@ on_both! {
         pair.b.start().await;
         pair.a.sql("ALTER TABLE sync_leases RENAME TO elsewhere").await;
         ticket(&pair.a).await;
-        eventually("the relay cannot take its lease", || async { Ok::<_, DbErr>(problem_of(&pair.a, "relay").await) }).await;
+        eventually("the relay cannot take its lease", || async { Ok::<_, DbErr>(problem_of(&pair.a, "outbox").await) }).await;
         pair.a.sql("ALTER TABLE elsewhere RENAME TO sync_leases").await;
         pair.quiet().await;
-        eventually("all is well", || async { Ok::<_, DbErr>(problem_of(&pair.a, "relay").await.is_none().then_some(())) })
+        eventually("all is well", || async { Ok::<_, DbErr>(problem_of(&pair.a, "outbox").await.is_none().then_some(())) })
             .await;
         pair.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_inbox_that_cannot_be_read_is_not_asked_without_a_pause() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    pair.b.sql("ALTER TABLE inbox_events RENAME TO elsewhere").await;
+    pair.b.start().await;
+    let refused = async || -> i64 {
+        let refused =
+            pair.b.texts("SELECT CAST(xact_rollback AS TEXT) FROM pg_stat_database WHERE datname = current_database()");
+        refused.await[0].parse().expect("a number")
+    };
+    let began = Instant::now();
+    eventually("many pauses have passed, and what was asked meanwhile is counted", || async {
+        Ok::<_, DbErr>((began.elapsed() > Duration::from_secs(5)).then_some(()))
+    })
+    .await;
+    assert!(refused().await < 500, "it was asked {} times", refused().await);
+    pair.b.sql("ALTER TABLE elsewhere RENAME TO inbox_events").await;
+    pair.stop().await;
 }
