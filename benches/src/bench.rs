@@ -38,13 +38,11 @@ impl Bench {
     ) -> Result<(Vec<T>, Vec<T>)> {
         let mut figures = (Vec::new(), Vec::new());
         for round in 0..self.rounds {
-            let ours_first = round % 2 == 1;
-            if ours_first {
-                figures.1.push(ours().await?);
-            }
-            figures.0.push(baseline().await?);
-            if !ours_first {
-                figures.1.push(ours().await?);
+            for turn in [round % 2, (round + 1) % 2] {
+                match turn {
+                    0 => figures.0.push(baseline().await?),
+                    _ => figures.1.push(ours().await?),
+                }
             }
         }
         Ok(figures)

@@ -1,5 +1,6 @@
 //! What the databases' errors mean.
 
+use sea_orm::sqlx::error::DatabaseError;
 use sea_orm::{ConnAcquireErr, ConnectionTrait, DbBackend, DbErr, RuntimeErr, Statement, sqlx};
 
 /// What an error of the database means for the one who got it.
@@ -100,24 +101,30 @@ fn sqlite_fault(code: &str, message: &str) -> Fault {
     }
 }
 
+/// The driver's error that a statement met.
+fn driver_error(error: &DbErr) -> Option<&sqlx::Error> {
+    match error {
+        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => Some(error.as_ref()),
+        _ => None,
+    }
+}
+
+/// What the database answered to a statement that it refused.
+fn database_error(error: &DbErr) -> Option<&dyn DatabaseError> {
+    driver_error(error)?.as_database_error()
+}
+
 /// Whether a statement took longer than this database's user may wait for a lock, or for an answer.
 pub(crate) fn is_timeout(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
-        return false;
-    };
-    let code = error.as_database_error().and_then(|error| error.code());
+    let code = database_error(error).and_then(|error| error.code());
     matches!(code.as_deref(), Some("55P03" | "57014"))
 }
 
 /// Whether the connection ended, or the database said that it ends it.
 pub(crate) fn ended_connection(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
-        return false;
-    };
-    let code = error.as_database_error().map(|error| error.code().unwrap_or_default());
-    match code {
+    match database_error(error).map(|error| error.code().unwrap_or_default()) {
         Some(code) => code.starts_with("08") || code.starts_with("57P"),
-        None => sqlx_fault(error) == Fault::Outage,
+        None => driver_error(error).is_some_and(|error| sqlx_fault(error) == Fault::Outage),
     }
 }
 
@@ -131,27 +138,22 @@ pub(crate) enum Refusal {
 
 /// Why PostgreSQL refused such a save; `None` if it did not answer, so that the save may have been made.
 pub(crate) fn refusal(error: &DbErr) -> Option<Refusal> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
+    // A pooler says so too, when it lost the server that may have made the save.
+    if ended_connection(error) {
         return None;
-    };
-    let error = error.as_database_error()?;
+    }
+    let is_timeout = is_timeout(error);
+    let error = database_error(error)?;
     Some(match error.code()?.as_ref() {
-        // A pooler says so too, when it lost the server that may have made the save.
-        code if code.starts_with("08") || code.starts_with("57P") => return None,
         code if code.starts_with("23") && error.table() != Some("outbox_events") => Refusal::Alike,
-        "55P03" | "57014" => Refusal::Alike,
+        _ if is_timeout => Refusal::Alike,
         _ => Refusal::Other,
     })
 }
 
 /// The columns of the unique index that an error speaks of.
 pub(crate) async fn unique_columns<C: ConnectionTrait>(db: &C, error: &DbErr) -> Result<Vec<String>, DbErr> {
-    let (DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error))) = error else {
-        return Ok(Vec::new());
-    };
-    let Some(error) = error.as_database_error() else {
-        return Ok(Vec::new());
-    };
+    let Some(error) = database_error(error) else { return Ok(Vec::new()) };
     match (db.get_database_backend(), error.constraint()) {
         (DbBackend::Postgres, Some(index)) => postgres_index_columns(db, error.table(), index).await,
         _ => Ok(sqlite_index_columns(error.message())),
@@ -183,27 +185,20 @@ fn sqlite_index_columns(message: &str) -> Vec<String> {
 /// Explains the one error of SQLite whose own message leads nowhere.
 pub(crate) fn explained(error: DbErr) -> DbErr {
     const BUSY_SNAPSHOT: &str = "517";
-    match &error {
-        DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))
-            if inner.as_database_error().and_then(|e| e.code()).is_some_and(|code| code == BUSY_SNAPSHOT) =>
-        {
-            DbErr::Custom(
-                "this SQLite transaction has read before it writes, and another one wrote meanwhile (SQLITE_BUSY_SNAPSHOT): \
-                 begin it with `begin_with_options` and `SqliteTransactionMode::Immediate`, or retry it"
-                    .to_owned(),
-            )
-        }
-        _ => error,
+    if database_error(&error).and_then(|error| error.code()).is_none_or(|code| code != BUSY_SNAPSHOT) {
+        return error;
     }
+    DbErr::Custom(
+        "this SQLite transaction has read before it writes, and another one wrote meanwhile (SQLITE_BUSY_SNAPSHOT): \
+         begin it with `begin_with_options` and `SqliteTransactionMode::Immediate`, or retry it"
+            .to_owned(),
+    )
 }
 
 /// Whether a statement failed since its table is not there.
 pub(crate) fn is_missing_table(error: &DbErr) -> bool {
-    let (DbErr::Exec(RuntimeErr::SqlxError(inner)) | DbErr::Query(RuntimeErr::SqlxError(inner))) = error else {
-        return false;
-    };
     const UNDEFINED_TABLE: &str = "42P01";
-    inner.as_database_error().is_some_and(|error| {
+    database_error(error).is_some_and(|error| {
         error.code().is_some_and(|code| code == UNDEFINED_TABLE) || error.message().contains("no such table")
     })
 }
@@ -215,7 +210,7 @@ mod tests {
     use std::fmt;
     use std::sync::Arc;
 
-    use sea_orm::sqlx::error::{DatabaseError, ErrorKind};
+    use sea_orm::sqlx::error::ErrorKind;
 
     use super::*;
 

@@ -27,6 +27,14 @@ async fn forgetful(backend: Backend) -> Pair {
     Pair::configured(backend, |config| config.tombstone_retention(Duration::from_millis(1))).await
 }
 
+/// The same with B running, and who publishes to it.
+async fn forgetful_receiver(backend: Backend) -> (Pair, Remote) {
+    let mut pair = forgetful(backend).await;
+    pair.b.start().await;
+    let remote = Remote::of(&pair.b).await;
+    (pair, remote)
+}
+
 /// Starts the bridge again, and waits until no tombstones are left: retention looks when a bridge starts.
 async fn prune(app: &mut App) {
     app.stop().await;
@@ -82,9 +90,7 @@ on_both! {
     }
 
     async fn an_older_delete_after_the_pruned_one_does_not_make_up_for_it(backend: Backend) {
-        let mut pair = forgetful(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (mut pair, remote) = forgetful_receiver(backend).await;
         let id = Uuid::now_v7();
         remote.publish(&event("deleted", id, 3)).await;
         pair.b.has_settled(1).await;
@@ -99,9 +105,7 @@ on_both! {
     }
 
     async fn absent_rows_that_may_have_been_deleted_do_not_come_back_in_a_batch(backend: Backend) {
-        let mut pair = forgetful(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (mut pair, remote) = forgetful_receiver(backend).await;
         let here = Uuid::now_v7();
         remote.publish(&event("created", here, 1)).await;
         remote.publish(&event("deleted", Uuid::now_v7(), 3)).await;
@@ -119,9 +123,7 @@ on_both! {
     }
 
     async fn an_older_tombstone_that_is_pruned_after_a_newer_one_lets_nothing_back(backend: Backend) {
-        let mut pair = forgetful(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (mut pair, remote) = forgetful_receiver(backend).await;
         let id = Uuid::now_v7();
         remote.publish(&event("deleted", id, 3)).await;
         pair.b.has_settled(1).await;
@@ -139,9 +141,7 @@ on_both! {
     }
 
     async fn a_row_that_is_here_is_updated_whatever_was_pruned(backend: Backend) {
-        let mut pair = forgetful(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (mut pair, remote) = forgetful_receiver(backend).await;
         let id = Uuid::now_v7();
         remote.publish(&event("created", id, 1)).await;
         remote.publish(&event("deleted", Uuid::now_v7(), 3)).await;

@@ -1,6 +1,6 @@
 //! Promise 6: one bad message never holds up the others, and ends in the DLQ with all that is known of it.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jsb_runtime::Config;
 use jsb_tests::entities::organization;
@@ -11,6 +11,8 @@ use jsb_tests::stream::StreamMessage;
 use jsb_tests::{App, Backend, Pair, Proxy, Stream, effects, eventually, inbox};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
+
+use crate::outage::lasts;
 
 /// In milliseconds. The first is the server's ack wait too, which a busy machine must be able to keep by progress acks.
 const BACKOFF: [u64; 5] = [1_000, 1_050, 1_100, 1_150, 1_200];
@@ -434,11 +436,7 @@ async fn a_handler_may_take_longer_than_transactions_may_idle() {
     let gate = gate(&slow.gate);
     let slow = probe::send(&pair.a.db, "wait", slow).await;
     eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
-    let began = Instant::now();
-    eventually("that time has passed", || async {
-        Ok::<_, DbErr>((began.elapsed() > Duration::from_secs(1)).then_some(()))
-    })
-    .await;
+    lasts(Duration::from_secs(1)).await;
     gate.open();
     assert_eq!(effects_of(&pair.b, &slow).await, 1);
     assert_eq!(probe::attempts(&slow).len(), 1);
