@@ -93,13 +93,13 @@ fn row_of(said: [Expr; SAID], id: Expr, payload: Expr) -> impl Iterator<Item = E
 
 /// Whether any row waits.
 pub(crate) async fn any_pending<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
-    // The limit is a question, for the same reason as that of a claim.
-    let sql = "SELECT 1 FROM outbox_events WHERE status = 'pending' LIMIT (SELECT 1)";
+    // In order, and the limit a question, for the same reason as that of a claim.
+    let sql = "SELECT 1 FROM outbox_events WHERE status = 'pending' ORDER BY id LIMIT (SELECT 1)";
     Ok(db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.is_some())
 }
 
 /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
-const IS_PENDING: &str = "status = 'pending'";
+pub(crate) const IS_PENDING: &str = "status = 'pending'";
 
 /// Marks rows that JetStream has acknowledged.
 pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, ids: &[i64]) -> Result<(), DbErr> {

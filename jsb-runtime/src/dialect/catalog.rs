@@ -57,7 +57,7 @@ pub(crate) async fn sequence_of<C: ConnectionTrait>(
 }
 
 /// Has PostgreSQL draw above this key, where it is in the lower half of those that the column's sequence may draw, and this
-/// user may set that.
+/// user may set that. Never lower than it would: a sequence that has drawn nothing yet begins at its start.
 pub(crate) async fn raise_sequence<C: ConnectionTrait>(
     db: &C,
     table: &str,
@@ -68,7 +68,7 @@ pub(crate) async fn raise_sequence<C: ConnectionTrait>(
                WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass \
                AND has_sequence_privilege(seqrelid, 'UPDATE') \
                AND CASE WHEN has_sequence_privilege(seqrelid, 'SELECT, USAGE') \
-               THEN coalesce(pg_sequence_last_value(seqrelid), 0) < $3 AND $3 <= seqmax / 2 END";
+               THEN coalesce(pg_sequence_last_value(seqrelid), seqstart - 1) < $3 AND $3 <= seqmax / 2 END";
     let values = [table.into(), column.into(), id.into()];
     db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await.map(drop)
 }

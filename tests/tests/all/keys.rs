@@ -166,6 +166,16 @@ on_both! {
         assert_eq!(next_drawn(&app).await, 7);
     }
 
+    async fn a_low_key_does_not_set_back_what_is_drawn_first(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        assert_eq!([next_drawn(&app).await, next_drawn(&app).await, next_drawn(&app).await], [1, 3, 5]);
+        interleave_anew(&app, 2).await;
+        app.sql("DELETE FROM organizations WHERE id = 3").await;
+        let back = organization::ActiveModel { id: Set(3), ..organization("back.example".to_owned()) };
+        back.insert(&app.db).await.expect("a key of its own");
+        assert_eq!(next_drawn(&app).await, 7);
+    }
+
     async fn a_number_of_a_natural_key_is_not_left_to_the_database(backend: Backend) {
         let pair = Pair::create(backend).await;
         let unnumbered = || membership::ActiveModel { group: Set("choir".to_owned()), role: Set("alto".to_owned()), ..Default::default() };
