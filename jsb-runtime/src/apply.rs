@@ -6,7 +6,7 @@ use futures_util::FutureExt;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 
 use crate::dialect::{self, Fault};
-use crate::direct::{self, OwnTransaction};
+use crate::direct::OwnTransaction;
 use crate::event::{Envelope, event_type};
 use crate::handler::{HandlerContext, HandlerError, Incoming};
 use crate::inbox::{self, Claim};
@@ -16,9 +16,10 @@ use crate::registry::{self, HandlerRegistration, Registry};
 use crate::upsert::{self, ApplyError, Effect};
 use crate::{settings, trace};
 
-/// What a handler is told that took no notice of an error of the database.
-const WENT_ON: &str = "it went on after an error of the database, which had ended the transaction: \
-                       what may fail needs a transaction of its own within, `ctx.db().begin()`";
+/// What a handler is told that took no notice of the end of its transaction.
+const WENT_ON: &str = "it went on after the transaction had ended, by an error of the database or with a nested one that was \
+                       cancelled while it began: what may fail needs a transaction of its own within, `ctx.db().begin()`, \
+                       which must not be cancelled";
 
 /// An event and what is needed to try it.
 pub(crate) struct Attempt<'a> {
@@ -37,17 +38,15 @@ pub(crate) struct Attempt<'a> {
 impl Attempt<'_> {
     /// Tries the event; everything it writes commits, or nothing does.
     pub(crate) async fn run(&self, db: &DatabaseConnection) -> Result<Settled, ApplyError> {
-        let (txn, own) = (dialect::begin(db).await?, OwnTransaction::default());
+        let own = OwnTransaction::begin(db).await?;
         let run = async {
             if self.takes_time {
-                dialect::take_time(&txn).await?;
+                dialect::take_time(&own.txn).await?;
             }
-            self.run_in(&txn).await
+            self.run_in(&own.txn).await
         };
-        let settled = direct::own_transaction(own.clone(), run).await;
-        let settled = dialect::end(txn, settled).await?;
-        direct::committed(own);
-        Ok(settled)
+        let settled = own.run(run).await;
+        own.end(settled).await
     }
 
     /// The attempt within a transaction of the caller's.

@@ -54,15 +54,13 @@ pub(crate) async fn run(processor: Arc<Processor>) {
             Ok(None) => (failures, idle) = (0, false),
             Err(error) => {
                 (failures, idle) = (failures + 1, false);
+                pace.slow_down();
                 let pause = backoff::doubling(Duration::from_millis(100), Duration::from_secs(5), failures);
                 tracing::warn!(error = chain(&error), failures, "nothing could be pulled");
                 // What is denied stands in the status already.
                 let problem = (!error.is_denied()).then(|| chain(&error));
                 processor.transport.report(CONSUMER, problem);
-                tokio::select! {
-                    () = stop.cancelled() => {}
-                    () = tokio::time::sleep(pause) => {}
-                }
+                stop.run_until_cancelled(tokio::time::sleep(pause)).await;
             }
         }
     }
@@ -204,7 +202,7 @@ fn disposition(outcome: &Outcome) -> Disposition {
         Outcome::Settled(_) | Outcome::Parked => Disposition::Ack,
         Outcome::Retry(delay) => Disposition::Nak(*delay),
         Outcome::Dead => Disposition::Term,
-        Outcome::Held => Disposition::Nak(Duration::from_secs(1)),
+        Outcome::Undecided => Disposition::Nak(Duration::from_secs(1)),
     }
 }
 

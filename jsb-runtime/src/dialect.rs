@@ -62,12 +62,20 @@ pub(crate) async fn end<T, E: From<DbErr>>(txn: impl TransactionSession, outcome
     outcome
 }
 
-/// Fails where PostgreSQL has given a transaction up after an error that somebody took no notice of: its COMMIT would be
-/// answered, and keep nothing.
+/// Fails where a transaction is no more, whose COMMIT would keep nothing and say nothing: PostgreSQL has given it up after an error
+/// that somebody took no notice of, or it was rolled back with a nested one that was cancelled while it began, which SeaORM 2.0
+/// and sqlx 0.9.0 do.
 pub(crate) async fn must_stand<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
-    match txn.get_database_backend() {
-        DbBackend::Postgres => txn.execute_unprepared("SELECT 1").await.map(drop),
-        _ => Ok(()),
+    if txn.get_database_backend() == DbBackend::Postgres {
+        return txn.execute_unprepared("SAVEPOINT jsb_stands; RELEASE jsb_stands").await.map(drop);
+    }
+    // SQLite refuses it within a transaction, and has no other word for that.
+    match txn.execute_unprepared("BEGIN").await {
+        Err(_) => Ok(()),
+        Ok(_) => {
+            txn.execute_unprepared("ROLLBACK").await?;
+            Err(DbErr::Custom("no transaction is open any more".to_owned()))
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionSession};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -11,15 +11,11 @@ use crate::causes::chain;
 use crate::config::Config;
 use crate::event::{Envelope, NewEvent, SCHEMA_VERSION};
 use crate::jetstream::{Outgoing, PublishError, Transport};
-use crate::outbox;
+use crate::{dialect, outbox};
 
 tokio::task_local! {
-    static OWN: OwnTransaction;
+    static OWN: Captured;
 }
-
-/// What a transaction that JSB itself began, and so sees commit, is to publish without the outbox.
-#[derive(Clone, Default)]
-pub(crate) struct OwnTransaction(Arc<Mutex<Direct>>);
 
 /// Events that are published right after commit, by the bridge of this database.
 #[derive(Default)]
@@ -28,19 +24,46 @@ struct Direct {
     events: Vec<NewEvent>,
 }
 
-impl OwnTransaction {
+/// What the saves of one transaction are to publish without the outbox.
+#[derive(Clone, Default)]
+struct Captured(Arc<Mutex<Direct>>);
+
+impl Captured {
     fn direct(&self) -> MutexGuard<'_, Direct> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn take(&self) -> Direct {
-        std::mem::take(&mut self.direct())
+/// A transaction that JSB itself began, and so sees commit.
+pub(crate) struct OwnTransaction<T = DatabaseTransaction> {
+    pub(crate) txn: T,
+    captured: Captured,
+}
+
+impl OwnTransaction {
+    pub(crate) async fn begin(db: &DatabaseConnection) -> Result<Self, DbErr> {
+        dialect::begin(db).await.map(Self::of)
     }
 }
 
-/// Runs `work` inside a transaction that JSB began.
-pub(crate) async fn own_transaction<T>(own: OwnTransaction, work: impl Future<Output = T>) -> T {
-    OWN.scope(own, work).await
+impl<T: TransactionSession> OwnTransaction<T> {
+    pub(crate) fn of(txn: T) -> Self {
+        Self { txn, captured: Captured::default() }
+    }
+
+    /// Does work inside of it, whose saves may publish without the outbox.
+    pub(crate) async fn run<R>(&self, work: impl Future<Output = R>) -> R {
+        OWN.scope(self.captured.clone(), work).await
+    }
+
+    /// Ends it by what came of the work. After a commit the relay is woken, and events that do not go through the outbox are
+    /// handed to the bridge of their database.
+    pub(crate) async fn end<R, E: From<DbErr>>(self, outcome: Result<R, E>) -> Result<R, E> {
+        let done = dialect::end(self.txn, outcome).await?;
+        outbox::hint();
+        hand_over(std::mem::take(&mut self.captured.direct()));
+        Ok(done)
+    }
 }
 
 /// Sends this save's events past the outbox, since the bridge of this database was started without one.
@@ -49,7 +72,8 @@ pub(crate) fn direct_to(database_id: &str) -> Result<(), DbErr> {
     if !in_own_transaction {
         return Err(DbErr::Custom(
             "USE_OUTBOX is off, so events are published right after commit, and nobody tells JSB when a transaction of yours \
-             commits: save on the connection itself, turn the outbox on, or save within `skip_publish`"
+             commits: save on the connection itself, and not by a model of the dense format, which begins a transaction; turn the outbox on, or \
+             save within `skip_publish`"
                 .to_owned(),
         ));
     }
@@ -103,11 +127,7 @@ fn is_running(database_id: &str) -> bool {
     bridges().get(database_id).is_some_and(|sender| !sender.is_closed())
 }
 
-/// What is to be done once a transaction of JSB's own has committed: the relay is woken, and events that do not go
-/// through the outbox are handed to the bridge of their database.
-pub(crate) fn committed(own: OwnTransaction) {
-    outbox::hint();
-    let direct = own.take();
+fn hand_over(direct: Direct) {
     let Some(database_id) = direct.database_id else { return };
     let sender = bridges().get(&database_id).cloned();
     for event in direct.events {

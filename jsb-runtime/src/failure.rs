@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use sea_orm::DbErr;
+use sea_orm::{DatabaseTransaction, DbErr};
 
 use crate::causes::chain;
-use crate::direct::{self, OwnTransaction};
+use crate::direct::OwnTransaction;
 use crate::dlq::DeadLetter;
 use crate::event::Envelope;
-use crate::inbox::{self, Claim, Parking};
-use crate::message::Message;
+use crate::inbox::{self, Claim, Move};
 use crate::obstacle::{self, Obstacle};
-use crate::origin::Origin;
 use crate::outcome::{Death, Outcome, Patience, Reason, Settled, Tried, patience};
-use crate::processor::Processor;
+use crate::trial::Trial;
 use crate::upsert::ApplyError;
 use crate::{backoff, dialect, row, trace};
 
@@ -23,70 +21,62 @@ pub(crate) const DLQ: &str = "dlq";
 /// How soon an event is tried again whose dead letter was not taken.
 const DLQ_RETRY: Duration = Duration::from_secs(5);
 
-impl Processor {
-    pub(crate) async fn fail(&self, message: &Message, origin: Origin, error: &ApplyError) -> Result<Tried, DbErr> {
+impl Trial<'_> {
+    pub(crate) async fn fail(&self, error: &ApplyError) -> Result<Tried, DbErr> {
         let text = error.described();
-        let attempts = if self.inbox_keeps(origin) {
-            let longest = self.config.backoff.iter().max().copied().unwrap_or_default();
-            match inbox::fail(&self.db, message, &text, longest).await? {
+        let attempts = if self.inbox_keeps() {
+            let longest = self.processor.config.backoff.iter().max().copied().unwrap_or_default();
+            match inbox::make(&self.processor.db, self.message, Move::Fail { error: &text, longest }).await? {
                 Some(counters) => counters.attempts.unsigned_abs(),
                 None => return Ok(Outcome::Settled(Settled::Duplicate).into()),
             }
         } else {
-            origin.deliveries(self.config.max_deliver)
+            self.origin.deliveries(self.processor.config.max_deliver)
         };
-        tracing::warn!(event_id = message.event_id, attempts, error = text, "an event failed");
-        let nobody_brings_it = !self.inbox_keeps(origin) && !origin.comes_again();
-        if attempts >= self.config.max_deliver || nobody_brings_it {
+        tracing::warn!(event_id = self.message.event_id, attempts, error = text, "an event failed");
+        let nobody_brings_it = !self.inbox_keeps() && !self.origin.comes_again();
+        if attempts >= self.processor.config.max_deliver || nobody_brings_it {
             return Ok(Tried::Dead(Death::of(Reason::MaxAttempts, error)));
         }
-        let delay = backoff::listed(&self.config.backoff, attempts);
-        if self.is_left_to_server(origin) {
+        let delay = backoff::listed(&self.processor.config.backoff, attempts);
+        if self.is_left_to_server() {
             return Ok(Outcome::Retry(delay).into());
         }
-        self.keep_in_inbox(message, Reason::DeliveriesSpent, None, delay, &text).await
+        self.keep_in_inbox(Reason::DeliveriesSpent, None, delay, &text).await
     }
 
-    pub(crate) async fn park(
-        &self,
-        message: &Message,
-        event: &Envelope,
-        origin: Origin,
-        reason: Reason,
-        error: ApplyError,
-    ) -> Result<Tried, DbErr> {
-        if !self.inbox_keeps(origin) {
-            return self.fail(message, origin, &error).await;
+    pub(crate) async fn park(&self, event: &Envelope, reason: Reason, error: ApplyError) -> Result<Tried, DbErr> {
+        if !self.inbox_keeps() {
+            return self.fail(&error).await;
         }
-        let age = origin.age().to_std().unwrap_or_default();
+        let age = self.origin.age().to_std().unwrap_or_default();
         let text = error.described();
-        match patience(reason, age, self.config.keep_parent_after, self.config.park_for) {
-            Patience::Keep => return self.keep_parent(message, event, origin).await,
+        match patience(reason, age, self.processor.config.keep_parent_after, self.processor.config.park_for) {
+            Patience::Keep => return self.keep_parent(event).await,
             Patience::Bury => return Ok(Tried::Dead(Death::of(reason, &error))),
             Patience::Wait => {}
         }
         let waits_for = self.blocked_by(event, reason, &error).await?;
         // The longer it has waited, the longer it can: between a second and a minute.
         let delay = (age / 4).clamp(Duration::from_secs(1), inbox::LONGEST_PARKING);
-        tracing::info!(event_id = message.event_id, %reason, waits_for, error = text, "an event is parked");
-        self.keep_in_inbox(message, reason, waits_for, delay, &text).await
+        tracing::info!(event_id = self.message.event_id, %reason, waits_for, error = text, "an event is parked");
+        self.keep_in_inbox(reason, waits_for, delay, &text).await
     }
 
     /// Whether the server is to bring the event again, and not the inbox.
-    fn is_left_to_server(&self, origin: Origin) -> bool {
-        origin.comes_again() || !self.inbox_keeps(origin)
+    fn is_left_to_server(&self) -> bool {
+        self.origin.comes_again() || !self.inbox_keeps()
     }
 
     async fn keep_in_inbox(
         &self,
-        message: &Message,
         reason: Reason,
         waits_for: Option<String>,
         retry_after: Duration,
         error: &str,
     ) -> Result<Tried, DbErr> {
-        inbox::park(&self.db, message, Parking { reason, waits_for, retry_after, error }).await?;
-        self.parked.send_replace(true);
+        inbox::make(&self.processor.db, self.message, Move::Park { reason, waits_for, retry_after, error }).await?;
+        self.processor.parked.send_replace(true);
         Ok(Outcome::Parked.into())
     }
 
@@ -108,25 +98,25 @@ impl Processor {
         reason: Reason,
         error: &ApplyError,
     ) -> Result<Option<String>, ApplyError> {
-        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(None) };
+        let Some(entity) = self.processor.registry.entity(&event.resource_type) else { return Ok(None) };
         let obstacle = match (reason, error) {
             (Reason::ParentMissing, _) => Obstacle::Parent,
             (Reason::UniqueConflict, ApplyError::Db(error)) => {
-                Obstacle::Unique(dialect::unique_columns(&self.db, error).await?)
+                Obstacle::Unique(dialect::unique_columns(&self.processor.db, error).await?)
             }
             _ => return Ok(None),
         };
-        let mut found = obstacle::blocked_by(&self.db, entity.schema(), event, &obstacle).await?;
+        let mut found = obstacle::blocked_by(&self.processor.db, entity.schema(), event, &obstacle).await?;
         // A row of a longer name is never synced; the timer looks all the same.
         found.retain(|row| !row::is_too_long(&row.id));
-        Ok(self.likeliest(found.iter().filter_map(|row| self.registry.name_of(row)).collect()).await?)
+        Ok(self.likeliest(found.iter().filter_map(|row| self.processor.registry.name_of(row)).collect()).await?)
     }
 
     /// Of rows that may be in the way, one that is about to get another value, or else the first.
     async fn likeliest(&self, rows: Vec<String>) -> Result<Option<String>, DbErr> {
         if rows.len() > 1 {
             for row in &rows {
-                if inbox::in_conflict(&self.db, row).await?.is_some() {
+                if inbox::in_conflict(&self.processor.db, row).await?.is_some() {
                     return Ok(Some(row.clone()));
                 }
             }
@@ -135,8 +125,8 @@ impl Processor {
     }
 
     /// The children have had their time to go: this side keeps the parent, and says so to the other.
-    async fn keep_parent(&self, message: &Message, event: &Envelope, origin: Origin) -> Result<Tried, DbErr> {
-        match self.keep_in_transaction(message, event).await {
+    async fn keep_parent(&self, event: &Envelope) -> Result<Tried, DbErr> {
+        match self.keep_in_transaction(event).await {
             Ok(Some(Settled::Duplicate)) => Ok(Outcome::Settled(Settled::Duplicate).into()),
             Ok(Some(kept)) => {
                 let (resource, id) = (&event.resource_type, &event.resource_id);
@@ -148,84 +138,81 @@ impl Processor {
                 Ok(Outcome::Settled(kept).into())
             }
             // The row has changed since the delete failed a moment ago, so the delete may succeed now.
-            Ok(None) => {
-                self.keep_in_inbox(message, Reason::HasChildren, None, Duration::ZERO, "the row has changed").await
-            }
+            Ok(None) => self.keep_in_inbox(Reason::HasChildren, None, Duration::ZERO, "the row has changed").await,
             Err(ApplyError::Db(error)) if dialect::is_passing(&error) => Err(error),
-            Err(error) => self.fail(message, origin, &error).await,
+            Err(error) => self.fail(&error).await,
         }
     }
 
-    async fn keep_in_transaction(&self, message: &Message, event: &Envelope) -> Result<Option<Settled>, ApplyError> {
-        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(None) };
-        let (txn, own) = (dialect::begin(&self.db).await?, OwnTransaction::default());
-        dialect::take_time(&txn).await?;
-        if inbox::claim(&txn, message).await? == Claim::Settled {
+    async fn keep_in_transaction(&self, event: &Envelope) -> Result<Option<Settled>, ApplyError> {
+        let own = OwnTransaction::begin(&self.processor.db).await?;
+        match own.run(self.keep_in(&own.txn, event)).await {
+            // Nor is the event processed, as its row says that was inserted just now.
+            Ok(None) => Ok(own.txn.rollback().await.map(|()| None)?),
+            kept => own.end(kept).await,
+        }
+    }
+
+    async fn keep_in(&self, txn: &DatabaseTransaction, event: &Envelope) -> Result<Option<Settled>, ApplyError> {
+        let Some(entity) = self.processor.registry.entity(&event.resource_type) else { return Ok(None) };
+        dialect::take_time(txn).await?;
+        if inbox::claim(txn, self.message).await? == Claim::Settled {
             return Ok(Some(Settled::Duplicate));
         }
-        // An error drops the transaction, which rolls it back.
-        let keep = trace::caused_by(message.trace(), (entity.keep)(&txn, entity.schema(), event));
-        let kept = direct::own_transaction(own.clone(), keep).await?;
+        let kept = trace::caused_by(self.message.trace(), (entity.keep)(txn, entity.schema(), event)).await?;
         if kept {
-            inbox::processed(&txn, message).await?;
+            inbox::processed(txn, self.message).await?;
         }
-        txn.commit().await?;
-        direct::committed(own);
         Ok(kept.then_some(Settled::Stale))
     }
 
     /// Tells the DLQ of a death, once, and then records it. The letter may be on its way for as long as the link takes, with no
     /// transaction open.
-    pub(crate) async fn bury(
-        &self,
-        message: &Message,
-        origin: Origin,
-        death: &mut Death,
-        outages: u32,
-    ) -> Result<Outcome, DbErr> {
-        death.is_told = death.is_told || !self.config.use_dlq || self.is_letter_taken(message, origin, death).await;
+    pub(crate) async fn bury(&self, death: &mut Death) -> Result<Outcome, DbErr> {
+        death.is_told = death.is_told || !self.processor.config.use_dlq || self.is_letter_taken(death).await;
         let death = &*death;
         let record = async {
             match death.is_told {
-                true => self.record_death(message, origin, death).await,
-                false => self.postpone_death(message, origin, death).await,
+                true => self.record_death(death).await,
+                false => self.postpone_death(death).await,
             }
         };
-        dialect::unless_lost(&self.db, outages, record).await
+        dialect::unless_lost(&self.processor.db, self.outages, record).await
     }
 
-    async fn is_letter_taken(&self, message: &Message, origin: Origin, death: &Death) -> bool {
-        let (stream, deliveries) = (self.transport.stream_name(), origin.deliveries(self.config.max_deliver));
-        let letter = DeadLetter { message, death, deliveries, stream: &stream };
-        let taken = letter.publish(&self.transport, &self.config).await;
+    async fn is_letter_taken(&self, death: &Death) -> bool {
+        let (stream, deliveries) =
+            (self.processor.transport.stream_name(), self.origin.deliveries(self.processor.config.max_deliver));
+        let letter = DeadLetter { message: self.message, death, deliveries, stream: &stream };
+        let taken = letter.publish(&self.processor.transport, &self.processor.config).await;
         if let Err(refused) = &taken {
-            tracing::error!(event_id = message.event_id, error = chain(refused), "a dead letter was not taken");
+            tracing::error!(event_id = self.message.event_id, error = chain(refused), "a dead letter was not taken");
         }
         let problem = taken.as_ref().err().filter(|refused| !refused.stands_elsewhere()).map(|refused| chain(refused));
-        self.transport.report(DLQ, problem);
+        self.processor.transport.report(DLQ, problem);
         taken.is_ok()
     }
 
-    async fn record_death(&self, message: &Message, origin: Origin, death: &Death) -> Result<Outcome, DbErr> {
+    async fn record_death(&self, death: &Death) -> Result<Outcome, DbErr> {
         let Death { reason, error, .. } = death;
-        if self.inbox_keeps(origin) {
-            inbox::bury(&self.db, message, *reason, error).await?;
+        if self.inbox_keeps() {
+            inbox::make(&self.processor.db, self.message, Move::Bury { reason: *reason, error }).await?;
         }
-        tracing::error!(event_id = message.event_id, subject = message.subject, %reason, error, "an event is dead");
+        tracing::error!(event_id = self.message.event_id, subject = self.message.subject, %reason, error, "an event is dead");
         Ok(Outcome::Dead)
     }
 
-    async fn postpone_death(&self, message: &Message, origin: Origin, death: &Death) -> Result<Outcome, DbErr> {
+    async fn postpone_death(&self, death: &Death) -> Result<Outcome, DbErr> {
         let reason = death.reason;
-        if self.is_left_to_server(origin) {
-            if self.inbox_keeps(origin) && !reason.is_counted() {
-                inbox::had_outcome(&self.db, message).await?;
+        if self.is_left_to_server() {
+            if self.inbox_keeps() && !reason.is_counted() {
+                inbox::had_outcome(&self.processor.db, self.message).await?;
             }
             return Ok(Outcome::Retry(DLQ_RETRY));
         }
-        let parking = Parking { reason, waits_for: None, retry_after: DLQ_RETRY, error: &death.error };
-        inbox::postpone(&self.db, message, parking).await?;
-        self.parked.send_replace(true);
+        let postpone = Move::Postpone { reason, retry_after: DLQ_RETRY, error: &death.error };
+        inbox::make(&self.processor.db, self.message, postpone).await?;
+        self.processor.parked.send_replace(true);
         Ok(Outcome::Parked)
     }
 }

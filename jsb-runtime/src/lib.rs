@@ -65,6 +65,7 @@ mod parked;
 mod processor;
 mod rescue;
 mod tombstone;
+mod trial;
 mod upsert;
 
 #[doc(hidden)]

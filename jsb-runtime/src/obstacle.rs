@@ -1,5 +1,6 @@
 //! What an event waits for when the database refuses it for now: a missing parent, or the holder of a unique value.
 
+use chrono::DateTime;
 use rand::distr::{Alphanumeric, SampleString};
 use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Query, TableName, TableRef, Value};
 use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, QueryResult};
@@ -107,55 +108,64 @@ async fn holders(
     Ok(holders)
 }
 
-/// Takes the value of a unique index from a row that is about to get another in the same transaction. One column is
-/// enough, and no part of the key can be it.
+/// Takes the value of a unique index from a row that is about to get another in the same transaction; `false` if there is no
+/// way to. One column is enough, and no part of the key can be it.
 pub(crate) async fn move_aside(
     txn: &DatabaseTransaction,
     schema: &Schema,
     id: &str,
     columns: &[String],
-) -> Result<(), ApplyError> {
+) -> Result<bool, ApplyError> {
     let key = schema.key_from_id(id)?;
     let places: Vec<usize> = columns.iter().filter_map(|name| schema.column_named(name)).collect();
     let free: Vec<usize> = places.into_iter().filter(|place| !schema.is_key(*place)).collect();
     if free.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     let select = schema.select(free.iter().copied(), schema.has_key(&key));
-    let Some(here) = txn.query_one(&select).await? else { return Ok(()) };
-    if let Some((place, value)) = free.into_iter().find_map(|place| Some((place, stand_in(schema, place, &here)?))) {
-        let mut row = vec![None; schema.columns.len()];
-        row[place] = Some(value);
-        upsert::update(txn, schema, row, &key).await?;
-    }
-    Ok(())
+    let Some(here) = txn.query_one(&select).await? else { return Ok(false) };
+    let stand_in = free.into_iter().find_map(|place| Some((place, stand_in(schema, place, &here)?)));
+    let Some((place, value)) = stand_in else { return Ok(false) };
+    let mut row = vec![None; schema.columns.len()];
+    row[place] = Some(value);
+    upsert::update(txn, schema, row, &key).await?;
+    Ok(true)
 }
 
-/// What can stand in a column for the moment, never committed: a value that nobody else has, or else NULL, which is no
-/// conflict either. `None` where the column has neither.
+/// What can stand in a column for the moment, never committed: NULL, which is no conflict and passes every check, or else a value
+/// that nobody else has. `None` where the column has neither.
 fn stand_in(schema: &Schema, place: usize, here: &QueryResult) -> Option<Value> {
     let column = &schema.columns[place];
+    if column.is_nullable {
+        return payload::from_json(&Json::Null, &column.of);
+    }
     let is_reference = schema.parents.iter().any(|parent| parent.from.iter().any(|name| name == column.name));
-    let other = (!is_reference).then(|| other_value(column, here)).flatten();
-    other.or_else(|| column.is_nullable.then(|| payload::from_json(&Json::Null, &column.of)).flatten())
+    if is_reference { None } else { payload::from_json(&other_value(column, here)?, &column.of) }
 }
 
-/// A value that in all likelihood nobody else has, as long as the one that it stands in for, since a column may be
-/// narrow; another one is drawn the next time. `None` for types that have no such values.
-fn other_value(column: &Column, here: &QueryResult) -> Option<Value> {
+/// A value that in all likelihood nobody else has, as the wire writes it. A text is as long as the one that it stands in for,
+/// since a column may be narrow. Another one is drawn the next time. `None` for types that have no such values.
+fn other_value(column: &Column, here: &QueryResult) -> Option<Json> {
+    let any = |most: i64| Json::from(rand::random_range(1..=most));
+    // As far from now as a person's life at the most.
+    let time = || DateTime::from_timestamp_micros(rand::random_range(1..=4_000_000_000_000_000));
     Some(match column.of {
         ArrayType::String => {
             let text: String = here.try_get("", column.name).ok()?;
             Alphanumeric.sample_string(&mut rand::rng(), text.chars().count().max(1)).into()
         }
-        ArrayType::Uuid => here.try_get::<Uuid>("", column.name).map(|_| Uuid::new_v4()).ok()?.into(),
-        ArrayType::BigInt => {
-            here.try_get::<i64>("", column.name).map(|_| rand::random_range(1..=i64::MAX)).ok()?.into()
-        }
-        ArrayType::Int => here.try_get::<i32>("", column.name).map(|_| rand::random_range(1..=i32::MAX)).ok()?.into(),
-        ArrayType::SmallInt => {
-            here.try_get::<i16>("", column.name).map(|_| rand::random_range(1..=i16::MAX)).ok()?.into()
-        }
+        ArrayType::Uuid => Uuid::new_v4().to_string().into(),
+        ArrayType::BigInt | ArrayType::BigUnsigned => any(i64::MAX),
+        ArrayType::Int | ArrayType::Unsigned => any(i32::MAX.into()),
+        ArrayType::SmallInt | ArrayType::SmallUnsigned => any(i16::MAX.into()),
+        ArrayType::ChronoDate | ArrayType::TimeDate => time()?.date_naive().to_string().into(),
+        ArrayType::ChronoTime | ArrayType::TimeTime => time()?.time().to_string().into(),
+        ArrayType::ChronoDateTime
+        | ArrayType::ChronoDateTimeUtc
+        | ArrayType::ChronoDateTimeLocal
+        | ArrayType::ChronoDateTimeWithTimeZone
+        | ArrayType::TimeDateTime
+        | ArrayType::TimeDateTimeWithTimeZone => time()?.to_rfc3339().into(),
         _ => return None,
     })
 }

@@ -19,8 +19,8 @@ pub(crate) enum Outcome {
     Parked,
     /// It is in the DLQ, or where that is off, in the inbox as dead.
     Dead,
-    /// The database is away: nothing was decided, and nothing is held against the event.
-    Held,
+    /// The database is away, or another process works on it: nothing is held against the event.
+    Undecided,
 }
 
 /// What one try of an event came to.
@@ -164,7 +164,7 @@ pub enum Verdict {
     /// Try the same again at once; it costs no attempt.
     AtOnce,
     /// Wait until the database is back; it costs no attempt.
-    Hold,
+    AwaitDatabase,
     /// Keep it in the inbox until what it lacks has changed.
     Park(Reason),
     /// Try again later; it costs an attempt.
@@ -195,7 +195,7 @@ pub(crate) fn verdict(error: &ApplyError, event: &Envelope) -> Verdict {
 /// What it calls for that the database refused an event. The model of the protocol calls it too.
 pub fn refused(fault: Fault, deletes: bool) -> Verdict {
     match fault {
-        Fault::Outage => Verdict::Hold,
+        Fault::Outage => Verdict::AwaitDatabase,
         Fault::Contention => Verdict::AtOnce,
         Fault::ForeignKey if deletes => Verdict::Park(Reason::HasChildren),
         Fault::ForeignKey => Verdict::Park(Reason::ParentMissing),

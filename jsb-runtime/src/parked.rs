@@ -10,7 +10,7 @@ use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 use crate::causes::chain;
 use crate::circle::{self, Circle, Link};
 use crate::dialect::{answer, unless_lost};
-use crate::direct::{self, OwnTransaction};
+use crate::direct::OwnTransaction;
 use crate::failure::DLQ;
 use crate::inbox::{self, Stored};
 use crate::message::Message;
@@ -18,6 +18,7 @@ use crate::obstacle::{self, Obstacle, RowId};
 use crate::origin::Origin;
 use crate::outcome::{Death, Outcome, Settled, Tried, Verdict, verdict};
 use crate::processor::Processor;
+use crate::trial::Trial;
 use crate::upsert::ApplyError;
 use crate::{clock, dialect};
 
@@ -101,7 +102,7 @@ impl Processor {
                 match unless_lost(&self.db, 0, self.untangle(stored)).await {
                     Ok(None) => {}
                     Ok(Some((message, mut death))) => {
-                        self.bury(&message, CIRCLE, &mut death, 0).await?;
+                        Trial::of(self, &message, CIRCLE).bury(&mut death).await?;
                     }
                     Err(error) => {
                         // They stay parked, and each says for what.
@@ -119,14 +120,14 @@ impl Processor {
     /// may be dead, since a handler refused it.
     async fn untangle(&self, stored: Stored) -> Result<Option<(Message, Death)>, ApplyError> {
         let Some(events) = self.circle(stored).await? else { return Ok(None) };
-        let (txn, own) = (dialect::begin(&self.db).await?, OwnTransaction::default());
+        let own = OwnTransaction::begin(&self.db).await?;
+        dialect::give_way(&own.txn).await?;
         let rows: Vec<String> = events.iter().filter_map(|stored| row_of(&stored.message)).collect();
         let mut to_come = Circle::of(rows.iter().cloned());
         for (stored, row) in events.into_iter().zip(&rows) {
-            let apply = self.apply_among(&txn, &stored.message, &to_come);
-            let settled = match direct::own_transaction(own.clone(), apply).await {
+            let settled = match own.run(self.apply_among(&own.txn, &stored.message, &to_come)).await {
                 Err(error) if error.is_handlers() => {
-                    txn.rollback().await?;
+                    own.txn.rollback().await?;
                     let death = self.handler_failed(&stored.message, &error).await?;
                     return Ok(death.map(|death| (stored.message, death)));
                 }
@@ -134,12 +135,11 @@ impl Processor {
             };
             if !to_come.tried(row, settled == Settled::Applied) {
                 // A row was changed here since its event was parked, which the event's own next try will find.
-                txn.rollback().await?;
+                own.txn.rollback().await?;
                 return Ok(None);
             }
         }
-        txn.commit().await?;
-        direct::committed(own);
+        own.end(Ok::<_, ApplyError>(())).await?;
         tracing::info!(?rows, "rows that exchanged a unique value were applied together");
         Ok(None)
     }
@@ -149,7 +149,7 @@ impl Processor {
         let Ok(event) = &message.envelope else { return Ok(None) };
         match verdict(error, event) {
             Verdict::Bury(reason) => Ok(Some(Death::of(reason, error))),
-            Verdict::Retry => match self.fail(message, CIRCLE, error).await? {
+            Verdict::Retry => match Trial::of(self, message, CIRCLE).fail(error).await? {
                 Tried::Dead(death) => Ok(Some(death)),
                 Tried::Ended(_) => Ok(None),
             },
@@ -184,9 +184,10 @@ impl Processor {
     ) -> Result<Settled, ApplyError> {
         let Ok(event) = &message.envelope else { return Ok(Settled::Stale) };
         let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(Settled::Stale) };
-        let attempt = self.attempt_on(message, event, CIRCLE, 1);
-        // Each row of the circle is in the way once at the most.
-        for _ in 0..to_come.size() {
+        let trial = Trial::of(self, message, CIRCLE);
+        let attempt = trial.attempt_on(event, 1);
+        // Each row of the circle is in the way once at the most for each unique index, of which a column is enough.
+        for _ in 0..to_come.size() * entity.schema().columns.len() {
             let savepoint = txn.begin().await?;
             let error = match attempt.run_in(&savepoint).await {
                 Ok(settled) => {
@@ -202,7 +203,9 @@ impl Processor {
             let may_step_aside =
                 |holder: &RowId| self.registry.name_of(holder).is_some_and(|name| to_come.may_step_aside(&name));
             let Some(holder) = holders.into_iter().find(may_step_aside) else { return Err(error) };
-            obstacle::move_aside(txn, entity.schema(), &holder.id, &columns).await?;
+            if !obstacle::move_aside(txn, entity.schema(), &holder.id, &columns).await? {
+                return Err(error);
+            }
         }
         attempt.run_in(txn).await
     }

@@ -161,7 +161,7 @@ async fn check_generated_columns(db: &DatabaseConnection, registry: &Registry) -
 }
 
 async fn check_keys(db: &DatabaseConnection, config: &Config, registry: &Registry) -> Result<(), StartError> {
-    for entity in registry.entities().filter(|entity| entity.keys == Keys::Interleaved) {
+    for entity in registry.entities().filter(|entity| entity.schema().keys == Keys::Interleaved) {
         let schema = entity.schema();
         let (table, column) = (schema.table, schema.columns[schema.key[0]].name);
         let fault = match (keys::node_of(db, table).await?, config.node) {
@@ -193,7 +193,7 @@ fn draws_for(node: Node, step: i64, last: Option<i64>) -> bool {
 }
 
 async fn check_key_reuse(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
-    for entity in registry.entities().filter(|entity| entity.keys == Keys::SingleWriter) {
+    for entity in registry.entities().filter(|entity| entity.schema().keys == Keys::SingleWriter) {
         let table = entity.schema().table;
         if dialect::reuses_keys(db, table).await? {
             let fault = "SQLite gives the key of a deleted row to a new one unless it is declared AUTOINCREMENT; \

@@ -15,14 +15,13 @@ use crate::handler::{HandlerContext, HandlerResult, Incoming};
 use crate::obstacle::RowId;
 use crate::payload;
 use crate::schema::{Column, Schema};
-use crate::syncable::{Keys, Syncable};
+use crate::syncable::Syncable;
 use crate::upsert::{self, ApplyError};
 
 /// An entity that is kept in sync, as data, so that the consumer need not know its type.
 #[derive(Debug)]
 pub struct EntityRegistration {
     pub(crate) resource: &'static str,
-    pub(crate) keys: Keys,
     pub(crate) model: fn() -> &'static str,
     schema: &'static LazySchema,
     pub(crate) keep: for<'a> fn(&'a DatabaseTransaction, &'a Schema, &'a Envelope) -> Keep<'a>,
@@ -51,7 +50,6 @@ impl EntityRegistration {
     pub const fn of<M: Syncable>(schema: &'static LazySchema) -> Self {
         Self {
             resource: M::RESOURCE,
-            keys: M::KEYS,
             model: type_name::<M>,
             schema,
             keep: if M::HAS_OWN_HOOKS {

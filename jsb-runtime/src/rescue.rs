@@ -8,7 +8,6 @@ use sea_orm::{DatabaseConnection, DbErr};
 use tokio::time::MissedTickBehavior;
 
 use crate::causes::chain;
-use crate::config::MAX_BATCH_BYTES;
 use crate::dialect::answer;
 use crate::jetstream::{Progress, PullError};
 use crate::message::Message;
@@ -17,8 +16,6 @@ use crate::outcome::{Outcome, Settled};
 use crate::processor::Processor;
 use crate::{inbox, settings};
 
-/// How many messages are looked through at a time.
-const BATCH: usize = 100;
 /// How often the place is stored up to which all is known to be settled.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 /// How soon the advisories are subscribed to again, and what is in somebody's hands is looked at again.
@@ -41,12 +38,6 @@ impl Sweep {
     }
 }
 
-/// How far a sweep came.
-enum Swept {
-    Everything,
-    Partly,
-}
-
 /// Up to where the server delivers nothing any more, and what is stored of that.
 #[derive(Default)]
 struct Reached {
@@ -55,9 +46,9 @@ struct Reached {
     stored: u64,
 }
 
-/// Why the sweep could not look.
+/// Why it could not be looked for messages that were given up.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum SweepError {
+pub(crate) enum LookError {
     #[error(transparent)]
     Pull(#[from] PullError),
     #[error(transparent)]
@@ -80,7 +71,7 @@ pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Res
     Ok((if is_acknowledged { floor.max(swept) } else { swept } + 1, delivered))
 }
 
-impl SweepError {
+impl LookError {
     /// The error, if it is JetStream's.
     pub(crate) fn of_pull(&self) -> Option<&PullError> {
         match self {
@@ -97,7 +88,7 @@ impl SweepError {
 impl Processor {
     /// Sweeps if messages may have been given up since the last time. Where that is denied, it waits until somebody
     /// sees the problem; what the server delivers does not wait for it.
-    pub(crate) async fn sweep_once(&self) -> Result<(), SweepError> {
+    pub(crate) async fn sweep_once(&self) -> Result<(), LookError> {
         if !self.is_sweep_due() {
             return Ok(());
         }
@@ -105,10 +96,10 @@ impl Processor {
         let swept = self.sweep().await;
         let mut state = self.sweep_state();
         match swept {
-            Ok(Swept::Everything) if *state == Sweep::UnderWay => *state = Sweep::Done,
+            Ok(true) if *state == Sweep::UnderWay => *state = Sweep::Done,
             // Another one has become due meanwhile.
-            Ok(Swept::Everything) => {}
-            Ok(Swept::Partly) => *state = Sweep::due_in(RETRY),
+            Ok(true) => {}
+            Ok(false) => *state = Sweep::due_in(RETRY),
             Err(error) if error.is_denied() => {
                 tracing::warn!(error = chain(&error), "could not look for events whose deliveries are spent");
                 *state = Sweep::due_in(RETRY_DENIED);
@@ -140,14 +131,14 @@ impl Processor {
 
     /// Processes what was delivered and not acknowledged, up to where the server is now; what others have settled
     /// meanwhile is a duplicate. The server's floor rises over what was given up once nothing else waits for its
-    /// acknowledgement, so the place that was reached is remembered.
-    async fn sweep(&self) -> Result<Swept, SweepError> {
+    /// acknowledgement, so the place that was reached is remembered. Says whether everything was looked at.
+    async fn sweep(&self) -> Result<bool, LookError> {
         let Some(progress) = self.unless_stopped(self.transport.progress()).await.transpose()? else {
-            return Ok(Swept::Partly);
+            return Ok(false);
         };
         if !self.config.use_inbox && progress.in_flight > 0 {
             // Without an inbox, what another process works on cannot be told from what was given up.
-            return Ok(Swept::Partly);
+            return Ok(false);
         }
         let (mut next, last) = answer(unswept(&self.db, &progress)).await?;
         if self.transport.may_not_look() {
@@ -155,33 +146,16 @@ impl Processor {
             self.unless_stopped(self.transport.message_from(next)).await.transpose()?;
         }
         while next <= last {
-            let Some(found) = self.unless_stopped(self.delivered(next, last)).await.transpose()? else {
-                return Ok(Swept::Partly);
-            };
+            let found = self.unless_stopped(self.transport.messages_within(next, last)).await.transpose()?;
+            let Some(found) = found else { return Ok(false) };
             next = found.last().map_or(last, |message| message.stream_seq) + 1;
             let found = answer(inbox::replay::unsettled(&self.db, &self.config.destination_app, found)).await?;
             if !self.rescue(found).await? {
-                return Ok(Swept::Partly);
+                return Ok(false);
             }
             answer(settings::raise_swept_seq(&self.db, next - 1)).await?;
         }
-        Ok(Swept::Everything)
-    }
-
-    /// The next messages of this span, as many as fit in memory.
-    async fn delivered(&self, from: u64, to: u64) -> Result<Vec<Message>, PullError> {
-        let (mut found, mut bytes) = (Vec::<Message>::new(), 0);
-        while found.len() < BATCH && bytes < MAX_BATCH_BYTES {
-            let next = found.last().map_or(from, |message| message.stream_seq + 1);
-            match self.transport.message_from(next).await? {
-                Some(message) if message.stream_seq <= to => {
-                    bytes += message.body.len();
-                    found.push(message);
-                }
-                _ => break,
-            }
-        }
-        Ok(found)
+        Ok(true)
     }
 
     /// What comes of waiting for NATS; `None` if the bridge stops first. An event that has begun is not left in the middle.
@@ -207,7 +181,7 @@ impl Processor {
                     self.release([&message]).await?;
                 }
                 Outcome::Parked | Outcome::Dead => {}
-                Outcome::Retry(_) | Outcome::Held => all = false,
+                Outcome::Retry(_) | Outcome::Undecided => all = false,
             }
         }
         Ok(all)
@@ -240,7 +214,7 @@ impl Processor {
         }
     }
 
-    async fn rescue_while_attached(&self) -> Result<(), SweepError> {
+    async fn rescue_while_attached(&self) -> Result<(), LookError> {
         let Some(spent) = self.unless_stopped(self.transport.spent()).await.transpose()? else { return Ok(()) };
         let mut spent = Box::pin(spent);
         let (mut look, mut reached) = (tokio::time::interval(CHECKPOINT), Reached::default());
@@ -269,7 +243,7 @@ impl Processor {
 
     /// Stores the place from which the next start has to look. What the server gave up below a floor that was seen one look
     /// ago has been told by now.
-    async fn store_place(&self, reached: &mut Reached) -> Result<(), SweepError> {
+    async fn store_place(&self, reached: &mut Reached) -> Result<(), LookError> {
         let floor = self.transport.progress().await?.floor;
         let before = reached.floor.replace(floor);
         if let Some(known) = before.filter(|known| *self.sweep_state() == Sweep::Done && *known > reached.stored) {

@@ -11,7 +11,7 @@ use sea_orm::{
     UpdateResult,
 };
 
-use crate::direct::{self, OwnTransaction};
+use crate::direct::OwnTransaction;
 use crate::syncable::{ActiveModelOf, Syncable};
 use crate::{dialect, outbox};
 
@@ -61,21 +61,15 @@ async fn atomically<M: Syncable, S: Save, C: SaveConnection>(save: S, db: &C) ->
     let on_pool = type_name::<C>() == type_name::<DatabaseConnection>();
     let alone = on_pool && !M::HAS_OWN_HOOKS;
     let _turn = if alone { dialect::queue_to_write(db).await } else { None };
-    let own = OwnTransaction::default();
-    let txn = db.begin_with_options(dialect::writing()).await?;
-    let run = ALONE.scope(alone, MARKED.scope(Cell::new(false), save.run(&txn)));
-    let saved = match on_pool {
-        true => direct::own_transaction(own.clone(), run).await,
-        false => run.await,
-    };
+    let own = OwnTransaction::of(db.begin_with_options(dialect::writing()).await?);
+    let run = ALONE.scope(alone, MARKED.scope(Cell::new(false), save.run(&own.txn)));
+    let saved = if on_pool { own.run(run).await } else { run.await };
     let saved = match saved {
         // They may have taken no notice of an error.
-        Ok(saved) if M::HAS_OWN_HOOKS => dialect::must_stand(&txn).await.map(|()| saved),
+        Ok(saved) if M::HAS_OWN_HOOKS => dialect::must_stand(&own.txn).await.map(|()| saved),
         saved => saved,
     };
-    let saved = dialect::end(txn, saved).await.map_err(dialect::explained)?;
-    direct::committed(own);
-    Ok(saved)
+    own.end(saved).await.map_err(dialect::explained)
 }
 
 /// Runs a save in the user's transaction. Where it fails between the row and the event, as when the row cannot be read back, the

@@ -7,6 +7,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use serde::Serialize;
 
+use crate::{inbox, outbox};
+
 /// Whether a bridge is well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -78,8 +80,8 @@ impl Status {
     /// What health judges, asked for in the words of the partial indexes, since what is done stays in the tables for weeks. The
     /// rest is left out.
     pub(crate) async fn judged<C: ConnectionTrait>(db: &C, are_dead_judged: bool) -> Result<Self, DbErr> {
-        let inbox = inbox(db, Some("status IN ('parked', 'failed')")).await?;
-        let outbox = outbox(db, Some("status = 'pending'")).await?;
+        let inbox = inbox(db, Some(inbox::WAITING)).await?;
+        let outbox = outbox(db, Some(outbox::IS_PENDING)).await?;
         let unpublishable_events = count(db, UNPUBLISHABLE).await?;
         let dead_events = if are_dead_judged { count(db, DEAD).await? } else { 0 };
         Ok(Self { unpublishable_events, dead_events, ..Self::of(&inbox, &outbox) })

@@ -5,10 +5,11 @@ use std::io::Write;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
+use futures_util::FutureExt;
 use jsb_runtime::prelude::*;
 use jsb_runtime::{AsJson, NewEvent};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
-use sea_orm::{ConnectionTrait, DatabaseConnection};
+use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -102,6 +103,15 @@ pub async fn refuse(event: &Event<AsJson<Orders>>, ctx: &HandlerContext<'_>) -> 
 pub async fn ignore(event: &Event<AsJson<Orders>>, ctx: &HandlerContext<'_>) -> HandlerResult {
     begin(event, ctx).await?;
     let _ = ctx.db().execute_unprepared("INSERT INTO sync_settings (id) VALUES (1)").await;
+    Ok(())
+}
+
+/// Leaves its effect, and cancels a nested transaction while it begins, as a limit of time may.
+#[handler(resource = "probe", event = "cancel")]
+pub async fn cancel(event: &Event<AsJson<Orders>>, ctx: &HandlerContext<'_>) -> HandlerResult {
+    begin(event, ctx).await?;
+    // The database may have answered before it was asked for the answer.
+    while ctx.db().begin().now_or_never().is_some() {}
     Ok(())
 }
 

@@ -124,7 +124,8 @@ impl Stream {
         info.num_pending == 0 && info.num_ack_pending == 0
     }
 
-    async fn stream(&self) -> stream::Stream {
+    /// As it is now.
+    pub async fn stream(&self) -> stream::Stream {
         self.context.get_stream(&self.name).await.expect("the stream")
     }
 }

@@ -21,6 +21,11 @@ impl Pace {
         self.limit
     }
 
+    /// Asks for half as many where nothing came: the server may have a limit that is not known here.
+    pub(super) fn slow_down(&mut self) {
+        self.limit = (self.limit / 2).max(1);
+    }
+
     /// Asks for half as many where these took longer to come than half of the time that the server waits, and for twice as
     /// many where there were as many as were asked for.
     pub(super) fn keep(&mut self, batch: &Pulled) {

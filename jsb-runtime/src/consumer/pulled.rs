@@ -10,7 +10,7 @@ use crate::clock;
 use crate::hold::Hold;
 use crate::jetstream::{Attached, Delivery, PullError};
 use crate::processor::Processor;
-use crate::rescue::SweepError;
+use crate::rescue::LookError;
 use crate::schema::Said;
 
 /// A batch, held from the moment when it came.
@@ -53,7 +53,7 @@ pub(super) async fn pull(
     processor: &Processor,
     limit: usize,
     failed_before: bool,
-) -> Result<Option<Pulled>, SweepError> {
+) -> Result<Option<Pulled>, LookError> {
     let doubt = |error: &PullError| {
         // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
         if failed_before && !error.is_denied() {
@@ -77,7 +77,7 @@ pub(super) async fn pull(
 
 /// As many as are wanted, and no more than the server answers.
 fn at_most(limit: usize, attached: &Attached) -> usize {
-    attached.most_at_once.map_or(limit, |most| most.min(limit))
+    attached.most.messages.map_or(limit, |most| most.min(limit))
 }
 
 /// The batch behind the one in hand, pulled and read by a task of its own.
@@ -104,7 +104,7 @@ impl Ahead {
     }
 
     /// The batch, `None` if the connection ended first.
-    pub(super) async fn pulled(self) -> Result<Option<Pulled>, SweepError> {
+    pub(super) async fn pulled(self) -> Result<Option<Pulled>, LookError> {
         match self.0.await {
             Ok(pulled) => Ok(pulled?),
             Err(error) => match error.try_into_panic() {

@@ -12,7 +12,7 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 pub use change::{prune, retry, retry_all};
 pub use look::{Details, Event, list, settled_before, show};
 
-use super::TABLE;
+use super::{SETTLED, TABLE, WAITING};
 
 /// What became of an event of the inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,8 +41,8 @@ impl Status {
     /// Literals rather than bound values; the second is in the words of the partial indexes.
     fn condition(self) -> Condition {
         let indexed = match self {
-            Self::Failed | Self::Parked => "status IN ('parked', 'failed')",
-            Self::Processed | Self::Dead => "status IN ('processed', 'dead')",
+            Self::Failed | Self::Parked => WAITING,
+            Self::Processed | Self::Dead => SETTLED,
         };
         Condition::all().add(Expr::cust(format!("status = '{self}'"))).add(Expr::cust(indexed))
     }

@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, UpdateStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, Query, UpdateStatement};
 use sea_orm::{ConnectionTrait, DbErr};
 
-use super::{OVERDUE, TABLE, has_key, transition_where};
+use super::{Move, TABLE, has_key, make};
 use crate::message::Message;
-use crate::outcome::Reason;
 
 /// An event as the inbox has it.
 pub(crate) struct Kept {
@@ -33,8 +32,7 @@ pub(crate) async fn find<C: ConnectionTrait>(db: &C, source: &str, event_id: &st
     }))
 }
 
-/// Opens a dead event again, as if it had never been tried, for the message that is about to bring it. If none comes, it
-/// is overdue after a while like any other that the server does not bring.
+/// Opens a dead event again.
 pub(crate) async fn reopen<C: ConnectionTrait>(db: &C, source: &str, event_id: &str) -> Result<(), DbErr> {
     let opened = opened(source, event_id).and_where(Expr::col("status").is_in(["dead", "failed"])).to_owned();
     db.execute(&opened).await.map(drop)
@@ -52,21 +50,7 @@ pub(crate) async fn reopen_for<C: ConnectionTrait>(db: &C, message: &Message) ->
 }
 
 fn opened(source: &str, event_id: &str) -> UpdateStatement {
-    let now = crate::clock::now();
-    Query::update()
-        .table(TABLE)
-        .values([
-            ("status", "failed".into()),
-            ("starts", 0.into()),
-            ("attempts", 0.into()),
-            ("reason", Expr::null()),
-            ("waits_for", Expr::null()),
-            ("processed_at", Expr::null()),
-            ("received_at", now.into()),
-            ("available_at", (now + OVERDUE).into()),
-        ])
-        .cond_where(has_key(source, event_id))
-        .to_owned()
+    Move::Reopen.update().cond_where(has_key(source, event_id)).to_owned()
 }
 
 /// Those of these messages whose events are neither settled nor wait here.
@@ -100,11 +84,5 @@ pub(crate) async fn among<C: ConnectionTrait>(
 
 /// Makes an event due that the server has given up; `false` if it is settled, or waits here already.
 pub(crate) async fn adopt<C: ConnectionTrait>(db: &C, message: &Message) -> Result<bool, DbErr> {
-    let changes = [
-        ("status", "parked".into()),
-        ("reason", Reason::DeliveriesSpent.as_str().into()),
-        ("available_at", crate::clock::now().into()),
-    ];
-    let not_waiting = Condition::all().add(Expr::col("status").ne("parked"));
-    Ok(transition_where(db, message, changes, not_waiting).await?.is_some())
+    Ok(make(db, message, Move::Adopt).await?.is_some())
 }

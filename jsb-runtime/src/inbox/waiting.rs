@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Order, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-use super::{LONGEST_PARKING, OVERDUE, TABLE, has_key};
+use super::{LONGEST_PARKING, OVERDUE, TABLE, WAITING, has_key};
 use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
 use crate::outcome::Reason;
@@ -148,7 +148,7 @@ pub(super) fn waits_since() -> Expr {
 
 /// Parked, or failed and left to a server that may have lost it.
 fn is_waiting() -> Expr {
-    Expr::cust("status IN ('parked', 'failed')")
+    Expr::cust(WAITING)
 }
 
 /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.

@@ -44,6 +44,15 @@ impl fmt::Debug for Transport {
     }
 }
 
+/// The most that a request for messages may ask for, as far as the server sets limits: it refuses one that asks for more.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Most {
+    /// Where its limit of what is unacknowledged is reached it lets a request wait.
+    pub(crate) messages: Option<usize>,
+    pub(crate) bytes: Option<usize>,
+    pub(crate) wait: Option<Duration>,
+}
+
 /// The stream and the consumer of this app, once they are known to be there.
 #[derive(Clone)]
 pub(crate) struct Attached {
@@ -53,9 +62,8 @@ pub(crate) struct Attached {
     pub(crate) max_deliver: u32,
     /// How long the server really waits for an acknowledgement: with a back-off list, its shortest entry at some time.
     pub(crate) ack_wait: Duration,
-    /// How many messages may be asked for at once, so that the server has an answer; none, if it sets no limit. Where its limit of
-    /// what is unacknowledged is reached it lets a request wait.
-    pub(crate) most_at_once: Option<usize>,
+    /// What may be asked for at once, so that the server has an answer.
+    pub(crate) most: Most,
     /// Whether the consumer's settings are taken for what is configured, since this app may not ask for them.
     pub(crate) is_unchecked: bool,
 }

@@ -68,8 +68,9 @@ impl Transport {
         let mut deliveries = self.fetch(attached, limit).await?;
         if deliveries.is_empty() {
             // Whatever its size.
-            let next = BatchConfig { batch: 1, expires: Some(LONG_POLL), ..BatchConfig::default() };
-            deliveries = self.request(attached, next, LONG_POLL + LATE).await?;
+            let wait = attached.most.wait.map_or(LONG_POLL, |most| most.min(LONG_POLL));
+            let next = BatchConfig { batch: 1, expires: Some(wait), ..BatchConfig::default() };
+            deliveries = self.request(attached, next, wait + LATE).await?;
             // One seldom comes alone. What is in hand counts, whatever becomes of the others.
             if !deliveries.is_empty() && limit > 1 {
                 deliveries.extend(self.fetch(attached, limit - 1).await.unwrap_or_default());
@@ -79,7 +80,8 @@ impl Transport {
     }
 
     async fn fetch(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
-        let there = BatchConfig { batch: limit, no_wait: true, max_bytes: MAX_BATCH_BYTES, ..BatchConfig::default() };
+        let max_bytes = attached.most.bytes.map_or(MAX_BATCH_BYTES, |most| most.min(MAX_BATCH_BYTES));
+        let there = BatchConfig { batch: limit, no_wait: true, max_bytes, ..BatchConfig::default() };
         self.request(attached, there, REQUEST_TIMEOUT).await
     }
 

@@ -15,7 +15,11 @@ use super::connection::Transport;
 use super::denials::Denied;
 use super::headers;
 use super::provision::ProvisionError;
+use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
+
+/// How many messages are read at a time, as far as they fit in memory.
+const BATCH: usize = 100;
 
 /// A message where it is stored.
 #[derive(Clone, Debug)]
@@ -130,6 +134,45 @@ impl Transport {
         sequence: u64,
     ) -> Result<Option<StoredMessage>, StreamError> {
         self.stored(stream, &json!({"seq": sequence, "next_by_subj": subject})).await
+    }
+
+    /// The next messages of a subject from one sequence to another, as many as fit in memory: at least one if there is any.
+    pub(crate) async fn stored_within(
+        &self,
+        stream: &str,
+        subject: &str,
+        from: u64,
+        to: u64,
+    ) -> Result<Vec<StoredMessage>, StreamError> {
+        let (mut found, mut next, mut bytes) = (Vec::new(), from, 0);
+        while next <= to && found.len() < BATCH && bytes < MAX_BATCH_BYTES {
+            let stored = self.stored_from(stream, subject, next).await?;
+            let Some(message) = stored.filter(|message| message.sequence <= to) else { break };
+            (next, bytes) = (message.sequence + 1, bytes + message.body.len());
+            found.push(message);
+        }
+        Ok(found)
+    }
+
+    /// The first sequence between these two from which on the messages of a subject were stored at this time or later; one
+    /// behind them if there is none. It halves what is left, since times rise with sequences: asking by time would take a
+    /// newer server, or a consumer.
+    pub(crate) async fn stored_since(
+        &self,
+        stream: &str,
+        subject: &str,
+        (mut from, to): (u64, u64),
+        since: DateTime<Utc>,
+    ) -> Result<u64, StreamError> {
+        let mut end = to + 1;
+        while from < end {
+            let middle = from + (end - from) / 2;
+            match self.stored_from(stream, subject, middle).await? {
+                Some(message) if message.stored_at < since => from = message.sequence + 1,
+                _ => end = middle,
+            }
+        }
+        Ok(from)
     }
 
     /// The last message of a subject.

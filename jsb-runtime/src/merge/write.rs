@@ -37,14 +37,16 @@ pub(super) async fn insert_all(
     on_conflict: Option<OnConflict>,
 ) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres
-        && let Some(insert) = insert_of_arrays(schema, &rows, on_conflict.as_ref())
+        && let Some(insert) = insert_of_arrays(schema, &rows)
     {
         return txn.execute_raw(insert).await.map(drop);
     }
     let rows: Vec<Values> = rows.into_iter().map(Cow::into_owned).collect();
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        let mut insert = schema.insert(rows.by_ref().take(MAX_VALUES / schema.columns.len()));
+    let mut rows = rows.into_iter();
+    while let Some(halvings) = rows.len().checked_ilog2() {
+        // Of few different lengths, since each text that was prepared stays in the memory of its connection.
+        let at_once = Ord::min(1 << halvings, MAX_VALUES / schema.columns.len());
+        let mut insert = schema.insert(rows.by_ref().take(at_once));
         if let Some(on_conflict) = &on_conflict {
             insert.on_conflict(on_conflict.clone());
         }
@@ -70,15 +72,12 @@ fn update_of_arrays(schema: &Schema, rows: &[Cow<'_, Values>], others: &[usize])
 }
 
 /// An insert of an array for each column; `None` as above.
-fn insert_of_arrays(schema: &Schema, rows: &[Cow<'_, Values>], on_conflict: Option<&OnConflict>) -> Option<Statement> {
+fn insert_of_arrays(schema: &Schema, rows: &[Cow<'_, Values>]) -> Option<Statement> {
     let rows = select_of_arrays(schema, rows)?;
     let mut insert = Query::insert();
     insert.into_table(schema.table_ref.clone()).columns(schema.columns.iter().map(|column| column.name));
     // The SELECT has just these columns.
     insert.select_from(rows.select.clone()).ok()?;
-    if let Some(on_conflict) = on_conflict {
-        insert.on_conflict(on_conflict.clone());
-    }
     Some(rows.put_into(insert.build(PostgresQueryBuilder)))
 }
 

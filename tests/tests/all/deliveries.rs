@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::jetstream::consumer::{FromConsumer, pull};
 use futures_util::StreamExt;
 use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
@@ -49,6 +50,35 @@ async fn no_more_is_asked_for_than_may_wait_for_its_acknowledgement() {
         assert_eq!(progress.delivered.consumer_sequence, 300, "each once");
         pair.stop().await;
     }
+}
+
+/// What the server's own limits of requests come to, or an operator sets: it refuses a request that asks for more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_more_is_asked_for_than_the_consumer_allows() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    pair.start_both().await;
+    pair.b.stop().await;
+    let (stream, app) = (Stream::of(&pair.b.config).await, pair.b.config.app_name.clone());
+    let durable = stream.durable(&app).await;
+    let limits = |config: &pull::Config| (config.max_batch, config.max_bytes, config.max_expires);
+    let limited = pull::Config {
+        max_batch: 70,
+        max_bytes: 100_000,
+        max_expires: Duration::from_secs(1),
+        ..pull::Config::try_from_consumer_config(durable.cached_info().config.clone()).expect("a pull consumer")
+    };
+    let expected = limits(&limited);
+    stream.stream().await.update_consumer(limited).await.expect("the limits");
+    for value in 0..300 {
+        let row = tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() };
+        row.insert(&pair.a.db).await.expect("a save");
+    }
+    pair.b.start().await;
+    pair.quiet().await;
+    let found = stream.durable(&app).await.cached_info().config.clone();
+    assert_eq!((found.max_batch, found.max_bytes, found.max_expires), expected, "they stand");
+    assert_eq!(pair.b.status().await.problems, [""; 0]);
+    pair.stop().await;
 }
 
 /// Takes every message that waits for `app`, as a process does that crashes each time, until the server gives them up.

@@ -343,15 +343,17 @@ on_both! {
 
     async fn a_handler_that_ignores_what_ended_its_transaction_loses_no_event(backend: Backend) {
         let pair = impatient_pair(backend).await;
-        let careless = probe::send(&pair.a.db, "ignore", Orders::default()).await;
-        if backend == jsb_tests::Backend::Postgres {
-            let (row, _) = dead(&pair.b, &careless.event_id).await;
-            let error = row.last_error.unwrap_or_default();
-            assert!(error.contains("ctx.db().begin()"), "{error}");
-            assert_eq!(effects::count(&pair.b.db, &careless.id).await.expect("the effects"), 0);
-        } else {
-            // A statement that fails ends nothing but itself here.
-            assert_eq!(effects_of(&pair.b, &careless).await, 1);
+        for kind in ["ignore", "cancel"] {
+            let careless = probe::send(&pair.a.db, kind, Orders::default()).await;
+            if backend == jsb_tests::Backend::Postgres || kind == "cancel" {
+                let (row, _) = dead(&pair.b, &careless.event_id).await;
+                let error = row.last_error.unwrap_or_default();
+                assert!(error.contains("ctx.db().begin()"), "{error}");
+                assert_eq!(effects::count(&pair.b.db, &careless.id).await.expect("the effects"), 0);
+            } else {
+                // A statement that fails ends nothing but itself here.
+                assert_eq!(effects_of(&pair.b, &careless).await, 1);
+            }
         }
         others_flow(&pair.a, &pair.b).await;
         pair.stop().await;

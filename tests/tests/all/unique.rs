@@ -4,18 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Debug;
 use std::sync::Mutex;
 
-use chrono::TimeDelta;
+use chrono::{NaiveTime, TimeDelta};
 use jsb_runtime::testing::skewed;
-use jsb_tests::entities::{gap, organization, plate, seat, stall};
+use jsb_tests::entities::{gap, organization, plate, seat, specimen, stall};
 use jsb_tests::{App, Pair, Remote, eventually};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::EntityTrait;
 use sea_orm::prelude::Date;
+use sea_orm::{ActiveModelTrait, EntityTrait};
 use serde_json::Value as Json;
 use uuid::Uuid;
+
+use crate::samples;
 
 async fn organization(app: &App, domain: &str) -> organization::Model {
     let row = organization::ActiveModel {
@@ -222,6 +224,31 @@ async fn swap_dates(app: &App, [x, y]: [Uuid; 2], n: usize) {
     }
 }
 
+/// The values of a specimen that are unique in the test.
+fn unique_values(id: Uuid, n: usize) -> specimen::ActiveModel {
+    let (date, time) = (date(n).expect("a date"), NaiveTime::default() + TimeDelta::seconds(n as i64));
+    let naive = date.and_time(time);
+    let (small, date, time) = (Set(n as i16), Set(date), Set(time));
+    let (naive, utc) = (Set(naive), Set(naive.and_utc()));
+    specimen::ActiveModel { id: Unchanged(id), small, date, time, naive, utc, ..Default::default() }
+}
+
+async fn two_specimens(app: &App, n: usize) -> [Uuid; 2] {
+    let mut ids = [Uuid::now_v7(), Uuid::now_v7()];
+    for (which, id) in ids.iter_mut().enumerate() {
+        let specimen::ActiveModel { small, date, time, naive, utc, .. } = unique_values(*id, 10 * n + which);
+        let row = specimen::ActiveModel { id: Set(*id), small, date, time, naive, utc, ..samples::specimen().into() };
+        row.reset_all().insert(&app.db).await.expect("a save");
+    }
+    ids
+}
+
+async fn swap_specimens(app: &App, [x, y]: [Uuid; 2], n: usize) {
+    for (id, which) in [(x, 2), (y, 0), (x, 1)] {
+        unique_values(id, 10 * n + which).update(&app.db).await.expect("a save");
+    }
+}
+
 /// The plates of B by the ids of their rows.
 async fn plates(pair: &Pair) -> Vec<(Uuid, String)> {
     let (_, rows) = pair.rows::<plate::Entity>().await;
@@ -300,6 +327,16 @@ on_both! {
             app.sql("CREATE UNIQUE INDEX one_date ON gaps (date)").await;
         }
         arrives_in_every_order::<gap::Entity, _>(pair, two_dates, swap_dates, &[0]).await;
+    }
+
+    async fn many_values_that_must_be_there_are_swapped_at_once(backend: Backend) {
+        let pair = Pair::create(backend).await;
+        for app in [&pair.a, &pair.b] {
+            for column in ["small", "date", "time", "utc", "naive"] {
+                app.sql(&format!("CREATE UNIQUE INDEX one_{column} ON specimens ({column})")).await;
+            }
+        }
+        arrives_in_every_order::<specimen::Entity, _>(pair, two_specimens, swap_specimens, &[0]).await;
     }
 
     async fn values_are_swapped_under_an_index_of_some_rows(backend: Backend) {

@@ -1,13 +1,12 @@
 //! What an operator changes in the inbox: each change is one guarded update, so that it may race with a consumer.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, UpdateStatement};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::{Filter, Status, TABLE, these};
-use crate::inbox::{self, waiting::waits_since};
+use crate::inbox::{self, Move};
 use crate::operate::{BATCH, Refused, Retried, in_batches};
-use crate::outcome::Reason;
 
 /// Has events of the app `source` tried again, dead ones too, whose letter in the DLQ stays. They are due at once, a
 /// running consumer takes them within seconds, and their attempts count anew.
@@ -18,7 +17,8 @@ use crate::outcome::Reason;
 pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Retried, DbErr> {
     let mut outcome = Retried::default();
     for named in event_ids.chunks(BATCH) {
-        let update = due_now()
+        let update = Move::Retry
+            .update()
             .cond_where(these(source, named))
             .cond_where(is_retryable())
             .returning(Query::returning().column("event_id"))
@@ -79,7 +79,7 @@ pub async fn retry_all(
         let rows = db.query_all(&select).await?;
         let ids = rows.iter().map(|row| row.try_get("", "event_id")).collect::<Result<Vec<String>, DbErr>>()?;
         let Some(last) = ids.last() else { return Ok(outcome) };
-        let update = due_now().cond_where(these(source, &ids)).cond_where(which()).to_owned();
+        let update = Move::Retry.update().cond_where(these(source, &ids)).cond_where(which()).to_owned();
         outcome.retried += db.execute(&update).await?.rows_affected();
         after.clone_from(last);
         progress(outcome.retried);
@@ -97,23 +97,6 @@ fn is_retryable() -> Condition {
         .add(Expr::col("status").ne(Status::Processed.as_str()))
         .add(Expr::col("payload").is_not_null())
         .add(in_hand.not())
-}
-
-/// The change that makes events due as if they had never been tried.
-fn due_now() -> UpdateStatement {
-    Query::update()
-        .table(TABLE)
-        .values([
-            ("status", Status::Parked.as_str().into()),
-            ("reason", Reason::Retried.as_str().into()),
-            ("received_at", waits_since()),
-            ("waits_for", Expr::null()),
-            ("starts", 0.into()),
-            ("attempts", 0.into()),
-            ("available_at", crate::clock::now().into()),
-            ("processed_at", Expr::null()),
-        ])
-        .to_owned()
 }
 
 /// Deletes the events that were settled before this time; returns how many. One that comes again after that is taken for

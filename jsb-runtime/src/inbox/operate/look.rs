@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use super::{Filter, Status, TABLE, these};
 use crate::config::Config;
+use crate::inbox::SETTLED;
 use crate::outcome::Reason;
 
 /// An event of the inbox, but for what it carries.
@@ -182,7 +183,7 @@ pub async fn settled_before(db: &DatabaseConnection, before: DateTime<Utc>) -> R
     let select = Query::select()
         .expr_as(Expr::col("event_id").count(), "events")
         .from(TABLE)
-        .and_where(Expr::cust("status IN ('processed', 'dead')"))
+        .and_where(Expr::cust(SETTLED))
         .and_where(Expr::col("processed_at").lt(before))
         .to_owned();
     let row = db.query_one(&select).await?;

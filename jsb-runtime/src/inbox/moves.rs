@@ -1,0 +1,178 @@
+//! The moves of an event's row: whatever becomes of one that is there is written here, column by column.
+
+use std::time::Duration;
+
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, UpdateStatement};
+use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
+
+use super::{OVERDUE, TABLE, insert, is, is_due, waits_since};
+use crate::causes::storable;
+use crate::message::Message;
+use crate::outcome::Reason;
+
+/// What becomes of an event's row.
+#[derive(Clone, Debug)]
+pub(crate) enum Move<'a> {
+    /// It is about to be tried, and the server brings it to nobody else meanwhile.
+    Start,
+    /// It is about to be tried out of the inbox. It is this process's for `keep_for`, and then, if the process has died, the
+    /// timer's again. No event waits for longer than `longest`.
+    Take { keep_for: Duration, longest: Duration },
+    /// An attempt failed, and the server has `longest` to bring it again.
+    Fail { error: &'a str, longest: Duration },
+    /// It waits here for its next try.
+    Park { reason: Reason, waits_for: Option<String>, retry_after: Duration, error: &'a str },
+    /// It is dead, but its letter was not taken: it waits here for another try at that.
+    Postpone { reason: Reason, retry_after: Duration, error: &'a str },
+    /// It is dead. Its payload stays until it is pruned, since the DLQ may have had no room for it.
+    Bury { reason: Reason, error: &'a str },
+    /// It is due here, since the server has given it up.
+    Adopt,
+    /// It is processed, and its payload no longer needed.
+    Process,
+    /// It is as if it had never been tried, for a message that is about to bring it. If none comes, it is overdue after a
+    /// while like any other that the server does not bring.
+    Reopen,
+    /// It is due here as if it had never been tried, since an operator says so.
+    Retry,
+}
+
+impl Move<'_> {
+    /// The columns that change.
+    fn changes(self) -> Vec<(&'static str, Expr)> {
+        let now = crate::clock::now();
+        let one_more = |column: &'static str| Expr::col(column).add(1);
+        match self {
+            Self::Start => vec![("starts", one_more("starts"))],
+            Self::Take { keep_for, .. } => vec![
+                ("status", "parked".into()),
+                ("reason", Expr::col("reason").if_null(Reason::DeliveriesSpent.as_str())),
+                ("waits_for", Expr::null()),
+                ("starts", one_more("starts")),
+                ("available_at", (now + keep_for).into()),
+            ],
+            Self::Fail { error, longest } => vec![
+                ("status", "failed".into()),
+                ("reason", Expr::null()),
+                ("starts", 0.into()),
+                ("attempts", one_more("attempts")),
+                ("last_error", storable(error).into()),
+                ("failed_at", now.into()),
+                ("available_at", (now + OVERDUE + longest).into()),
+            ],
+            Self::Park { reason, waits_for, retry_after, error } => {
+                let mut changes = vec![
+                    ("status", "parked".into()),
+                    ("reason", reason.as_str().into()),
+                    ("waits_for", waits_for.into()),
+                    ("starts", 0.into()),
+                    ("last_error", storable(error).into()),
+                    ("available_at", (now + retry_after).into()),
+                ];
+                changes.extend(reason.is_waiting().then(|| ("received_at", waits_since())));
+                changes
+            }
+            Self::Postpone { reason, retry_after, error } => {
+                let mut changes = vec![
+                    ("status", "parked".into()),
+                    ("reason", reason.as_str().into()),
+                    ("last_error", storable(error).into()),
+                    ("available_at", (now + retry_after).into()),
+                ];
+                // What its counters are the reason for is not begun again; any other is, and had an outcome.
+                changes.extend((!reason.is_counted()).then_some(("starts", 0.into())));
+                changes
+            }
+            Self::Bury { reason, error } => vec![
+                ("status", "dead".into()),
+                ("reason", reason.as_str().into()),
+                ("waits_for", Expr::null()),
+                ("last_error", storable(error).into()),
+                ("failed_at", now.into()),
+                ("processed_at", now.into()),
+                ("available_at", Expr::null()),
+            ],
+            Self::Adopt => vec![
+                ("status", "parked".into()),
+                ("reason", Reason::DeliveriesSpent.as_str().into()),
+                ("available_at", now.into()),
+            ],
+            Self::Process => vec![
+                ("status", "processed".into()),
+                ("reason", Expr::null()),
+                ("waits_for", Expr::null()),
+                ("payload", Expr::null()),
+                ("processed_at", now.into()),
+                ("available_at", Expr::null()),
+            ],
+            Self::Reopen => vec![
+                ("status", "failed".into()),
+                ("reason", Expr::null()),
+                ("waits_for", Expr::null()),
+                ("starts", 0.into()),
+                ("attempts", 0.into()),
+                ("processed_at", Expr::null()),
+                ("received_at", now.into()),
+                ("available_at", (now + OVERDUE).into()),
+            ],
+            Self::Retry => vec![
+                ("status", "parked".into()),
+                ("reason", Reason::Retried.as_str().into()),
+                ("waits_for", Expr::null()),
+                ("starts", 0.into()),
+                ("attempts", 0.into()),
+                ("processed_at", Expr::null()),
+                ("received_at", waits_since()),
+                ("available_at", now.into()),
+            ],
+        }
+    }
+
+    /// The move as an update of the rows that are still to be named.
+    pub(super) fn update(self) -> UpdateStatement {
+        Query::update().table(TABLE).values(self.changes()).to_owned()
+    }
+
+    /// What must hold of the row besides that it is not settled.
+    fn needs(&self) -> Condition {
+        let is_not_parked = Expr::col("status").ne("parked");
+        match self {
+            // Nobody else has it.
+            Self::Take { longest, .. } => Condition::any().add(is_not_parked).add(is_due(*longest)),
+            Self::Adopt => Condition::all().add(is_not_parked),
+            _ => Condition::all(),
+        }
+    }
+}
+
+/// What an event has been through.
+#[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
+pub(crate) struct Counters {
+    /// How often it began since the last outcome.
+    pub(crate) starts: i32,
+    /// How often it failed.
+    pub(crate) attempts: i32,
+    /// What for, the last time.
+    pub(crate) last_error: Option<String>,
+}
+
+/// Makes a move on the row of an event, which is made first if there is none; `None` if it is settled, or somebody else's for
+/// now. A crash between the two statements leaves a failed row without attempts, which is true.
+pub(crate) async fn make<C: ConnectionTrait>(
+    db: &C,
+    message: &Message,
+    step: Move<'_>,
+) -> Result<Option<Counters>, DbErr> {
+    db.execute(&insert(message, "failed")).await?;
+    let needs = step.needs();
+    let update = step
+        .update()
+        // The same event may be in the stream again, replayed or republished.
+        .value("stream_seq", i64::try_from(message.stream_seq).ok())
+        .cond_where(is(message))
+        .and_where(Expr::col("status").is_not_in(["processed", "dead"]))
+        .cond_where(needs)
+        .returning(Query::returning().columns(["starts", "attempts", "last_error"]))
+        .to_owned();
+    db.query_one(&update).await?.map(|row| Counters::from_query_result(&row, "")).transpose()
+}
