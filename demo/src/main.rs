@@ -17,7 +17,7 @@ mod signals;
 mod system;
 mod welcome;
 
-use std::io::{IsTerminal as _, stderr};
+use std::io::{IsTerminal as _, Write as _, stderr};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -63,7 +63,7 @@ async fn main() -> ExitCode {
         Ok(exit) => exit,
         Err(error) => {
             // For people, so without the backtrace that returning it would show.
-            eprintln!("error: {}", jsb_cli::describe(&error));
+            let _ = writeln!(stderr(), "error: {}", jsb_cli::describe(&error));
             ExitCode::FAILURE
         }
     }
@@ -89,5 +89,7 @@ fn log_to_stderr(command: &Command) {
     };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
     let ansi = stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(stderr).with_ansi(ansi).init();
+    // What it cannot log it would say by `eprintln!`, which panics.
+    let log = tracing_subscriber::fmt().log_internal_errors(false);
+    log.with_env_filter(filter).with_writer(stderr).with_ansi(ansi).init();
 }

@@ -1,8 +1,11 @@
 //! How to connect to a database without anybody seeing its password.
 
+use std::path::PathBuf;
+
 use anyhow::{Context as _, anyhow, bail};
 use sea_orm::sqlx::ConnectOptions as _;
 use sea_orm::sqlx::postgres::PgConnectOptions;
+use sea_orm::sqlx::sqlite::SqliteConnectOptions;
 use sea_orm::{ConnectOptions, DbErr, RuntimeErr, SqlxError};
 use tracing::subscriber::{NoSubscriber, with_default};
 
@@ -38,7 +41,7 @@ pub fn connect_options(url: &str) -> anyhow::Result<ConnectOptions> {
 }
 
 /// Why there is no connection to the database at `url`. sqlx tries a PostgreSQL that refuses until the time is up, and keeps no
-/// cause: then it says where none answered, without the password.
+/// cause: then it says where none answered, without the password. Of a file of SQLite it does not say that it is not there.
 pub fn explained(error: DbErr, url: &str) -> anyhow::Error {
     let DbErr::Conn(RuntimeErr::SqlxError(cause)) = &error else { return error.into() };
     match parsed(url) {
@@ -48,8 +51,16 @@ pub fn explained(error: DbErr, url: &str) -> anyhow::Error {
             server.get_host(),
             server.get_port()
         ),
-        _ => error.into(),
+        _ => match missing_file(url) {
+            Some(file) => anyhow::Error::new(error).context(format!("the file `{}` is not there", file.display())),
+            None => error.into(),
+        },
     }
+}
+
+fn missing_file(url: &str) -> Option<PathBuf> {
+    let sqlite: SqliteConnectOptions = url.strip_prefix("sqlite:").and_then(|_| url.parse().ok())?;
+    Some(sqlite.get_filename().to_owned()).filter(|file| !file.exists())
 }
 
 /// Reads a URL in silence: what sqlx ignores, in the URL or in a `.pgpass`, it would log as it stands there.

@@ -65,7 +65,8 @@ impl Settings {
         let mut options = connect_options(url)?;
         options.max_connections(4).acquire_timeout(ANSWERS_WITHIN);
         // A handler holds SQLite's one write lock as long as it runs.
-        options.map_sqlx_sqlite_opts(|sqlite| sqlite.busy_timeout(BUSY_TIMEOUT));
+        // A file that the application has not made yet is no database of an application.
+        options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(false).busy_timeout(BUSY_TIMEOUT));
         let db = Database::connect(options).await.map_err(|error| explained(error, url)).context("the database")?;
         operate::check_owner(&db, app).await?;
         Ok(db)

@@ -4,7 +4,6 @@ use std::fmt::Display;
 use std::io::{self, IsTerminal as _, Write as _};
 
 use comfy_table::{ContentArrangement, Table, presets};
-use dialoguer::Confirm;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
@@ -39,8 +38,8 @@ impl Terminal {
         if self.json { Ok(()) } else { print(&what.to_string()) }
     }
 
-    /// Whether to go on with something that cannot be undone.
-    pub(crate) fn confirms(&self, question: &str) -> anyhow::Result<bool> {
+    /// Whether to go on with something that cannot be undone. Only a whole line is an answer, and the terminal stays as it is.
+    pub(crate) fn confirms(&self, question: &str) -> io::Result<bool> {
         if self.yes {
             return Ok(true);
         }
@@ -48,7 +47,12 @@ impl Terminal {
             note(format_args!("{question} Nobody can be asked here: write --yes to go on."));
             return Ok(false);
         }
-        Ok(Confirm::new().with_prompt(question).default(false).interact()?)
+        let mut stderr = io::stderr();
+        write!(stderr, "{} [y/N] ", visible(question))?;
+        stderr.flush()?;
+        let mut answer = String::new();
+        io::stdin().read_line(&mut answer)?;
+        Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
     }
 
     /// A progress bar for long work, whose length may be unknown; it draws on standard error, if that is a terminal.
@@ -62,9 +66,9 @@ impl Terminal {
     }
 }
 
-/// Says something beside what was asked for, on standard error.
+/// Says something beside what was asked for, on standard error. Where nobody reads that, nobody is told.
 pub(crate) fn note(text: impl Display) {
-    eprintln!("{}", visible(&text.to_string()));
+    let _ = writeln!(io::stderr(), "{}", visible(&text.to_string()));
 }
 
 fn print(text: &str) -> io::Result<()> {

@@ -48,7 +48,7 @@ impl Lease {
     }
 
     /// Renews the lease again and again; ends when somebody else has it, or may have had it in between.
-    pub(crate) async fn until_lost(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
+    async fn until_lost(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
         loop {
             let due = self.renewed.map_or(Duration::ZERO, |renewed| RENEW_AFTER.saturating_sub(renewed.elapsed()));
             tokio::time::sleep(due).await;
@@ -56,6 +56,20 @@ impl Lease {
             if !dialect::answer(self.hold(db)).await? || !is_in_time {
                 return Ok(());
             }
+        }
+    }
+
+    /// What comes of work beside which the lease is renewed; `None` as soon as somebody else has it, or may have had it in
+    /// between.
+    pub(crate) async fn beside<T>(
+        &mut self,
+        db: &DatabaseConnection,
+        work: impl Future<Output = Result<T, DbErr>>,
+    ) -> Result<Option<T>, DbErr> {
+        tokio::select! {
+            biased;
+            done = work => done.map(Some),
+            lost = self.until_lost(db) => lost.map(|()| None),
         }
     }
 

@@ -51,11 +51,6 @@ pub enum PermissionsError {
     /// A user of another purpose has the app's name.
     #[error("the app `{0}` is named like the user that is made for operators: give it another name")]
     Reserved(String),
-    /// An app is to sync with itself, or with two others.
-    #[error(
-        "app `{0}` stands in the list more than once: an app syncs with one other app, so name each app in one pair"
-    )]
-    Repeated(String),
 }
 
 impl Permissions {

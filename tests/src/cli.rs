@@ -1,4 +1,4 @@
-//! The operators' command line as a process of its own, which nobody can be asked by: its input is no terminal.
+//! The operators' command line as a process of its own, by which nobody can be asked unless a test gives it a terminal.
 
 use std::process::Stdio;
 
@@ -42,14 +42,17 @@ impl Cli {
         self
     }
 
+    /// A command that does not run yet.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.program);
+        command.args(args).envs(self.environment.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
     /// Runs a command to its end.
     pub async fn run(&self, args: &[&str]) -> Output {
-        let ended = Command::new(self.program)
-            .args(args)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .stdin(Stdio::null())
-            .kill_on_drop(true)
-            .output();
+        let ended = self.command(args).output();
         let ended = tokio::time::timeout(DEADLINE, ended).await;
         let ended = ended.unwrap_or_else(|_| panic!("{args:?} did not end within {DEADLINE:?}"));
         let ended = ended.expect("a program that runs");

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use jsb_runtime::operate::{Check, Finding, Limits};
+use jsb_runtime::operate::{Check, Extent, Finding, Limits};
 use serde_json::json;
 
-use super::status::{Look, report};
+use super::status::report;
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::terminal::{Terminal, note, table};
@@ -38,7 +38,7 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     limits.max_waiting_age = args.max_waiting_age;
     limits.max_unpublishable = args.max_failed;
     limits.max_dead = args.max_dead;
-    let report = report(settings, Look::Judged).await?;
+    let report = report(settings, Extent::Judged).await?;
     let checks = report.checks(&limits);
     // A wrong name is denied too, and must not look healthy for ever.
     let is_blind = report.stream.seen().is_none() && report.consumer.seen().is_none();

@@ -11,6 +11,7 @@ use crate::exit::Exit;
 use crate::pairs::Pairs;
 use crate::settings::Settings;
 use crate::terminal::Terminal;
+use crate::times;
 
 /// What `provision` was given.
 #[derive(clap::Args)]
@@ -21,7 +22,7 @@ pub(crate) struct Args {
     #[arg(long)]
     check: bool,
     /// How long to wait for NATS
-    #[arg(long, default_value = "10s", value_parser = humantime::parse_duration)]
+    #[arg(long, default_value = "10s", value_parser = times::duration)]
     timeout: Duration,
 }
 

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use humantime::format_duration;
 use jsb_runtime::Status;
-use jsb_runtime::operate::{self, ConsumerState, Limits, Part, Report, StreamState};
+use jsb_runtime::operate::{self, ConsumerState, Extent, Limits, Part, Report, StreamState};
 use sea_orm::DatabaseConnection;
 use serde::Serialize;
 
@@ -24,7 +24,7 @@ struct Shown {
 }
 
 pub(crate) async fn run(_: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
-    let report = report(settings, Look::Everything).await?;
+    let report = report(settings, Extent::Everything).await?;
     let faults = report.checks(&Limits::default()).into_iter().filter(|check| check.is_fault());
     let problems = faults.map(|check| format!("{}: {}", check.name, check.detail)).collect();
     let is_blind = report.stream.seen().is_none() && report.consumer.seen().is_none() && report.tables.seen().is_none();
@@ -32,15 +32,8 @@ pub(crate) async fn run(_: Args, settings: &Settings, terminal: &Terminal) -> an
     Ok(if is_blind { Exit::Failed } else { Exit::Done })
 }
 
-/// How much of the tables is looked at.
-pub(super) enum Look {
-    Everything,
-    /// What health judges.
-    Judged,
-}
-
 /// All that can be seen of the server, and of the database if one is given.
-pub(super) async fn report(settings: &Settings, look: Look) -> anyhow::Result<Report> {
+pub(super) async fn report(settings: &Settings, extent: Extent) -> anyhow::Result<Report> {
     let config = settings.config()?;
     let use_dlq = config.use_dlq;
     let db: Option<anyhow::Result<DatabaseConnection>> = match settings.has_database() {
@@ -48,10 +41,7 @@ pub(super) async fn report(settings: &Settings, look: Look) -> anyhow::Result<Re
         false => None,
     };
     let found = db.as_ref().and_then(|db| db.as_ref().ok());
-    let mut report = match look {
-        Look::Everything => operate::report(config, found).await,
-        Look::Judged => operate::glance(config, found).await,
-    };
+    let mut report = operate::report(config, found, extent).await;
     if let Some(Err(error)) = db {
         let why = format!("{error:#}");
         // Without a DLQ they are in the inbox.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::connection::Transport;
 use super::provision::ProvisionError;
-use crate::topology::{Change, Difference, Found, FoundStream, Plan, Wanted};
+use crate::topology::{Change, Difference, Found, FoundStream, Plan, Wanted, object};
 
 impl Transport {
     /// What the server has of what is wanted.
@@ -131,12 +131,5 @@ impl Transport {
             Response::Ok(answer) => Ok(answer),
             Response::Err { error } => Err(ProvisionError::Refused { what, error }),
         }
-    }
-}
-
-fn object(settings: Json) -> Map<String, Json> {
-    match settings {
-        Json::Object(settings) => settings,
-        _ => Map::new(),
     }
 }

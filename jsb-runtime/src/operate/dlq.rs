@@ -6,13 +6,9 @@ use futures_util::{Stream, TryStreamExt, stream};
 use sea_orm::{DatabaseConnection, DbErr};
 
 use super::{Connection, Letter};
-use crate::config::MAX_BATCH_BYTES;
 use crate::inbox::replay;
 use crate::jetstream::StreamError;
 use crate::subject;
-
-/// How many letters are in a batch at the most.
-const BATCH: usize = 100;
 
 /// The letters that are in a DLQ when it is opened. Those that come later are left to the next time, so that a replay of
 /// all of them ends even if each of them dies again.
@@ -87,14 +83,9 @@ impl Dlq<'_> {
     }
 
     async fn batch(&self, after: u64) -> Result<Vec<Letter>, StreamError> {
-        let (mut batch, mut bytes) = (Vec::<Letter>::new(), 0);
-        while batch.len() < BATCH && bytes < MAX_BATCH_BYTES {
-            let after = batch.last().map_or(after, |letter| letter.sequence);
-            let Some(letter) = self.next(after).await? else { break };
-            bytes += letter.body.len();
-            batch.push(letter);
-        }
-        Ok(batch)
+        let (transport, from) = (&self.connection.transport, after.saturating_add(1));
+        let stored = transport.stored_within(&self.stream, &self.subject, from, self.last).await?;
+        Ok(stored.into_iter().map(|stored| Letter::read(stored, &self.incoming)).collect())
     }
 
     async fn next(&self, after: u64) -> Result<Option<Letter>, StreamError> {

@@ -25,7 +25,7 @@ pub use health::{Check, Finding, Limits};
 pub use letter::Letter;
 pub use provision::Provisioner;
 pub use replay::{Replay, ReplayError, Replayer};
-pub use report::{Part, Report, glance, report};
+pub use report::{Extent, Part, Report, report};
 pub use republish::{RepublishError, republish};
 pub use sweep::{SweepError, Swept};
 

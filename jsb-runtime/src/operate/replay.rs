@@ -7,7 +7,7 @@ use super::{Dlq, Letter, OperateError};
 use crate::apply::is_entity_event;
 use crate::event::Envelope;
 use crate::inbox::replay;
-use crate::jetstream::{Outgoing, PublishError, StreamError};
+use crate::jetstream::{Denied, Outgoing, Permission, PublishError, StreamError};
 use crate::message::{MESSAGE_ID, Message, REPLAY};
 use crate::outcome::Reason;
 use crate::trace::HOPS;
@@ -56,12 +56,29 @@ pub enum ReplayError {
     /// The stream could not be read.
     #[error(transparent)]
     Stream(#[from] StreamError),
+    /// This user may not publish for the other app.
+    #[error(
+        "NATS denies this user to {0}: the letter stays, and what the inbox has of the event is open, so that it is tried again \
+         in ten minutes unless a replay brings it before; use a user that may, such as `admin`"
+    )]
+    Denied(Permission),
     /// The event was not taken; if no acknowledgement came, it may be replayed again at once.
     #[error(transparent)]
-    Publish(#[from] PublishError),
+    Publish(PublishError),
     /// The event was replayed, but its letter could not be deleted.
     #[error("it was replayed, but its letter is still there: {0}")]
     NotDeleted(#[source] StreamError),
+}
+
+impl From<PublishError> for ReplayError {
+    fn from(error: PublishError) -> Self {
+        match error {
+            PublishError::Denied(Denied { permission }) if matches!(permission, Permission::Publish(_)) => {
+                Self::Denied(permission)
+            }
+            error => Self::Publish(error),
+        }
+    }
 }
 
 impl<'a> Dlq<'a> {

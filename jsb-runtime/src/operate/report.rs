@@ -91,50 +91,32 @@ impl<T> From<Result<T, StreamError>> for Part<T> {
     }
 }
 
+/// How much of the tables is counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All events.
+    Everything,
+    /// What [`Report::checks`] judges, which may be asked for every minute: what waits, and nothing of what is done. The rest
+    /// is left out of [`Report::tables`], as if there were none.
+    Judged,
+}
+
 /// Looks at the server and, if `db` is given, at the tables. What cannot be seen says why.
 ///
 /// # Example
 ///
 /// ```no_run
 /// # async fn example(db: sea_orm::DatabaseConnection) -> Result<(), Box<dyn std::error::Error>> {
-/// use jsb_runtime::{Config, operate};
+/// use jsb_runtime::Config;
+/// use jsb_runtime::operate::{self, Extent};
 ///
-/// let report = operate::report(Config::from_env()?, Some(&db)).await;
+/// let report = operate::report(Config::from_env()?, Some(&db), Extent::Judged).await;
 /// let faults = report.checks(&operate::Limits::default()).into_iter().filter(|check| check.is_fault());
 /// faults.for_each(|check| println!("{}: {}", check.name, check.detail));
 /// # Ok(())
 /// # }
 /// ```
-pub async fn report(config: Config, db: Option<&DatabaseConnection>) -> Report {
-    look(config, db, Extent::Everything).await
-}
-
-/// As [`report`], for [`Report::checks`] alone, which may be asked for every minute: of the tables it reads what waits, and
-/// nothing of what is done. What no check judges is left out of [`Report::tables`], as if there were none.
-///
-/// # Example
-///
-/// ```no_run
-/// # async fn example(db: sea_orm::DatabaseConnection) -> Result<(), Box<dyn std::error::Error>> {
-/// use jsb_runtime::{Config, operate};
-///
-/// let checks = operate::glance(Config::from_env()?, Some(&db)).await.checks(&operate::Limits::default());
-/// assert!(!checks.iter().any(operate::Check::is_fault));
-/// # Ok(())
-/// # }
-/// ```
-pub async fn glance(config: Config, db: Option<&DatabaseConnection>) -> Report {
-    look(config, db, Extent::Judged).await
-}
-
-/// How much of the tables is counted.
-#[derive(Clone, Copy)]
-enum Extent {
-    Everything,
-    Judged,
-}
-
-async fn look(config: Config, db: Option<&DatabaseConnection>, extent: Extent) -> Report {
+pub async fn report(config: Config, db: Option<&DatabaseConnection>, extent: Extent) -> Report {
     let tables = async {
         match db {
             Some(db) => read(db, &config, extent).await.map_or_else(|error| Part::fault(chain(&error)), Part::Seen),

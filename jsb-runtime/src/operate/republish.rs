@@ -46,7 +46,7 @@ pub async fn republish(
 ) -> Result<u64, RepublishError> {
     let mut lease = Lease::new(relay::LEASE);
     let mut republished = 0;
-    let outcome = in_batches(db, since, resource, &mut lease, &mut republished, progress).await;
+    let outcome = unsend_all(db, since, resource, &mut lease, &mut republished, progress).await;
     let released = lease.release(db).await;
     outbox::hint();
     match outcome.and_then(|finished| released.map(|()| finished)) {
@@ -57,7 +57,7 @@ pub async fn republish(
 }
 
 /// Whether it came to the end, rather than lose the lease.
-async fn in_batches(
+async fn unsend_all(
     db: &DatabaseConnection,
     since: DateTime<Utc>,
     resource: Option<&str>,
@@ -66,11 +66,13 @@ async fn in_batches(
     mut progress: impl FnMut(u64),
 ) -> Result<bool, DbErr> {
     lease.seize(db).await?;
-    let mut after = i64::MIN;
+    let mut after = None;
     while lease.hold(db).await? {
-        let Some((changed, last)) = unsend(db, since, resource, after).await? else { return Ok(true) };
+        // In a large outbox the first batch alone may take longer than the lease lives.
+        let Some(batch) = lease.beside(db, unsend(db, since, resource, after)).await? else { return Ok(false) };
+        let Some((changed, last)) = batch else { return Ok(true) };
         *republished += changed;
-        after = last;
+        after = Some(last);
         progress(*republished);
     }
     Ok(false)

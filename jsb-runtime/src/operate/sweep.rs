@@ -5,15 +5,11 @@ use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
 use super::{Connection, OperateError};
-use crate::config::MAX_BATCH_BYTES;
 use crate::inbox::replay;
 use crate::jetstream::{ConsumerState, Progress, StoredMessage, StreamError};
 use crate::message::Message;
 use crate::rescue::unswept;
 use crate::{clock, preflight, subject};
-
-/// How many messages are compared with the inbox at a time, as far as they fit in memory.
-const BATCH: usize = 100;
 
 /// What a sweep found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -80,20 +76,15 @@ impl Connection {
         let stream = self.transport.find_stream(&incoming).await?;
         let consumer = self.transport.consumer(&stream, &subject::durable(app)).await?;
         let Range { first, last, since } = self.range(db, &consumer, since).await?;
+        let (transport, subject) = (&self.transport, &consumer.filter_subject);
+        let first = transport.stored_since(&stream, subject, (first, last), since).await?;
         let mut swept = Swept { in_hand: consumer.ack_pending, ..Swept::default() };
-        let (mut next, mut batch, mut bytes) = (first, Vec::new(), 0);
+        let mut next = first;
         while next <= last {
-            let stored = self.transport.stored_from(&stream, &consumer.filter_subject, next).await?;
-            let stored = stored.filter(|stored| stored.sequence <= last);
-            next = stored.as_ref().map_or(last, |stored| stored.sequence) + 1;
-            let stored = stored.filter(|stored| stored.stored_at >= since);
-            bytes += stored.as_ref().map_or(0, |stored| stored.body.len());
-            batch.extend(stored.map(StoredMessage::into_message));
-            if batch.len() == BATCH || bytes >= MAX_BATCH_BYTES || next > last {
-                swept.looked_at += batch.len() as u64;
-                swept.found += self.adopt(db, std::mem::take(&mut batch)).await?;
-                bytes = 0;
-            }
+            let stored = transport.stored_within(&stream, subject, next, last).await?;
+            next = stored.last().map_or(last, |stored| stored.sequence) + 1;
+            swept.looked_at += stored.len() as u64;
+            swept.found += self.adopt(db, stored.into_iter().map(StoredMessage::into_message).collect()).await?;
             progress(next - first, last + 1 - first);
         }
         Ok(swept)

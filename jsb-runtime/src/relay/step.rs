@@ -53,17 +53,13 @@ impl Relay {
             None => answer(outbox::claim(&self.db, self.config.batch_size, &[])).await?,
         };
         let (acknowledged, is_empty) = (mem::take(&mut hand.acknowledged), batch.rows.is_empty());
-        let done = tokio::select! {
-            biased;
-            done = self.publish_beside(batch, &acknowledged, hand.is_unanswered) => Some(done?),
-            // What is on its way goes out again under the same message ids, as after a crash.
-            lost = hand.lease.until_lost(&self.db) => lost.map(|()| None)?,
-        };
-        match done {
+        let publish = self.publish_beside(batch, &acknowledged, hand.is_unanswered);
+        match hand.lease.beside(&self.db, publish).await? {
             Some((published, ahead)) => match self.settle(hand, published, ahead).await? {
                 Step::Idle if !is_empty => Ok(Step::Waiting),
                 step => Ok(step),
             },
+            // What is on its way goes out again under the same message ids, as after a crash.
             None => {
                 hand.acknowledged = acknowledged;
                 Ok(Step::Elsewhere)

@@ -13,6 +13,7 @@ mod wanted;
 pub use adopt::{Adoption, adopt};
 pub use difference::Difference;
 pub use found::{Found, FoundStream};
+pub(crate) use plan::object;
 pub use plan::{Change, Plan, Refusal, plan};
 pub use wanted::{TopologyError, Wanted, WantedConsumer, WantedStream};
 

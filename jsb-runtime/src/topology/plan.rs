@@ -128,7 +128,8 @@ impl FromIterator<Change> for Plan {
     }
 }
 
-pub(super) fn object(settings: Json) -> Map<String, Json> {
+/// Settings as the object that they are.
+pub(crate) fn object(settings: Json) -> Map<String, Json> {
     match settings {
         Json::Object(settings) => settings,
         _ => Map::new(),

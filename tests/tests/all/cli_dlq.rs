@@ -568,14 +568,54 @@ on_both! {
         pair.b.sql("DELETE FROM inbox_events").await;
 
         let connection = Connection::open(pair.b.config.clone()).await.expect("a connection");
-        let eleven = Notify::new();
-        let sweep = connection.sweep(&pair.b.db, None, |behind, _| if behind == 11 { eleven.notify_one() });
+        let ten = Notify::new();
+        let sweep = connection.sweep(&pair.b.db, None, |behind, _| if behind == 10 { ten.notify_one() });
         tokio::select! {
             biased;
             swept = sweep => panic!("it was not cut off: {swept:?}"),
-            () = eleven.notified() => {}
+            () = ten.notified() => {}
         }
         assert_eq!(pair.b.count("inbox_events", "parked").await, 10, "what was looked at before is still in memory");
+        connection.close().await;
+        pair.stop().await;
+    }
+
+    async fn a_sweep_reads_only_what_came_since_then(backend: Backend) {
+        let mut pair = pair(backend, |config| config).await;
+        let (stream, connection) =
+            (Stream::of(&pair.b.config).await, Connection::open(pair.b.config.clone()).await.expect("a connection"));
+        let (mut sequences, mut since) = (Vec::new(), None);
+        for number in 0..64 {
+            let event = envelope(&pair, &format!("event-{number}"), "probe", "record", json!({}));
+            sequences.push(stream.publish(&incoming(&pair), &[], event.to_string()).await);
+            if number == 60 {
+                since = connection.stream().await.expect("the stream's state").last_at;
+            }
+        }
+        pair.b.has_settled(64).await;
+        eventually("the consumer is idle", || async {
+            Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
+        })
+        .await;
+        pair.b.stop().await;
+        pair.b.sql("DELETE FROM inbox_events").await;
+        for gap in [0, 1, 30, 31, 32, 59, 61] {
+            stream.delete(sequences[gap]).await;
+        }
+
+        let listener = async_nats::connect(pair.b.config.nats_url.as_str()).await.expect("a connection");
+        let reads = format!("$JS.API.STREAM.MSG.GET.{}", pair.b.config.stream_name);
+        let heard = listener.subscribe(reads.clone()).await.expect("a subscription");
+        listener.flush().await.expect("a subscription that the server has");
+        let swept = connection.sweep(&pair.b.db, since, |_, _| {}).await.expect("a sweep");
+        assert_eq!((swept.looked_at, swept.found), (3, 3), "those of them that are left");
+        let mut found = pair.b.texts("SELECT event_id FROM inbox_events WHERE status = 'parked'").await;
+        found.sort();
+        assert_eq!(found, ["event-60", "event-62", "event-63"]);
+        // The last of them, by which all that came before are heard.
+        listener.publish(reads, "end".into()).await.expect("a message");
+        let reads = heard.take_while(|message| std::future::ready(&message.payload[..] != b"end")).count().await;
+        assert!(reads < 12, "{reads} messages were read");
         connection.close().await;
         pair.stop().await;
     }

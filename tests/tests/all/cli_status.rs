@@ -173,7 +173,7 @@ on_both! {
 
         let away = match backend {
             Backend::Postgres => "postgres://nobody:hidden@127.0.0.1:9/none",
-            Backend::Sqlite => "sqlite:///nowhere/hidden/none.sqlite",
+            Backend::Sqlite => "sqlite:///nowhere/none.sqlite",
         };
         let away = cli.clone().set("DATABASE_URL", away);
         let status = away.run(&["status"]).await;
@@ -282,6 +282,7 @@ async fn a_user_sees_what_it_may_and_is_told_of_the_rest() {
     let replayed = cli.run(&["dlq", "replay", "--all"]).await;
     assert_eq!(replayed.code, 1);
     assert!(replayed.stdout.contains("denies") && replayed.stdout.contains("system_a.sync.system_b"), "{replayed:?}");
+    assert!(replayed.stdout.contains("the letter stays") && !replayed.stdout.contains("outbox"), "{replayed:?}");
     let purged = cli.run(&["dlq", "purge", "--all", "--yes"]).await;
     assert_eq!(purged.code, 1);
     assert!(purged.stderr.contains("$JS.API.STREAM.MSG.DELETE.s"), "{purged:?}");

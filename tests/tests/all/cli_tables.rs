@@ -1,6 +1,7 @@
 //! The commands on the outbox and the inbox, end to end.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,7 +13,7 @@ use jsb_tests::probe::{self, Orders};
 use jsb_tests::{App, Backend, Cli, Pair, Remote, Stream, effects, eventually, inbox};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::sea_query::Query;
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -600,4 +601,41 @@ on_both! {
         assert_eq!(left, ids[1..]);
         pair.stop().await;
     }
+}
+
+/// As on a large outbox. What holds up a change on SQLite holds up the lease as well.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_batch_that_takes_longer_than_the_lease_is_published_again() {
+    let pair = Pair::create(Backend::Postgres).await;
+    fill_outbox(&pair.a, Backend::Postgres, "sent", LONG_AGO).await;
+    let held_up = pair.a.db.begin().await.expect("a transaction");
+    let lock = "SELECT 1 FROM outbox_events WHERE event_id = 'sent-1' FOR UPDATE";
+    held_up.execute_unprepared(lock).await.expect("a lock");
+    let cli = cli(&pair.a);
+    let republish = ["outbox", "republish", "--since", "2025-12-31T00:00:00Z", "--yes"];
+    let republish = tokio::spawn(async move { cli.json(&republish).await });
+    let ends = Mutex::new(BTreeSet::new());
+    eventually("the lease is renewed for longer than it lives", || async {
+        let found = pair.a.texts("SELECT expires_at::text FROM sync_leases").await;
+        let mut ends = ends.lock().expect("no test panics here");
+        ends.extend(found.iter().map(|end| end.parse::<i64>().expect("a number")));
+        let kept = ends.last().zip(ends.first()).map_or(0, |(last, first)| last - first);
+        // In milliseconds.
+        Ok::<_, DbErr>((kept > 6_000).then_some(()))
+    })
+    .await;
+    assert_eq!(pair.a.count("outbox_events", "pending").await, 0, "the first batch is still in hand");
+    held_up.rollback().await.expect("an end");
+    assert_eq!(republish.await.expect("a command")["republished"], MANY);
+    assert_eq!(pair.a.count("outbox_events", "pending").await, MANY);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_is_not_there_is_not_made() {
+    let (pair, folder) = (Pair::create(Backend::Sqlite).await, tempfile::tempdir().expect("a folder"));
+    let file = folder.path().join("none.sqlite").display().to_string();
+    let cli = cli(&pair.a).set("DATABASE_URL", format!("sqlite://{file}?mode=rwc"));
+    let refused = cli.run(&["outbox", "list"]).await;
+    assert!(refused.code == 1 && refused.stderr.contains(&format!("`{file}` is not there")), "{refused:?}");
+    assert!(!std::path::Path::new(&file).exists());
 }

@@ -25,6 +25,7 @@ mod cli_dlq;
 mod cli_provision;
 mod cli_status;
 mod cli_tables;
+mod cli_terminal;
 mod convergence;
 mod crash;
 mod credentials;

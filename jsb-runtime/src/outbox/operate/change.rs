@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, UpdateStatement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
-use super::look::{COLUMNS, Event, read};
+use super::look::{COLUMNS, Event, first_sent_since, read};
 use super::{Filter, Status, TABLE, was_sent_since};
 use crate::operate::{BATCH, Refused, Retried, in_batches};
 use crate::outbox;
@@ -103,14 +103,18 @@ fn texts(rows: Vec<sea_orm::QueryResult>, column: &str) -> Result<Vec<String>, D
     rows.iter().map(|row| row.try_get("", column)).collect()
 }
 
-/// Makes the next batch of sent events pending again, in their order, those after the id `after` that were sent `since`;
-/// how many, and the id that it came to. `None` if there are no more.
+/// Makes a batch of the events that were sent `since` pending again, in their order: the first one, or the next one after an
+/// id; how many, and the id that it came to. `None` if there are no more.
 pub(crate) async fn unsend(
     db: &DatabaseConnection,
     since: DateTime<Utc>,
     resource: Option<&str>,
-    after: i64,
+    after: Option<i64>,
 ) -> Result<Option<(u64, i64)>, DbErr> {
+    let after = match after {
+        Some(after) => after,
+        None => first_sent_since(db, since, resource).await?.map_or(i64::MAX, |first| first - 1),
+    };
     let Some(ids) = next_ids(db, was_sent_since(since, resource), after).await? else { return Ok(None) };
     let update =
         due_now().and_where(Expr::col("id").is_in(ids.iter().copied())).and_where(Status::Sent.condition()).to_owned();

@@ -137,6 +137,20 @@ pub async fn sent_since(db: &DatabaseConnection, since: DateTime<Utc>, resource:
     count(db, was_sent_since(since, resource)).await
 }
 
+/// The first id of the events that were sent at this time or later. By a sum, so that databases look for it by the time: by
+/// the ids, as for a batch, they would go through all that was sent before.
+pub(super) async fn first_sent_since(
+    db: &DatabaseConnection,
+    since: DateTime<Utc>,
+    resource: Option<&str>,
+) -> Result<Option<i64>, DbErr> {
+    let first = Expr::cust("MIN(id + 0)");
+    let which = was_sent_since(since, resource);
+    let select = Query::select().expr_as(first, "first").from(TABLE).cond_where(which).to_owned();
+    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
+    row.try_get("", "first")
+}
+
 /// How many events were sent before this time.
 ///
 /// # Errors
