@@ -1,6 +1,6 @@
 //! How to connect to a database without anybody seeing its password.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, anyhow, bail};
 use sea_orm::sqlx::ConnectOptions as _;
@@ -51,16 +51,20 @@ pub fn explained(error: DbErr, url: &str) -> anyhow::Error {
             server.get_host(),
             server.get_port()
         ),
-        _ => match missing_file(url) {
-            Some(file) => anyhow::Error::new(error).context(format!("the file `{}` is not there", file.display())),
+        _ => match missing_path(url) {
+            Some(path) => anyhow::Error::new(error).context(format!("`{}` is not there", path.display())),
             None => error.into(),
         },
     }
 }
 
-fn missing_file(url: &str) -> Option<PathBuf> {
+/// The file of SQLite that is not there, or the folder for it.
+fn missing_path(url: &str) -> Option<PathBuf> {
     let sqlite: SqliteConnectOptions = url.strip_prefix("sqlite:").and_then(|_| url.parse().ok())?;
-    Some(sqlite.get_filename().to_owned()).filter(|file| !file.exists())
+    let file = sqlite.get_filename();
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let is_missing = |path: &&Path| matches!(path.try_exists(), Ok(false));
+    folder.filter(is_missing).or(Some(file).filter(is_missing)).map(Path::to_owned)
 }
 
 /// Reads a URL in silence: what sqlx ignores, in the URL or in a `.pgpass`, it would log as it stands there.

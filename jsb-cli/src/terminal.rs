@@ -52,7 +52,8 @@ impl Terminal {
         stderr.flush()?;
         let mut answer = String::new();
         io::stdin().read_line(&mut answer)?;
-        Ok(["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
+        // The end of the input may come in the middle of one.
+        Ok(answer.ends_with('\n') && ["y", "yes"].contains(&answer.trim().to_lowercase().as_str()))
     }
 
     /// A progress bar for long work, whose length may be unknown; it draws on standard error, if that is a terminal.

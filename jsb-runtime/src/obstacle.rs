@@ -3,10 +3,11 @@
 use chrono::DateTime;
 use rand::distr::{Alphanumeric, SampleString};
 use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Query, TableName, TableRef, Value};
-use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, QueryResult};
+use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, QueryResult, TransactionTrait};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use crate::dialect::{self, Fault};
 use crate::event::Envelope;
 use crate::schema::{Column, Reference, Said, Schema, Values};
 use crate::upsert::{self, ApplyError};
@@ -124,23 +125,34 @@ pub(crate) async fn move_aside(
     }
     let select = schema.select(free.iter().copied(), schema.has_key(&key));
     let Some(here) = txn.query_one(&select).await? else { return Ok(false) };
-    let stand_in = free.into_iter().find_map(|place| Some((place, stand_in(schema, place, &here)?)));
-    let Some((place, value)) = stand_in else { return Ok(false) };
-    let mut row = vec![None; schema.columns.len()];
-    row[place] = Some(value);
-    upsert::update(txn, schema, row, &key).await?;
-    Ok(true)
+    for place in free {
+        for value in stand_ins(schema, place, &here) {
+            let mut row = vec![None; schema.columns.len()];
+            row[place] = Some(value);
+            let savepoint = txn.begin().await?;
+            match upsert::update(&savepoint, schema, row, &key).await {
+                Ok(()) => {
+                    savepoint.commit().await?;
+                    return Ok(true);
+                }
+                // The database may know rules that are not known here.
+                Err(error) if matches!(dialect::fault(&error), Fault::Unique | Fault::BadData | Fault::ForeignKey) => {
+                    savepoint.rollback().await?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(false)
 }
 
-/// What can stand in a column for the moment, never committed: NULL, which is no conflict and passes every check, or else a value
-/// that nobody else has. `None` where the column has neither.
-fn stand_in(schema: &Schema, place: usize, here: &QueryResult) -> Option<Value> {
+/// What may stand in a column for the moment, never committed: NULL, which is seldom a conflict, or a value that nobody else has.
+fn stand_ins(schema: &Schema, place: usize, here: &QueryResult) -> impl Iterator<Item = Value> {
     let column = &schema.columns[place];
-    if column.is_nullable {
-        return payload::from_json(&Json::Null, &column.of);
-    }
     let is_reference = schema.parents.iter().any(|parent| parent.from.iter().any(|name| name == column.name));
-    if is_reference { None } else { payload::from_json(&other_value(column, here)?, &column.of) }
+    let null = column.is_nullable.then_some(Json::Null);
+    let other = if is_reference { None } else { other_value(column, here) };
+    null.into_iter().chain(other).filter_map(|json| payload::from_json(&json, &column.of))
 }
 
 /// A value that in all likelihood nobody else has, as the wire writes it. A text is as long as the one that it stands in for,

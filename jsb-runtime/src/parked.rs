@@ -116,20 +116,32 @@ impl Processor {
         Ok(())
     }
 
-    /// Applies a circle of events that each wait for a unique value that the next one gives up, in one transaction. One of them
-    /// may be dead, since a handler refused it.
+    /// Applies a circle of events that each wait for a unique value that the next one gives up. One of them may be dead, since a
+    /// handler refused it.
     async fn untangle(&self, stored: Stored) -> Result<Option<(Message, Death)>, ApplyError> {
-        let Some(events) = self.circle(stored).await? else { return Ok(None) };
+        let Some(mut events) = self.circle(stored).await? else { return Ok(None) };
+        let mut died = self.apply_circle(&events, false).await;
+        // Somebody holds a lock for longer than that, and may do so the next time too.
+        if died.as_ref().is_err_and(|error| error.is_timeout() || error.is_handlers()) {
+            died = self.apply_circle(&events, true).await;
+        }
+        Ok(died?.map(|(place, death)| (events.swap_remove(place).message, death)))
+    }
+
+    /// Applies these events in one transaction, or none of them; which one is dead, if one is.
+    async fn apply_circle(&self, events: &[Stored], takes_time: bool) -> Result<Option<(usize, Death)>, ApplyError> {
         let own = OwnTransaction::begin(&self.db).await?;
-        dialect::give_way(&own.txn).await?;
+        match takes_time {
+            true => dialect::take_time(&own.txn).await?,
+            false => dialect::give_way(&own.txn).await?,
+        }
         let rows: Vec<String> = events.iter().filter_map(|stored| row_of(&stored.message)).collect();
         let mut to_come = Circle::of(rows.iter().cloned());
-        for (stored, row) in events.into_iter().zip(&rows) {
+        for (place, (stored, row)) in events.iter().zip(&rows).enumerate() {
             let settled = match own.run(self.apply_among(&own.txn, &stored.message, &to_come)).await {
                 Err(error) if error.is_handlers() => {
                     own.txn.rollback().await?;
-                    let death = self.handler_failed(&stored.message, &error).await?;
-                    return Ok(death.map(|death| (stored.message, death)));
+                    return Ok(self.handler_failed(&stored.message, error).await?.map(|death| (place, death)));
                 }
                 settled => settled?,
             };
@@ -144,16 +156,17 @@ impl Processor {
         Ok(None)
     }
 
-    /// A handler failed within a circle, as it would have if its event had come alone; why that is dead, if it is.
-    async fn handler_failed(&self, message: &Message, error: &ApplyError) -> Result<Option<Death>, DbErr> {
+    /// A handler failed within a circle, as it would have if its event had come alone; why that is dead, if it is. Its own trouble
+    /// with a database is given back.
+    async fn handler_failed(&self, message: &Message, error: ApplyError) -> Result<Option<Death>, ApplyError> {
         let Ok(event) = &message.envelope else { return Ok(None) };
-        match verdict(error, event) {
-            Verdict::Bury(reason) => Ok(Some(Death::of(reason, error))),
-            Verdict::Retry => match Trial::of(self, message, CIRCLE).fail(error).await? {
+        match verdict(&error, event) {
+            Verdict::Bury(reason) => Ok(Some(Death::of(reason, &error))),
+            Verdict::Retry => match Trial::of(self, message, CIRCLE).fail(&error).await? {
                 Tried::Dead(death) => Ok(Some(death)),
                 Tried::Ended(_) => Ok(None),
             },
-            _ => Ok(None),
+            _ => Err(error),
         }
     }
 

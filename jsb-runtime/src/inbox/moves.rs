@@ -1,4 +1,4 @@
-//! The moves of an event's row: whatever becomes of one that is there is written here, column by column.
+//! The moves of an event's row: every change of its status is written here, column by column.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::message::Message;
 use crate::outcome::Reason;
 
 /// What becomes of an event's row.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) enum Move<'a> {
     /// It is about to be tried, and the server brings it to nobody else meanwhile.
     Start,

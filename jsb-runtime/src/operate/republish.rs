@@ -21,10 +21,10 @@ pub enum RepublishError {
     },
     /// Another process took the relay's lease meanwhile, so the order could not be kept.
     #[error(
-        "after {republished} events another process took the relay's lease; the rest is as it was: do it again once the relay is idle"
+        "after {republished} events or a few more another process took the relay's lease: do it again once the relay is idle"
     )]
     Disturbed {
-        /// How many are pending again.
+        /// How many are pending again, but for a batch that was on its way to the database.
         republished: u64,
     },
 }

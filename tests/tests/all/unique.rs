@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use chrono::{NaiveTime, TimeDelta};
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{gap, organization, plate, seat, specimen, stall};
-use jsb_tests::{App, Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -224,6 +224,24 @@ async fn swap_dates(app: &App, [x, y]: [Uuid; 2], n: usize) {
     }
 }
 
+async fn two_texts(app: &App, n: usize) -> [Uuid; 2] {
+    let ids = [Uuid::now_v7(), Uuid::now_v7()];
+    for (which, id) in ids.into_iter().enumerate() {
+        let text = Set(Some((10 * n + which).to_string()));
+        let row = gap::ActiveModel { id: Set(id), text, ..Default::default() };
+        row.insert(&app.db).await.expect("a save");
+    }
+    ids
+}
+
+async fn swap_texts(app: &App, [x, y]: [Uuid; 2], n: usize) {
+    for (id, which) in [(x, 2), (y, 0), (x, 1)] {
+        let text = Set(Some((10 * n + which).to_string()));
+        let row = gap::ActiveModel { id: Unchanged(id), text, ..Default::default() };
+        row.update(&app.db).await.expect("a save");
+    }
+}
+
 /// The values of a specimen that are unique in the test.
 fn unique_values(id: Uuid, n: usize) -> specimen::ActiveModel {
     let (date, time) = (date(n).expect("a date"), NaiveTime::default() + TimeDelta::seconds(n as i64));
@@ -266,6 +284,16 @@ async fn waiting(app: &App, event: &Json) -> Vec<String> {
 async fn waits_unseen(app: &App, event: &Json) {
     eventually("an event is parked", || async { Ok::<_, ()>(waiting(app, event).await.pop()) }).await;
     put_off(app).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn values_that_a_check_keeps_from_being_null_are_swapped_by_way_of_others() {
+    let pair = Pair::create(Backend::Postgres).await;
+    for app in [&pair.a, &pair.b] {
+        app.sql("CREATE UNIQUE INDEX one_text ON gaps (text)").await;
+        app.sql("ALTER TABLE gaps ADD CHECK (text IS NOT NULL)").await;
+    }
+    arrives_in_every_order::<gap::Entity, _>(pair, two_texts, swap_texts, &[0]).await;
 }
 
 on_both! {
