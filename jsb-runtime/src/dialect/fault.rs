@@ -74,8 +74,8 @@ fn postgres_fault(code: &str) -> Fault {
         "23505" | "23P01" => Fault::Unique,
         "40001" | "40P01" | "55P03" => Fault::Contention,
         "25006" => Fault::Outage,
-        // A cancelled statement or a statement_timeout is about the statement, not the database.
-        "57014" => Fault::Other,
+        // A cancelled statement, a statement_timeout or a temp_file_limit is about the statement, not the database.
+        "57014" | "53400" => Fault::Other,
         _ => match code.get(..2) {
             Some("08" | "53" | "57" | "58") => Fault::Outage,
             // The last is a limit of the server's, such as the size of an index entry.
@@ -280,7 +280,7 @@ mod tests {
             (Fault::ForeignKey, &["23503", "23001"]),
             (Fault::Unique, &["23505", "23P01"]),
             (Fault::BadData, &["22001", "22P02", "23502", "23514", "54000"]),
-            (Fault::Other, &["57014", "25P02", "42501", "42P01", "XX000", ""]),
+            (Fault::Other, &["57014", "53400", "25P02", "42501", "42P01", "XX000", ""]),
         ];
         for (meaning, codes) in meanings {
             for code in codes {

@@ -107,6 +107,10 @@ impl Relay {
         if hand.ahead.is_none() {
             self.put_down(hand).await?;
         }
+        if hand.is_unanswered {
+            // Answers may come to another process, over its connection.
+            answer(hand.lease.release(&self.db)).await?;
+        }
         Ok(match refused {
             Some(error) => Step::Refused(error),
             None if is_done => Step::Published,

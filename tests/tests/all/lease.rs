@@ -7,7 +7,7 @@ use std::time::Duration;
 use jsb_runtime::{Config, Role};
 use jsb_tests::entities::ticket;
 use jsb_tests::faults::link::{Link, Weather};
-use jsb_tests::{App, Backend, Pair, eventually, servers};
+use jsb_tests::{App, Backend, Pair, Proxy, eventually, servers};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{DatabaseConnection, DbErr};
 use uuid::Uuid;
@@ -39,6 +39,21 @@ on_both! {
         ticket(&app.db).await;
         app.start().await;
         is_sent(&app, 1).await;
+        app.stop().await;
+    }
+
+    async fn a_process_that_gets_no_answers_leaves_the_relay_to_one_that_does(backend: Backend) {
+        let mut app = Pair::configured(backend, only_relaying).await.a;
+        let (direct, proxy) = (app.config.nats_url.clone(), Proxy::start(servers::nats().await.port()).await);
+        app.config.nats_url = proxy.url();
+        app.start().await;
+        ticket(&app.db).await;
+        is_sent(&app, 1).await;
+        proxy.lose(|subject| subject.contains(".sync."));
+        app.config.nats_url = direct;
+        app.start().await;
+        ticket(&app.db).await;
+        is_sent(&app, 2).await;
         app.stop().await;
     }
 
