@@ -17,11 +17,10 @@ mod signals;
 mod system;
 mod welcome;
 
-use std::io::{IsTerminal as _, Write as _, stderr};
+use std::io::{Write as _, stderr};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
 
 use health::HealthArgs;
 use pair::PairArgs;
@@ -87,9 +86,5 @@ fn log_to_stderr(command: &Command) {
         Command::Jsb(_) => jsb_cli::LOG_FILTER,
         _ => "info,async_nats=warn,sea_orm_migration=warn,sqlx=warn",
     };
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
-    let ansi = stderr().is_terminal();
-    // What it cannot log it would say by `eprintln!`, which panics.
-    let log = tracing_subscriber::fmt().log_internal_errors(false);
-    log.with_env_filter(filter).with_writer(stderr).with_ansi(ansi).init();
+    jsb_cli::log_to_stderr(filter);
 }

@@ -100,12 +100,21 @@ struct Program {
 /// Reads the program's arguments, logs errors to standard error (`RUST_LOG` says otherwise), and runs the command.
 pub async fn main() -> ExitCode {
     let program = Program::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG_FILTER));
+    log_to_stderr(LOG_FILTER);
+    run(program.cli).await
+}
+
+/// Logs to standard error what `RUST_LOG` says, or else what `filter` says, such as [`LOG_FILTER`]. Call it once.
+///
+/// # Panics
+///
+/// When a logger was set before.
+pub fn log_to_stderr(filter: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(filter));
     let ansi = stderr().is_terminal();
     // What it cannot log it would say by `eprintln!`, which panics.
     let log = tracing_subscriber::fmt().log_internal_errors(false);
     log.with_env_filter(filter).with_writer(stderr).with_ansi(ansi).init();
-    run(program.cli).await
 }
 
 /// What a command logs unless `RUST_LOG` says otherwise: errors, but for those of the connection, which the command reports

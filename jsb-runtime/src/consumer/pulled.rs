@@ -64,7 +64,7 @@ pub(super) async fn pull(
     let Some(attached) = processor.stop.run_until_cancelled(processor.transport.attached()).await else {
         return Ok(None);
     };
-    let limit = at_most(limit, &attached);
+    let limit = limit.min(attached.most.messages);
     let pulled = tokio::select! {
         pulled = processor.transport.pull(&attached, limit) => pulled,
         // The server has forgotten the request.
@@ -73,11 +73,6 @@ pub(super) async fn pull(
     };
     let batch = pulled.inspect_err(doubt)?;
     Ok(Some(Pulled::new(processor, attached, limit, batch)))
-}
-
-/// As many as are wanted, and no more than the server answers.
-fn at_most(limit: usize, attached: &Attached) -> usize {
-    attached.most.messages.map_or(limit, |most| most.min(limit))
 }
 
 /// The batch behind the one in hand, pulled and read by a task of its own.
@@ -92,7 +87,7 @@ impl Ahead {
             return None;
         }
         let (processor, attached) = (Arc::clone(processor), processor.transport.attached_now()?);
-        let limit = at_most(limit, &attached);
+        let limit = limit.min(attached.most.messages);
         let pull = async move {
             let there = tokio::select! {
                 there = processor.transport.pull_what_is_there(&attached, limit) => there?,

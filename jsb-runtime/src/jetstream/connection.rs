@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::denials::Denials;
 use super::link::{self, Link, Trouble};
 use super::options::{self, ConnectError};
+use super::pull::Most;
 use crate::causes::chain;
 use crate::config::Config;
 
@@ -42,15 +43,6 @@ impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport").field("config", &self.config).finish_non_exhaustive()
     }
-}
-
-/// The most that a request for messages may ask for, as far as the server sets limits: it refuses one that asks for more.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Most {
-    /// Where its limit of what is unacknowledged is reached it lets a request wait.
-    pub(crate) messages: Option<usize>,
-    pub(crate) bytes: Option<usize>,
-    pub(crate) wait: Option<Duration>,
 }
 
 /// The stream and the consumer of this app, once they are known to be there.

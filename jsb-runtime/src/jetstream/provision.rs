@@ -6,8 +6,9 @@ use async_nats::jetstream::consumer::{Consumer, FromConsumer, Info, PullConsumer
 use async_nats::jetstream::context::RequestError;
 use serde_json::{Value as Json, json};
 
-use super::connection::{Attached, Most, Transport};
+use super::connection::{Attached, Transport};
 use super::denials::{Denied, Permission};
+use super::pull::Most;
 use crate::causes::chain;
 use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
@@ -141,16 +142,7 @@ impl Transport {
         let ack_wait = config.backoff.iter().min().copied().unwrap_or(config.ack_wait);
         // The server writes -1 for a consumer without a limit.
         let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
-        let limit = |limit: i64| usize::try_from(limit).ok().filter(|limit| *limit > 0);
-        let most = Most {
-            // As many again may be pulled behind a batch.
-            messages: [limit(config.max_ack_pending).map(|most| (most / 2).max(1)), limit(config.max_batch)]
-                .into_iter()
-                .flatten()
-                .min(),
-            bytes: limit(config.max_bytes),
-            wait: Some(config.max_expires).filter(|wait| !wait.is_zero()),
-        };
+        let most = Most::of(config);
         tracing::info!(stream, consumer = name, ?ack_wait, "attached to JetStream");
         let stream = stream.to_owned();
         self.attach(Attached { consumer, stream, max_deliver, ack_wait, most, is_unchecked });

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull::BatchConfig;
+use async_nats::jetstream::{self, consumer};
 use async_nats::{StatusCode, Subject};
 use futures_util::StreamExt;
 
@@ -18,6 +18,27 @@ use crate::config::MAX_BATCH_BYTES;
 const LONG_POLL: Duration = Duration::from_secs(5);
 /// How long after that the server may take to say that none came.
 const LATE: Duration = Duration::from_secs(1);
+
+/// The most that a request may ask for: a server refuses one that goes beyond the consumer's limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    /// Where the limit of what is unacknowledged is reached, the server lets a request wait.
+    pub(crate) messages: usize,
+    bytes: usize,
+    wait: Duration,
+}
+
+impl Most {
+    pub(super) fn of(config: &consumer::Config) -> Self {
+        let limit = |limit: i64| usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        Self {
+            // As many again may be pulled behind a batch.
+            messages: (limit(config.max_ack_pending) / 2).max(1).min(limit(config.max_batch)),
+            bytes: limit(config.max_bytes).min(MAX_BATCH_BYTES),
+            wait: if config.max_expires.is_zero() { LONG_POLL } else { config.max_expires.min(LONG_POLL) },
+        }
+    }
+}
 
 /// Why nothing could be pulled.
 #[derive(Debug, thiserror::Error)]
@@ -68,7 +89,7 @@ impl Transport {
         let mut deliveries = self.fetch(attached, limit).await?;
         if deliveries.is_empty() {
             // Whatever its size.
-            let wait = attached.most.wait.map_or(LONG_POLL, |most| most.min(LONG_POLL));
+            let wait = attached.most.wait;
             let next = BatchConfig { batch: 1, expires: Some(wait), ..BatchConfig::default() };
             deliveries = self.request(attached, next, wait + LATE).await?;
             // One seldom comes alone. What is in hand counts, whatever becomes of the others.
@@ -80,7 +101,7 @@ impl Transport {
     }
 
     async fn fetch(&self, attached: &Attached, limit: usize) -> Result<Vec<Delivery>, PullError> {
-        let max_bytes = attached.most.bytes.map_or(MAX_BATCH_BYTES, |most| most.min(MAX_BATCH_BYTES));
+        let max_bytes = attached.most.bytes;
         let there = BatchConfig { batch: limit, no_wait: true, max_bytes, ..BatchConfig::default() };
         self.request(attached, there, REQUEST_TIMEOUT).await
     }
