@@ -1,4 +1,4 @@
-//! The demo's own two tables, followed by those of JSB.
+//! The tables of JSB, followed by the demo's own two.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -7,8 +7,8 @@ pub(crate) struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        let mut migrations: Vec<Box<dyn MigrationTrait>> = vec![Box::new(CreateTables)];
-        migrations.extend(jsb_migrations::all());
+        let mut migrations = jsb_migrations::all();
+        migrations.push(Box::new(CreateTables));
         migrations
     }
 }

@@ -35,8 +35,13 @@ pub async fn interleave(
     if node_index >= node_count {
         return Err(DbErr::Custom(format!("node {node_index} of {node_count}: the index must be below the count")));
     }
-    let txn = manager.get_connection().begin().await?;
-    interleave_in(&txn, table, column, Node { index: node_index.into(), count: node_count.into() }).await?;
+    let (db, node) = (manager.get_connection(), Node { index: node_index.into(), count: node_count.into() });
+    if interleaved_as(db, table).await?.is_some() {
+        // Without a write, for which it might wait long on SQLite.
+        return must_be_interleaved_as(db, table, &node).await;
+    }
+    let txn = db.begin().await?;
+    interleave_in(&txn, table, column, node).await?;
     txn.commit().await
 }
 

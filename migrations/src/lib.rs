@@ -1,6 +1,6 @@
 //! The tables of JSB, as SeaORM migrations for PostgreSQL and SQLite.
 //!
-//! A migrator of yours adds them with one line:
+//! A migrator of yours has them first, since yours may need these tables, and `down` takes back the last of the list:
 //!
 //! ```
 //! use sea_orm_migration::prelude::*;
@@ -9,8 +9,9 @@
 //!
 //! impl MigratorTrait for Migrator {
 //!     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-//!         let mut migrations: Vec<Box<dyn MigrationTrait>> = vec![/* your own */];
-//!         migrations.extend(jsb_migrations::all());
+//!         let mut migrations = jsb_migrations::all();
+//!         let own: Vec<Box<dyn MigrationTrait>> = vec![/* your own */];
+//!         migrations.extend(own);
 //!         migrations
 //!     }
 //! }
