@@ -52,6 +52,12 @@ impl Settings {
         })?)
     }
 
+    /// The application.
+    pub(crate) fn app(&self) -> anyhow::Result<&str> {
+        let app = self.app.as_deref().map(str::trim).filter(|app| !app.is_empty());
+        app.context("APP_NAME or --app must name the application whose database this is")
+    }
+
     /// Whether a database was given.
     pub(crate) fn has_database(&self) -> bool {
         self.database_url.as_ref().is_some_and(|url| !url.is_empty())
@@ -60,12 +66,11 @@ impl Settings {
     /// The application's database; one of another application is refused, so that it must be known whose it should be.
     pub(crate) async fn database(&self) -> anyhow::Result<DatabaseConnection> {
         let url = self.database_url.as_deref().context("DATABASE_URL or --database-url must name the database")?;
-        let app = self.app.as_deref().map(str::trim).filter(|app| !app.is_empty());
-        let app = app.context("APP_NAME or --app must name the application whose database this is")?;
+        let app = self.app()?;
         let mut options = connect_options(url)?;
         options.max_connections(4).acquire_timeout(ANSWERS_WITHIN);
-        // A handler holds SQLite's one write lock as long as it runs.
-        // A file that the application has not made yet is no database of an application.
+        // A file that the application has not made yet is no database of an application, and a handler holds SQLite's one write
+        // lock as long as it runs.
         options.map_sqlx_sqlite_opts(|sqlite| sqlite.create_if_missing(false).busy_timeout(BUSY_TIMEOUT));
         let db = Database::connect(options).await.map_err(|error| explained(error, url)).context("the database")?;
         operate::check_owner(&db, app).await?;

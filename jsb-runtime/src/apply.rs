@@ -2,17 +2,18 @@
 
 use std::panic::AssertUnwindSafe;
 
-use futures_util::FutureExt;
+use futures_util::{FutureExt, TryFutureExt};
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 
 use crate::dialect::{self, Fault};
 use crate::direct::OwnTransaction;
 use crate::event::{Envelope, event_type};
-use crate::handler::{HandlerContext, HandlerError, Incoming};
+use crate::handler::{HandlerContext, Incoming};
 use crate::inbox::{self, Claim};
 use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{self, HandlerRegistration, Registry};
+use crate::trace::Trace;
 use crate::upsert::{self, ApplyError, Effect};
 use crate::{settings, trace};
 
@@ -35,6 +36,13 @@ pub(crate) struct Attempt<'a> {
     pub(crate) takes_time: bool,
 }
 
+/// What an attempt has written, before the handlers run.
+#[derive(Clone, Copy)]
+pub(crate) struct Written {
+    claim: Claim,
+    pub(crate) effect: Effect,
+}
+
 impl Attempt<'_> {
     /// Tries the event; everything it writes commits, or nothing does.
     pub(crate) async fn run(&self, db: &DatabaseConnection) -> Result<Settled, ApplyError> {
@@ -49,64 +57,69 @@ impl Attempt<'_> {
         own.end(settled).await
     }
 
-    /// The attempt within a transaction of the caller's.
-    pub(crate) async fn run_in(&self, txn: &DatabaseTransaction) -> Result<Settled, ApplyError> {
-        if !self.in_inbox {
-            return self.effect(txn).await;
-        }
-        let claim = inbox::claim(txn, self.message).await?;
-        if claim == Claim::Settled {
-            return Ok(Settled::Duplicate);
-        }
-        let settled = self.effect(txn).await?;
-        if claim == Claim::Open {
-            inbox::processed(txn, self.message).await?;
-        }
-        Ok(settled)
+    async fn run_in(&self, txn: &DatabaseTransaction) -> Result<Settled, ApplyError> {
+        let Some(written) = self.write_in(txn).await? else { return Ok(Settled::Duplicate) };
+        self.finish_in(txn, written).await?;
+        Ok(written.effect.into())
     }
 
-    async fn effect(&self, txn: &DatabaseTransaction) -> Result<Settled, ApplyError> {
-        let (event, registry) = (self.event, self.registry);
-        let entity = registry.entity(&event.resource_type).filter(|_| is_entity_event(event));
-        let handlers = registry.handlers(&event.resource_type, &event.event_type);
-        if entity.is_none() && handlers.is_empty() {
-            let (resource, event_type) = (event.resource_type.clone(), event.event_type.clone());
-            return Err(ApplyError::Unknown { resource, event_type });
+    /// Takes the event for this transaction and writes its own row; `None` if the event is settled already.
+    pub(crate) async fn write_in(&self, txn: &DatabaseTransaction) -> Result<Option<Written>, ApplyError> {
+        let claim = match self.in_inbox {
+            true => inbox::claim(txn, self.message).await?,
+            false => Claim::New,
+        };
+        if claim == Claim::Settled {
+            return Ok(None);
         }
+        let entity = self.registry.entity(&self.event.resource_type).filter(|_| is_entity_event(self.event));
         let effect = match entity {
-            Some(entity) => upsert::apply(txn, entity.schema(), event, self.own_app).await?,
+            Some(entity) => upsert::apply(txn, entity.schema(), self.event, self.own_app).await?,
+            None if self.handlers().is_empty() => return Err(unknown(self.event)),
             None => Effect::Applied,
         };
-        if handlers.is_empty() {
-            return Ok(effect.into());
-        }
-        dialect::allow_idling(txn).await?;
-        let incoming = Incoming { envelope: event.clone(), stale: effect == Effect::Stale };
-        for handler in handlers {
-            self.handle(handler, &incoming, txn).await?;
-        }
-        Ok(effect.into())
+        Ok(Some(Written { claim, effect }))
     }
 
-    async fn handle(
-        &self,
-        handler: &HandlerRegistration,
-        incoming: &Incoming,
-        txn: &DatabaseTransaction,
-    ) -> Result<(), ApplyError> {
-        let context = HandlerContext::new(txn, self.number);
-        let run = trace::caused_by(self.message.trace(), (handler.run)(incoming, &context));
-        let result = AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)));
-        result.map_err(|error| ApplyError::Handler { name: handler.name, error })?;
-        dialect::must_stand(txn).await.map_err(|error| match dialect::fault(&error) {
-            Fault::Outage => error.into(),
-            _ => ApplyError::Handler { name: handler.name, error: format!("{WENT_ON} ({error})").into() },
-        })
+    fn handlers(&self) -> &[&'static HandlerRegistration] {
+        self.registry.handlers(&self.event.resource_type, &self.event.event_type)
+    }
+
+    /// Runs the handlers, once what is written is there, and marks the event as processed.
+    pub(crate) async fn finish_in(&self, txn: &DatabaseTransaction, written: Written) -> Result<(), ApplyError> {
+        if !self.handlers().is_empty() {
+            dialect::allow_idling(txn).await?;
+            let incoming = Incoming { envelope: self.event.clone(), stale: written.effect == Effect::Stale };
+            for handler in self.handlers() {
+                run(handler, &incoming, txn, self.message.trace(), self.number).await?;
+            }
+        }
+        if written.claim == Claim::Open {
+            inbox::processed(txn, self.message).await?;
+        }
+        Ok(())
     }
 }
 
+/// Runs one handler, as attempt `number` on an event of this trace.
+async fn run(
+    handler: &HandlerRegistration,
+    incoming: &Incoming,
+    txn: &DatabaseTransaction,
+    trace: Trace,
+    number: u32,
+) -> Result<(), ApplyError> {
+    let (context, name) = (HandlerContext::new(txn, number), handler.name);
+    let handled = trace::caused_by(trace, (handler.run)(incoming, &context));
+    unless_panicked(name, handled.map_err(|error| ApplyError::Handler { name, error })).await?;
+    dialect::must_stand(txn).await.map_err(|error| match dialect::fault(&error) {
+        Fault::Outage => error.into(),
+        _ => ApplyError::Handler { name, error: format!("{WENT_ON} ({error})").into() },
+    })
+}
+
 /// Applies one `created`, `updated` or `deleted` event within `txn`, by its version, and never publishes: for imports and for
-/// consumers of your own. No handler runs.
+/// consumers of your own. No handler runs; [`handle_event`] runs them.
 ///
 /// On SQLite begin `txn` with `SqliteTransactionMode::Immediate`.
 ///
@@ -128,21 +141,64 @@ impl Attempt<'_> {
 pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
     let own_app = settings::app_name(txn).await?.unwrap_or_default();
     let entity = registry::entity(&event.resource_type).filter(|_| is_entity_event(event));
-    let entity = entity.ok_or_else(|| ApplyError::Unknown {
-        resource: event.resource_type.clone(),
-        event_type: event.event_type.clone(),
-    })?;
+    let entity = entity.ok_or_else(|| unknown(event))?;
     upsert::apply(txn, entity.schema(), event, &own_app).await.map_err(|error| match error {
         ApplyError::Db(error) => ApplyError::Db(dialect::explained(error)),
         other => other,
     })
 }
 
+/// Runs the custom handlers of one event within `txn`, in their order, as the consumer does once the event's row is written: for
+/// tests of them, and for consumers of your own. What they save is published once `txn` commits.
+///
+/// On SQLite begin `txn` with `SqliteTransactionMode::Immediate`.
+///
+/// # Errors
+///
+/// [`ApplyError`], with the first handler that fails, or if there is none; the transaction should then be rolled back.
+///
+/// # Example
+///
+/// ```
+/// # use jsb_runtime::Envelope;
+/// # use sea_orm::{DatabaseConnection, TransactionTrait};
+/// # async fn example(db: &DatabaseConnection, body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
+/// let event = Envelope::read(body, None, "system_b")?;
+/// let txn = db.begin().await?;
+/// jsb_runtime::sync_from_event(&txn, &event).await?;
+/// jsb_runtime::handle_event(&txn, &event).await?;
+/// txn.commit().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub async fn handle_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<(), ApplyError> {
+    let handlers = registry::handlers(&event.resource_type, &event.event_type);
+    if handlers.is_empty() {
+        return Err(unknown(event));
+    }
+    let incoming = Incoming { envelope: event.clone(), stale: false };
+    for handler in handlers {
+        run(handler, &incoming, txn, Trace::received(Some(&event.trace_id), None), 1).await?;
+    }
+    Ok(())
+}
+
+fn unknown(event: &Envelope) -> ApplyError {
+    ApplyError::Unknown { resource: event.resource_type.clone(), event_type: event.event_type.clone() }
+}
+
 pub(crate) fn is_entity_event(event: &Envelope) -> bool {
     matches!(event.event_type.as_str(), event_type::CREATED | event_type::UPDATED | event_type::DELETED)
 }
 
-fn panicked(panic: &(dyn std::any::Any + Send)) -> HandlerError {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    format!("it panicked: {}", text.unwrap_or("without a message")).into()
+/// What comes of the application's own code, called `name`, whose panic is an error like any other of its.
+pub(crate) async fn unless_panicked<T>(
+    name: &'static str,
+    run: impl Future<Output = Result<T, ApplyError>>,
+) -> Result<T, ApplyError> {
+    AssertUnwindSafe(run).catch_unwind().await.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+        let error = format!("it panicked: {}", text.unwrap_or("without a message")).into();
+        Err(ApplyError::Handler { name, error })
+    })
 }

@@ -12,13 +12,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::causes::chain;
 use crate::config::{Config, Role};
+use crate::dialect::answer;
 use crate::event::NewEvent;
 use crate::jetstream::{ProvisionError, Transport};
 use crate::preflight::{self, StartError};
 use crate::processor::Processor;
 use crate::registry::Registry;
 use crate::relay::Relay;
-use crate::status::{Health, Status};
+use crate::status::{Health, Status, Tables};
 use crate::{backoff, clock, consumer, direct, inbox, retention, settings};
 
 /// How long a start waits for NATS before it goes on without: saves need not wait for it.
@@ -199,7 +200,8 @@ impl Bridge {
     ///
     /// When the database fails.
     pub async fn status(&self) -> Result<Status, DbErr> {
-        Status::read(&self.db, self.transport.is_ready(), self.transport.problems()).await
+        let tables = Tables::read(&self.db).await?;
+        Ok(Status { jetstream_connected: self.transport.is_ready(), problems: self.transport.problems(), tables })
     }
 
     /// What a health check asks: far cheaper than [`status`](Self::status), however large the tables are.
@@ -210,7 +212,7 @@ impl Bridge {
     pub async fn health(&self) -> Result<Health, DbErr> {
         Ok(Health {
             jetstream_connected: self.transport.is_ready(),
-            parked_events: inbox::parked(&self.db).await?,
+            parked_events: answer(inbox::parked(&self.db)).await?,
             problems: self.transport.problems(),
         })
     }

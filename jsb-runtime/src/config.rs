@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::subject;
+
 mod check;
 mod env;
 
@@ -217,6 +219,16 @@ impl Config {
     /// ```
     pub fn inbox_prefix(&self) -> String {
         self.nats_inbox_prefix.clone().unwrap_or_else(|| format!("_INBOX.{}", self.app_name))
+    }
+
+    /// Where this app publishes for the other one.
+    pub(crate) fn outgoing(&self) -> String {
+        subject::sync(&self.app_name, &self.destination_app)
+    }
+
+    /// Where the other one publishes for this app.
+    pub(crate) fn incoming(&self) -> String {
+        subject::sync(&self.destination_app, &self.app_name)
     }
 }
 

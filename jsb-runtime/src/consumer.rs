@@ -49,7 +49,9 @@ pub(crate) async fn run(processor: Arc<Processor>) {
                 processor.transport.report(CONSUMER, None);
                 pace.keep(&batch);
                 ahead = Ahead::behind(&processor, &batch, pace.limit());
+                let began = Instant::now();
                 process(&processor, batch, &mut stopped).await;
+                pace.worked_for(began.elapsed());
             }
             Ok(None) => (failures, idle) = (0, false),
             Err(error) => {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 pub(crate) use answer::{answer, unless_lost};
 pub(crate) use catalog::{
-    ForeignKey, digits_of_seconds, foreign_keys, generated_columns, raise_sequence, reuses_keys, sequence_of,
+    ForeignKey, columns, digits_of_seconds, foreign_keys, generated_columns, raise_sequence, reuses_keys, sequence_of,
     unfit_isolation,
 };
 use chrono::{DateTime, Utc};

@@ -172,5 +172,5 @@ async fn publish_now(transport: &Transport, config: &Config, event: NewEvent) ->
         resource_type: event.resource_type,
         payload: event.payload,
     };
-    transport.publish(Outgoing::event(config, headers, &envelope)?).await
+    transport.publish(Outgoing::event(config, envelope.event_id.clone(), headers, &envelope)?).await
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 
+use crate::apply::unless_panicked;
 use crate::causes::chain;
 use crate::direct::OwnTransaction;
 use crate::dlq::DeadLetter;
@@ -49,7 +50,11 @@ impl Trial<'_> {
         if !self.inbox_keeps() {
             return self.fail(&error).await;
         }
-        let age = self.origin.age().to_std().unwrap_or_default();
+        let mut age = self.origin.age().to_std().unwrap_or_default();
+        if reason == Reason::HasChildren {
+            // While nothing was consumed, the children's deletes could not come.
+            age = age.min(self.processor.began.elapsed());
+        }
         let text = error.described();
         match patience(reason, age, self.processor.config.keep_parent_after, self.processor.config.park_for) {
             Patience::Keep => return self.keep_parent(event).await,
@@ -59,7 +64,12 @@ impl Trial<'_> {
         let waits_for = self.blocked_by(event, reason, &error).await?;
         // The longer it has waited, the longer it can: between a second and a minute.
         let delay = (age / 4).clamp(Duration::from_secs(1), inbox::LONGEST_PARKING);
-        tracing::info!(event_id = self.message.event_id, %reason, waits_for, error = text, "an event is parked");
+        let event_id = &self.message.event_id;
+        // Said once: it may wait for days, and thousands with it.
+        match age.is_zero() {
+            true => tracing::info!(event_id, %reason, waits_for, error = text, "an event is parked"),
+            false => tracing::debug!(event_id, %reason, waits_for, error = text, "an event is still parked"),
+        }
         self.keep_in_inbox(reason, waits_for, delay, &text).await
     }
 
@@ -159,7 +169,9 @@ impl Trial<'_> {
         if inbox::claim(txn, self.message).await? == Claim::Settled {
             return Ok(Some(Settled::Duplicate));
         }
-        let kept = trace::caused_by(self.message.trace(), (entity.keep)(txn, entity.schema(), event)).await?;
+        let keep = trace::caused_by(self.message.trace(), (entity.keep)(txn, entity.schema(), event));
+        // The application's hooks run in it.
+        let kept = unless_panicked("before_save or after_save", keep).await?;
         if kept {
             inbox::processed(txn, self.message).await?;
         }

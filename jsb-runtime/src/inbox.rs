@@ -1,21 +1,23 @@
 //! The inbox: which events were settled, which failed or wait, and how often.
 
 mod batch;
+mod known;
 mod moves;
 pub mod operate;
-pub(crate) mod replay;
 mod waiting;
 
 use std::time::Duration;
 
 pub(crate) use batch::claim_all;
 use chrono::{DateTime, TimeDelta, Utc};
-pub(crate) use moves::{Counters, Move, make};
+pub(crate) use known::{Kept, among, find, starts, unsettled};
+pub(crate) use moves::{Counters, Move, make, reopen, reopen_for};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr};
 pub(crate) use waiting::{Stored, any_waiting, awaited, due, in_conflict, parked, wake};
 use waiting::{is_due, waits_since};
 
+use crate::ask;
 use crate::message::Message;
 
 const TABLE: &str = "inbox_events";
@@ -31,6 +33,9 @@ pub(crate) const MAX_STARTS: u32 = 5;
 /// How long after its time an event is taken up from the inbox that the server has not brought again: it may have lost
 /// its store.
 const OVERDUE: TimeDelta = TimeDelta::minutes(10);
+
+/// How far apart the clocks of processes may be that consume side by side.
+const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);
 
 /// The longest that an event is parked before it is tried again, but for a back-off list that is longer.
 pub(crate) const LONGEST_PARKING: Duration = Duration::from_secs(60);
@@ -53,8 +58,7 @@ pub(crate) async fn claim<C: ConnectionTrait>(txn: &C, message: &Message) -> Res
         return Ok(Claim::New);
     }
     let select = Query::select().column("status").from(TABLE).cond_where(is(message)).lock_exclusive().to_owned();
-    let status = txn.query_one(&select).await?.map(|row| row.try_get::<String>("", "status")).transpose()?;
-    Ok(match status.as_deref() {
+    Ok(match ask::one::<String>(txn, &select).await?.as_deref() {
         Some("processed" | "dead") => Claim::Settled,
         _ => Claim::Open,
     })
@@ -69,12 +73,6 @@ pub(crate) async fn processed<C: ConnectionTrait>(txn: &C, message: &Message) ->
 pub(crate) async fn had_outcome<C: ConnectionTrait>(db: &C, message: &Message) -> Result<(), DbErr> {
     let update = Query::update().table(TABLE).value("starts", 0).cond_where(is(message)).to_owned();
     db.execute(&update).await.map(drop)
-}
-
-/// How often this event had begun without an outcome.
-pub(crate) async fn starts<C: ConnectionTrait>(db: &C, message: &Message) -> Result<i32, DbErr> {
-    let select = Query::select().column("starts").from(TABLE).cond_where(is(message)).to_owned();
-    Ok(db.query_one(&select).await?.map(|row| row.try_get("", "starts")).transpose()?.unwrap_or(0))
 }
 
 /// Deletes up to `limit` settled events older than `before`; returns how many.

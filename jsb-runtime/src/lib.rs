@@ -8,12 +8,13 @@
 //!
 //! and arrives there once, without echo, whatever crashes on the way. The README begins with an example; this page
 //! lists what there is: [`Syncable`] and [`handler`] to declare, [`start`] and [`Config`] to run, [`skip_publish`],
-//! [`publish`] and [`sync_from_event`] for what is not an ordinary save, and [`hooks`] for entities with hooks of their
-//! own.
+//! [`publish`], [`sync_from_event`] and [`handle_event`] for what is not an ordinary save, and [`hooks`] for entities with
+//! hooks of their own.
 
 #![warn(missing_debug_implementations)]
 
 // In the order in which an event meets them.
+mod ask;
 pub mod backoff;
 mod causes;
 mod clock;
@@ -78,7 +79,7 @@ mod preflight;
 mod retention;
 mod status;
 
-pub use apply::sync_from_event;
+pub use apply::{handle_event, sync_from_event};
 pub use bridge::{Bridge, ShutdownError, publish, start};
 pub use config::{Config, ConfigError, Node, Role};
 pub use event::{Envelope, EnvelopeError, Event, NewEvent, SCHEMA_VERSION, event_type};
@@ -90,7 +91,7 @@ pub use preflight::StartError;
 pub use registry::RegistryError;
 pub use save::{SaveConnection, Saving};
 pub use skip::skip_publish;
-pub use status::{Health, Status};
+pub use status::{Health, Status, Tables};
 pub use syncable::{ActiveModelOf, ColumnOf, Field, Keys, OnDelete, Syncable, VersionType};
 pub use upsert::{ApplyError, Effect};
 

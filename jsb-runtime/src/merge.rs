@@ -16,7 +16,7 @@ use crate::schema::{Said, Schema, Values};
 use crate::syncable::OnDelete;
 use crate::upsert::{self, ApplyError, Change, Effect, Found, decide};
 use crate::version::Version;
-use crate::{clock, dialect, keys, tombstone};
+use crate::{ask, clock, dialect, keys, tombstone};
 
 /// How many composite keys are asked for side by side; so many groups are enough for the largest batch.
 const KEYS_IN_A_GROUP: usize = 32;
@@ -171,8 +171,7 @@ async fn find_all<'a>(
         }
     }
     if !all_are_here {
-        let pruned = txn.query_one(&tombstone::highest_pruned()).await?;
-        let pruned = pruned.map(|row| tombstone::version_in(&row, "pruned_version")).transpose()?.flatten();
+        let pruned = ask::one::<Option<_>>(txn, &tombstone::highest_pruned()).await?.flatten().map(Version::at);
         rows.values_mut().filter(|row| !row.is_here).for_each(|row| row.found.pruned = pruned);
     }
     Ok(rows)

@@ -123,18 +123,19 @@ pub(crate) async fn mark_failed<C: ConnectionTrait>(db: &C, id: i64, error: &str
     db.execute(&update).await.map(drop)
 }
 
-/// Delays a row that the server refused for now.
-pub(crate) async fn delay<C: ConnectionTrait>(db: &C, id: i64, by: Duration, error: &str) -> Result<(), DbErr> {
-    let update = Query::update()
-        .table(TABLE)
-        .values([
-            ("available_at", (crate::clock::now() + by).into()),
-            ("attempts", Expr::col("attempts").add(1)),
-            ("last_error", error.into()),
-        ])
-        .and_where(Expr::col("id").eq(id))
-        .to_owned();
+/// Gives a row that is too large a payload with which it is not.
+pub(crate) async fn shorten<C: ConnectionTrait>(db: &C, id: i64, payload: &str) -> Result<(), DbErr> {
+    let update = Query::update().table(TABLE).value("payload", payload).and_where(Expr::col("id").eq(id)).to_owned();
     db.execute(&update).await.map(drop)
+}
+
+/// Delays rows that the server refused for now.
+pub(crate) async fn delay<C: ConnectionTrait>(db: &C, ids: &[i64], by: Duration, error: &str) -> Result<(), DbErr> {
+    let backend = db.get_database_backend();
+    let is_one = dialect::is_one_of("id", "$3", backend);
+    let sql = format!("UPDATE {TABLE} SET available_at = $1, attempts = attempts + 1, last_error = $2 WHERE {is_one}");
+    let values = [(crate::clock::now() + by).into(), error.into(), dialect::list(ids, backend)];
+    db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(drop)
 }
 
 /// Deletes up to `limit` sent rows older than `before`; returns how many.

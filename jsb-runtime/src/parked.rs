@@ -7,6 +7,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 
+use crate::apply::Written;
 use crate::causes::chain;
 use crate::circle::{self, Circle, Link};
 use crate::dialect::{answer, unless_lost};
@@ -16,10 +17,10 @@ use crate::inbox::{self, Stored};
 use crate::message::Message;
 use crate::obstacle::{self, Obstacle, RowId};
 use crate::origin::Origin;
-use crate::outcome::{Death, Outcome, Settled, Tried, Verdict, verdict};
+use crate::outcome::{Death, Outcome, Tried, Verdict, verdict};
 use crate::processor::Processor;
 use crate::trial::Trial;
-use crate::upsert::ApplyError;
+use crate::upsert::{ApplyError, Effect};
 use crate::{clock, dialect};
 
 /// How many parked events are read at a time.
@@ -137,18 +138,25 @@ impl Processor {
         }
         let rows: Vec<String> = events.iter().filter_map(|stored| row_of(&stored.message)).collect();
         let mut to_come = Circle::of(rows.iter().cloned());
-        for (place, (stored, row)) in events.iter().zip(&rows).enumerate() {
-            let settled = match own.run(self.apply_among(&own.txn, &stored.message, &to_come)).await {
+        let mut all_written = Vec::new();
+        for (stored, row) in events.iter().zip(&rows) {
+            let written = own.run(self.write_among(&own.txn, &stored.message, &to_come)).await?;
+            let applied = written.filter(|written| written.effect == Effect::Applied);
+            if !to_come.tried(row, applied.is_some()) {
+                // A row was changed here since its event was parked, which the event's own next try will find.
+                own.txn.rollback().await?;
+                return Ok(None);
+            }
+            all_written.extend(applied);
+        }
+        // Until now some of the rows held stand-ins, which no handler is to see.
+        for (place, (stored, written)) in events.iter().zip(all_written).enumerate() {
+            match own.run(self.finish_among(&own.txn, &stored.message, written)).await {
                 Err(error) if error.is_handlers() => {
                     own.txn.rollback().await?;
                     return Ok(self.handler_failed(&stored.message, error).await?.map(|death| (place, death)));
                 }
-                settled => settled?,
-            };
-            if !to_come.tried(row, settled == Settled::Applied) {
-                // A row was changed here since its event was parked, which the event's own next try will find.
-                own.txn.rollback().await?;
-                return Ok(None);
+                finished => finished?,
             }
         }
         own.end(Ok::<_, ApplyError>(())).await?;
@@ -188,24 +196,24 @@ impl Processor {
         Ok(None)
     }
 
-    /// Applies one event of a circle; a row of the circle that is in its way steps aside for the moment.
-    async fn apply_among(
+    /// Writes one event of a circle; a row of the circle that is in its way steps aside for the moment.
+    async fn write_among(
         &self,
         txn: &DatabaseTransaction,
         message: &Message,
         to_come: &Circle<String>,
-    ) -> Result<Settled, ApplyError> {
-        let Ok(event) = &message.envelope else { return Ok(Settled::Stale) };
-        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(Settled::Stale) };
+    ) -> Result<Option<Written>, ApplyError> {
+        let Ok(event) = &message.envelope else { return Ok(None) };
+        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(None) };
         let trial = Trial::of(self, message, CIRCLE);
         let attempt = trial.attempt_on(event, 1);
         // Each row of the circle is in the way once at the most for each unique index, of which a column is enough.
         for _ in 0..to_come.size() * entity.schema().columns.len() {
             let savepoint = txn.begin().await?;
-            let error = match attempt.run_in(&savepoint).await {
-                Ok(settled) => {
+            let error = match attempt.write_in(&savepoint).await {
+                Ok(written) => {
                     savepoint.commit().await?;
-                    return Ok(settled);
+                    return Ok(written);
                 }
                 Err(error) => error,
             };
@@ -220,7 +228,18 @@ impl Processor {
                 return Err(error);
             }
         }
-        attempt.run_in(txn).await
+        attempt.write_in(txn).await
+    }
+
+    /// Runs the handlers of one event of a circle, each of whose rows is as its event says.
+    async fn finish_among(
+        &self,
+        txn: &DatabaseTransaction,
+        message: &Message,
+        written: Written,
+    ) -> Result<(), ApplyError> {
+        let Ok(event) = &message.envelope else { return Ok(()) };
+        Trial::of(self, message, CIRCLE).attempt_on(event, 1).finish_in(txn, written).await
     }
 }
 

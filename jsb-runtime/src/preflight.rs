@@ -3,6 +3,7 @@
 use sea_orm::{DatabaseConnection, DbErr};
 
 use crate::config::{Config, ConfigError, Node};
+use crate::dialect::answer;
 use crate::jetstream::{ConnectError, ProvisionError};
 use crate::registry::{Registry, RegistryError};
 use crate::syncable::Keys;
@@ -43,6 +44,16 @@ pub enum StartError {
         /// What is wrong, and what to do.
         fault: String,
     },
+    /// A column of an entity is not there.
+    #[error(
+        "table `{table}` has no column `{column}`, or none that this user may use: run its migration, or grant the right"
+    )]
+    Column {
+        /// The table.
+        table: &'static str,
+        /// The column.
+        column: &'static str,
+    },
     /// A version column keeps less than the versions say.
     #[error(
         "the version column `{table}.{column}` keeps {digits} digits of a second, but versions have six: of two saves that look \
@@ -58,8 +69,8 @@ pub enum StartError {
     },
     /// The database's transactions do not see what others commit meanwhile.
     #[error(
-        "this database's default isolation level is {0}; synced rows need READ COMMITTED: \
-         ALTER DATABASE .. SET default_transaction_isolation = 'read committed'"
+        "transactions of this user in this database begin as {0}; synced rows need READ COMMITTED: set \
+         default_transaction_isolation to 'read committed' where it is set, by ALTER DATABASE, ALTER ROLE or in the URL"
     )]
     Isolation(String),
     /// A column that travels, but into which only the database may write.
@@ -104,7 +115,8 @@ pub(crate) async fn check(db: &DatabaseConnection, config: &Config, registry: &m
     check_generated_columns(db, registry).await?;
     check_keys(db, config, registry).await?;
     check_key_reuse(db, registry).await?;
-    check_foreign_keys(db, registry).await
+    check_foreign_keys(db, registry).await?;
+    check_columns(db, registry).await
 }
 
 /// Makes a database this app's that is nobody's yet, writes the settings that hooks read, and returns the database's id.
@@ -121,7 +133,7 @@ pub(crate) async fn claim(db: &DatabaseConnection, config: &Config) -> Result<St
 ///
 /// [`StartError::ForeignDatabase`], [`StartError::NotMigrated`], or the database's own.
 pub async fn check_owner(db: &DatabaseConnection, app_name: &str) -> Result<(), StartError> {
-    match settings::app_name(db).await.map_err(unless_migrated)? {
+    match answer(settings::app_name(db)).await.map_err(unless_migrated)? {
         Some(found) => is_owner(found, app_name),
         None => Ok(()),
     }
@@ -136,6 +148,20 @@ fn is_owner(found: String, app_name: &str) -> Result<(), StartError> {
 
 fn unless_migrated(error: DbErr) -> StartError {
     if dialect::is_missing_table(&error) { StartError::NotMigrated(error) } else { StartError::Db(error) }
+}
+
+/// A column that is missing, or that this user may not read, would be every event's death. Without its whole table an entity may be
+/// here for another program's sake.
+async fn check_columns(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
+    for entity in registry.entities() {
+        let schema = entity.schema();
+        let found = dialect::columns(db, schema.table).await?;
+        let missing = schema.columns.iter().find(|column| !found.contains(column.name));
+        if let Some(column) = missing.filter(|_| !found.is_empty()) {
+            return Err(StartError::Column { table: schema.table, column: column.name });
+        }
+    }
+    Ok(())
 }
 
 async fn check_versions(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {

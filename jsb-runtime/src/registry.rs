@@ -136,10 +136,19 @@ pub(crate) fn resources() -> Vec<&'static str> {
     resources
 }
 
-/// Whether a handler of this binary takes such events.
-pub(crate) fn is_handled(resource: &str, event: &str) -> bool {
-    let mut handlers = inventory::iter::<HandlerRegistration>.into_iter();
-    handlers.any(|handler| handler.resource == resource && handler.event == event)
+/// The schema of the entity whose model is `M`, if it is registered.
+pub(crate) fn schema_of<M: Syncable>() -> Option<&'static Schema> {
+    let mut entities = inventory::iter::<EntityRegistration>.into_iter();
+    entities.find(|entity| (entity.model)() == type_name::<M>()).map(EntityRegistration::schema)
+}
+
+/// The handlers of this binary that take such events, in their order.
+pub(crate) fn handlers(resource: &str, event: &str) -> Vec<&'static HandlerRegistration> {
+    let handlers = inventory::iter::<HandlerRegistration>.into_iter();
+    let mut handlers: Vec<_> =
+        handlers.filter(|handler| handler.resource == resource && handler.event == event).collect();
+    handlers.sort_by_key(|handler| handler.name);
+    handlers
 }
 
 /// Whether a column's values can travel: null can be read into every type that is known on the wire.

@@ -16,6 +16,9 @@ use crate::outcome::{Outcome, Settled};
 use crate::processor::Processor;
 use crate::{inbox, settings};
 
+/// The look for what was given up, to the status.
+const SWEEP: &str = "sweep";
+
 /// How often the place is stored up to which all is known to be settled.
 const CHECKPOINT: Duration = Duration::from_secs(5);
 /// How soon the advisories are subscribed to again, and what is in somebody's hands is looked at again.
@@ -86,25 +89,27 @@ impl LookError {
 }
 
 impl Processor {
-    /// Sweeps if messages may have been given up since the last time. Where that is denied, it waits until somebody
-    /// sees the problem; what the server delivers does not wait for it.
-    pub(crate) async fn sweep_once(&self) -> Result<(), LookError> {
+    /// Sweeps if messages may have been given up since the last time. Where NATS does not let it, the status says so; what the
+    /// server delivers does not wait for that.
+    pub(crate) async fn sweep_once(&self) -> Result<(), DbErr> {
         if !self.is_sweep_due() {
             return Ok(());
         }
         *self.sweep_state() = Sweep::UnderWay;
         let swept = self.sweep().await;
+        let problem = swept.as_ref().err().filter(|error| !error.is_denied()).map(|error| chain(error));
+        self.transport.report(SWEEP, problem);
         let mut state = self.sweep_state();
         match swept {
             Ok(true) if *state == Sweep::UnderWay => *state = Sweep::Done,
             // Another one has become due meanwhile.
             Ok(true) => {}
             Ok(false) => *state = Sweep::due_in(RETRY),
-            Err(error) if error.is_denied() => {
+            Err(LookError::Pull(error)) => {
                 tracing::warn!(error = chain(&error), "could not look for events whose deliveries are spent");
-                *state = Sweep::due_in(RETRY_DENIED);
+                *state = Sweep::due_in(if error.is_denied() { RETRY_DENIED } else { RETRY });
             }
-            Err(error) => {
+            Err(LookError::Db(error)) => {
                 *state = Sweep::due_in(Duration::ZERO);
                 return Err(error);
             }
@@ -149,7 +154,7 @@ impl Processor {
             let found = self.unless_stopped(self.transport.messages_within(next, last)).await.transpose()?;
             let Some(found) = found else { return Ok(false) };
             next = found.last().map_or(last, |message| message.stream_seq) + 1;
-            let found = answer(inbox::replay::unsettled(&self.db, &self.config.destination_app, found)).await?;
+            let found = answer(inbox::unsettled(&self.db, &self.config.destination_app, found)).await?;
             if !self.rescue(found).await? {
                 return Ok(false);
             }
@@ -185,19 +190,6 @@ impl Processor {
             }
         }
         Ok(all)
-    }
-
-    /// Messages in the order in which they are tried: one that kills its process comes after those that it took down
-    /// with it, since those have begun less often.
-    pub(crate) async fn least_begun_first<T>(&self, items: Vec<T>, message: impl Fn(&T) -> &Message) -> Vec<T> {
-        let mut counted = Vec::with_capacity(items.len());
-        for item in items {
-            // A count that cannot be read changes the order only; the attempt itself meets the database's trouble.
-            let starts = answer(inbox::starts(&self.db, message(&item))).await.unwrap_or_default();
-            counted.push(((starts, message(&item).stream_seq), item));
-        }
-        counted.sort_by_key(|(order, _)| *order);
-        counted.into_iter().map(|(_, item)| item).collect()
     }
 
     /// Processes messages as the server says that it gives them up, until the bridge stops.

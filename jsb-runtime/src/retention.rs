@@ -70,3 +70,44 @@ async fn prune_tombstones(db: &DatabaseConnection, before: DateTime<Utc>) -> Res
     let pruned = tombstone::prune(&txn, before, BATCH).await;
     dialect::end(txn, pruned).await
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::{ConnectionTrait, Database, DbBackend, Statement};
+
+    use super::*;
+
+    const TABLES: &str = "CREATE TABLE sync_leases (name text PRIMARY KEY, holder text, expires_at integer); \
+                          CREATE TABLE outbox_events (id integer PRIMARY KEY, status text, sent_at text); \
+                          CREATE TABLE inbox_events (source_app text, event_id text, status text, processed_at text)";
+    const OLD: &str = "INSERT INTO inbox_events VALUES ('b', 'old', 'processed', '2000-01-01T00:00:00+00:00')";
+
+    /// Waits until nothing is left of the inbox, which is pruned last, and the only connection is free again.
+    async fn is_pruned(db: &DatabaseConnection) {
+        let left = Statement::from_string(DbBackend::Sqlite, "SELECT 1 FROM inbox_events");
+        let pruned = async {
+            while db.query_one_raw(left.clone()).await.expect("the inbox").is_some() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), pruned).await.expect("nothing is left");
+    }
+
+    #[tokio::test]
+    async fn what_has_grown_old_since_the_start_goes_too() {
+        let db = Database::connect("sqlite::memory:").await.expect("a database");
+        for sql in [TABLES, OLD] {
+            db.execute_unprepared(sql).await.expect("an old event");
+        }
+        let stop = CancellationToken::new();
+        let pruning = tokio::spawn(run(db.clone(), Arc::new(Config::new("a", "b")), stop.clone()));
+        is_pruned(&db).await;
+        db.execute_unprepared(OLD).await.expect("another one");
+        tokio::time::pause();
+        tokio::time::advance(Duration::from_secs(600)).await;
+        tokio::time::resume();
+        is_pruned(&db).await;
+        stop.cancel();
+        pruning.await.expect("an end");
+    }
+}

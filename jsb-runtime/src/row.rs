@@ -6,6 +6,7 @@ use serde_json::{Map, Value as Json};
 
 use crate::event::{Envelope, MAX_ID_BYTES};
 use crate::payload::{self, PayloadError};
+use crate::registry;
 use crate::schema::Schema;
 use crate::syncable::{ActiveModelOf, ColumnOf, Syncable, VersionType};
 use crate::version::Version;
@@ -91,9 +92,12 @@ pub(crate) fn set_version<M: Syncable>(row: &mut ActiveModelOf<M>, version: Vers
 /// A model out of an event, for typed handlers: skipped columns, and those that the event does not carry, hold their type's
 /// default.
 pub(crate) fn model_in<M: Syncable>(event: &Envelope) -> Result<M, PayloadError> {
-    let schema = Schema::of::<M>();
+    let values = match registry::schema_of::<M>() {
+        Some(schema) => schema.values_of(event),
+        None => Schema::of::<M>().values_of(event),
+    };
     let mut row = <ActiveModelOf<M> as ActiveModelTrait>::default_values();
-    for (field, value) in M::FIELDS.iter().zip(schema.said_by(event)?.values) {
+    for (field, value) in M::FIELDS.iter().zip(values?) {
         if let Some(value) = value {
             row.set(field.column, value);
         }

@@ -1,10 +1,10 @@
 //! The one-row table that tells hooks, which see a connection and nothing else, what `start` was configured with.
 
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Query, SelectStatement, UpdateStatement};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use uuid::Uuid;
 
-use crate::dialect;
+use crate::{ask, dialect};
 
 pub(crate) const TABLE: &str = "sync_settings";
 
@@ -81,53 +81,52 @@ pub(crate) async fn store<C: ConnectionTrait>(
 }
 
 async fn identity<C: ConnectionTrait>(db: &C) -> Result<Option<(String, String)>, DbErr> {
-    let select =
-        Query::select().columns(["database_id", "app_name"]).from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
+    let select = setting("database_id").column("app_name").to_owned();
     let Some(row) = db.query_one(&select).await? else { return Ok(None) };
     Ok(Some((row.try_get("", "database_id")?, row.try_get("", "app_name")?)))
 }
 
 /// Writes whether saves go through the outbox from now on, if that is new: a handler that runs may hold SQLite's write lock.
 pub(crate) async fn store_use_outbox<C: ConnectionTrait>(db: &C, use_outbox: bool) -> Result<(), DbErr> {
-    let select = Query::select().column("use_outbox").from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
-    let stored = db.query_one(&select).await?.map(|row| row.try_get::<Option<bool>>("", "use_outbox")).transpose()?;
-    if stored.flatten() == Some(use_outbox) {
+    if ask::one(db, &setting("use_outbox")).await? == Some(use_outbox) {
         return Ok(());
     }
-    let update =
-        Query::update().table(TABLE).value("use_outbox", use_outbox).and_where(Expr::col("id").eq(1)).to_owned();
-    db.execute(&update).await.map(drop)
+    db.execute(&change("use_outbox", use_outbox)).await.map(drop)
 }
 
 /// The app that this database belongs to, once a bridge was started on it.
 pub(crate) async fn app_name<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr> {
-    let select = Query::select().column("app_name").from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
-    db.query_one(&select).await?.map(|row| row.try_get("", "app_name")).transpose()
+    ask::one(db, &setting("app_name")).await
 }
 
 /// The stream sequence up to which spent deliveries were looked for; `None` if they never were.
 pub(crate) async fn swept_seq<C: ConnectionTrait>(db: &C) -> Result<Option<u64>, DbErr> {
-    let select = Query::select().column("swept_seq").from(TABLE).and_where(Expr::col("id").eq(1)).to_owned();
-    let seq = db.query_one(&select).await?.map(|row| row.try_get::<Option<i64>>("", "swept_seq")).transpose()?;
-    Ok(seq.flatten().map(|seq| seq.try_into().unwrap_or(0)))
+    let seq = ask::one::<Option<i64>>(db, &setting("swept_seq")).await?.flatten();
+    Ok(seq.map(|seq| seq.try_into().unwrap_or(0)))
 }
 
 /// As [`set_swept_seq`], but never to an earlier place.
 pub(crate) async fn raise_swept_seq<C: ConnectionTrait>(db: &C, seq: u64) -> Result<(), DbErr> {
-    let earlier = Expr::col("swept_seq").lt(i64::try_from(seq).unwrap_or(i64::MAX));
-    set_swept_seq_where(db, seq, Condition::all().add(earlier)).await
+    let seq = i64::try_from(seq).unwrap_or(i64::MAX);
+    let raise = change("swept_seq", seq).and_where(Expr::col("swept_seq").lt(seq)).to_owned();
+    db.execute(&raise).await.map(drop)
 }
 
 pub(crate) async fn set_swept_seq<C: ConnectionTrait>(db: &C, seq: u64) -> Result<(), DbErr> {
-    set_swept_seq_where(db, seq, Condition::all()).await
+    db.execute(&change("swept_seq", i64::try_from(seq).unwrap_or(i64::MAX))).await.map(drop)
 }
 
-async fn set_swept_seq_where<C: ConnectionTrait>(db: &C, seq: u64, which: Condition) -> Result<(), DbErr> {
-    let update = Query::update()
-        .table(TABLE)
-        .value("swept_seq", i64::try_from(seq).unwrap_or(i64::MAX))
-        .and_where(Expr::col("id").eq(1))
-        .cond_where(which)
-        .to_owned();
-    db.execute(&update).await.map(drop)
+/// Selects a setting.
+pub(crate) fn setting(column: &'static str) -> SelectStatement {
+    Query::select().column(column).from(TABLE).and_where(is_the_row()).to_owned()
+}
+
+/// Changes a setting.
+pub(crate) fn change(column: &'static str, value: impl Into<Expr>) -> UpdateStatement {
+    Query::update().table(TABLE).value(column, value).and_where(is_the_row()).to_owned()
+}
+
+/// There is no other.
+fn is_the_row() -> Expr {
+    Expr::col("id").eq(1)
 }

@@ -1,6 +1,7 @@
 //! What a bridge can say of itself: the connection, and how many events stand where.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
@@ -30,6 +31,23 @@ pub struct Status {
     /// What a person should look at, and what to do about it: a connection that is lost or refused, permissions that are
     /// denied, a stream or a consumer that is not as it should be. Empty while all is well.
     pub problems: Vec<String>,
+    /// How many events stand where. The status gives way to them: `status.pending_events`.
+    #[serde(flatten)]
+    pub tables: Tables,
+}
+
+impl Deref for Status {
+    type Target = Tables;
+
+    fn deref(&self) -> &Tables {
+        &self.tables
+    }
+}
+
+/// How many events stand where, in the outbox and the inbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Tables {
     /// All events of the inbox.
     pub inbox_events: u64,
     /// Events that were applied.
@@ -60,28 +78,19 @@ pub struct Status {
     pub oldest_dead: Option<DateTime<Utc>>,
 }
 
-impl Status {
-    pub(crate) async fn read<C: ConnectionTrait>(
-        db: &C,
-        jetstream_connected: bool,
-        problems: Vec<String>,
-    ) -> Result<Self, DbErr> {
-        let (inbox, outbox) = (inbox(db, None).await?, outbox(db, None).await?);
+impl Tables {
+    pub(crate) async fn read<C: ConnectionTrait>(db: &C) -> Result<Self, DbErr> {
+        let inbox = inbox_groups(db, None).await?;
+        let outbox = outbox_groups(db, None).await?;
         let all = |groups: &Groups| groups.values().map(|(events, _)| events).sum();
-        Ok(Self {
-            jetstream_connected,
-            problems,
-            inbox_events: all(&inbox),
-            outbox_events: all(&outbox),
-            ..Self::of(&inbox, &outbox)
-        })
+        Ok(Self { inbox_events: all(&inbox), outbox_events: all(&outbox), ..Self::of(&inbox, &outbox) })
     }
 
     /// What health judges, asked for in the words of the partial indexes, since what is done stays in the tables for weeks. The
     /// rest is left out.
     pub(crate) async fn judged<C: ConnectionTrait>(db: &C, are_dead_judged: bool) -> Result<Self, DbErr> {
-        let inbox = inbox(db, Some(inbox::WAITING)).await?;
-        let outbox = outbox(db, Some(outbox::IS_PENDING)).await?;
+        let inbox = inbox_groups(db, Some(inbox::WAITING)).await?;
+        let outbox = outbox_groups(db, Some(outbox::IS_PENDING)).await?;
         let unpublishable_events = count(db, UNPUBLISHABLE).await?;
         let dead_events = if are_dead_judged { count(db, DEAD).await? } else { 0 };
         Ok(Self { unpublishable_events, dead_events, ..Self::of(&inbox, &outbox) })
@@ -123,14 +132,14 @@ const DEAD: &str =
 
 async fn count<C: ConnectionTrait>(db: &C, sql: &str) -> Result<u64, DbErr> {
     let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
-    Ok(row.map_or(Ok(0), |row| row.try_get::<i64>("", "events"))?.unsigned_abs())
+    Ok(row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.unsigned_abs())
 }
 
-async fn inbox<C: ConnectionTrait>(db: &C, which: Option<&'static str>) -> Result<Groups, DbErr> {
+async fn inbox_groups<C: ConnectionTrait>(db: &C, which: Option<&'static str>) -> Result<Groups, DbErr> {
     groups(db, "inbox_events", Expr::col("received_at"), which).await
 }
 
-async fn outbox<C: ConnectionTrait>(db: &C, which: Option<&'static str>) -> Result<Groups, DbErr> {
+async fn outbox_groups<C: ConnectionTrait>(db: &C, which: Option<&'static str>) -> Result<Groups, DbErr> {
     // One that is published again waits from then on.
     let since = Expr::case(Expr::col("attempts").eq(0), Expr::col("available_at")).finally(Expr::col("created_at"));
     groups(db, "outbox_events", since.into(), which).await

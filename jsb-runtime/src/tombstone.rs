@@ -4,17 +4,17 @@ use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::extension::postgres::PgExpr;
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Order, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, ExprTrait, OnConflict, Order, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult};
 
 use crate::version::Version;
+use crate::{ask, settings};
 
 const TABLE: &str = "sync_tombstones";
 
 /// The version at which this key was last deleted.
 pub(crate) async fn find<C: ConnectionTrait>(db: &C, resource: &str, id: &str) -> Result<Option<Version>, DbErr> {
-    let row = db.query_one(&version_of(resource, id)).await?;
-    Ok(row.map(|row| version_in(&row, "version")).transpose()?.flatten())
+    Ok(ask::one(db, &version_of(resource, id)).await?.map(Version::at))
 }
 
 /// Selects what [`find`] finds.
@@ -79,7 +79,7 @@ pub(crate) async fn put_all<C: ConnectionTrait>(
 
 /// Selects the newest tombstone that was pruned: below it, nobody knows whether an absent row was deleted.
 pub(crate) fn highest_pruned() -> SelectStatement {
-    Query::select().column("pruned_version").from("sync_settings").and_where(Expr::col("id").eq(1)).to_owned()
+    settings::setting("pruned_version")
 }
 
 /// Deletes up to `limit` tombstones older than `before` and remembers the highest version among them, in the
@@ -92,17 +92,11 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
         .order_by("version", Order::Asc)
         .limit(limit)
         .to_owned();
-    let Some(last) = db.query_all(&oldest).await?.pop() else { return Ok(0) };
-    let highest: DateTime<Utc> = last.try_get("", "version")?;
+    let Some(highest) = ask::all::<DateTime<Utc>, Vec<_>>(db, &oldest).await?.pop() else { return Ok(0) };
     // Never down: another process may have pruned further.
-    let remember = Query::update()
-        .table("sync_settings")
-        .value("pruned_version", highest)
-        .and_where(Expr::col("id").eq(1))
-        .cond_where(
-            Condition::any().add(Expr::col("pruned_version").is_null()).add(Expr::col("pruned_version").lt(highest)),
-        )
-        .to_owned();
+    let pruned = || Expr::col("pruned_version");
+    let remember =
+        settings::change("pruned_version", highest).and_where(pruned().is_null().or(pruned().lt(highest))).to_owned();
     db.execute(&remember).await?;
     let delete = Query::delete().from_table(TABLE).and_where(Expr::col("version").lte(highest)).to_owned();
     Ok(db.execute(&delete).await?.rows_affected())

@@ -113,7 +113,7 @@ impl<'a> Trial<'a> {
             return Ok(Continue(origin.deliveries(max_deliver) - 1));
         }
         if self.message.is_replay() {
-            inbox::replay::reopen_for(&self.processor.db, self.message).await?;
+            inbox::reopen_for(&self.processor.db, self.message).await?;
         }
         if origin.is_first() {
             return Ok(Continue(0));

@@ -22,6 +22,11 @@ pub struct Operator {
 impl Operator {
     /// Makes one with an account that may use JetStream, and a user of it.
     pub fn create() -> Self {
+        Self::with_payload(-1)
+    }
+
+    /// The same, with a user whose messages may be no larger than so many bytes.
+    pub fn with_payload(bytes: i64) -> Self {
         let (operator, system) = (KeyPair::new_operator(), KeyPair::new_account());
         let (account, user) = (KeyPair::new_account(), KeyPair::new_user());
         let limits = json!({
@@ -39,7 +44,7 @@ impl Operator {
         let member = jwt(
             &account,
             &user,
-            json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1, "pub": {}, "sub": {}}),
+            json!({"type": "user", "version": 2, "subs": -1, "data": -1, "payload": bytes, "pub": {}, "sub": {}}),
         );
         let seed = user.seed().expect("a seed");
         Self {

@@ -1,12 +1,12 @@
 //! The commands, one file each.
 
+mod changed;
 mod dlq;
 mod health;
 mod inbox;
 mod outbox;
 mod permissions;
 mod provision;
-mod retried;
 mod status;
 
 use clap::Subcommand;

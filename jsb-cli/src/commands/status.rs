@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use humantime::format_duration;
-use jsb_runtime::Status;
+use jsb_runtime::Tables;
 use jsb_runtime::operate::{self, ConsumerState, Extent, Limits, Part, Report, StreamState};
 use sea_orm::DatabaseConnection;
 use serde::Serialize;
@@ -120,18 +120,18 @@ fn consumers(consumers: &[(&str, &Part<ConsumerState>)]) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn tables(status: &Status) -> String {
+fn tables(tables: &Tables) -> String {
     let row = |table: &str, name: &str, events: u64, oldest| {
         [table.to_owned(), name.to_owned(), events.to_string(), age(oldest)]
     };
     let rows = vec![
-        row("outbox", "pending", status.pending_events, status.oldest_pending),
-        row("outbox", "failed", status.unpublishable_events, status.oldest_unpublishable),
-        row("outbox", "sent", status.sent_events, None),
-        row("inbox", "failed", status.failed_events, status.oldest_failed),
-        row("inbox", "parked", status.parked_events, status.oldest_parked),
-        row("inbox", "dead", status.dead_events, status.oldest_dead),
-        row("inbox", "processed", status.processed_events, None),
+        row("outbox", "pending", tables.pending_events, tables.oldest_pending),
+        row("outbox", "failed", tables.unpublishable_events, tables.oldest_unpublishable),
+        row("outbox", "sent", tables.sent_events, None),
+        row("inbox", "failed", tables.failed_events, tables.oldest_failed),
+        row("inbox", "parked", tables.parked_events, tables.oldest_parked),
+        row("inbox", "dead", tables.dead_events, tables.oldest_dead),
+        row("inbox", "processed", tables.processed_events, None),
     ];
     table(["table", "status", "events", "oldest"], rows, "")
 }

@@ -105,6 +105,10 @@ impl Config {
             "INBOX_RETENTION must be at least STREAM_MAX_AGE plus OUTBOX_RETENTION: \
              an event that can still come again must be remembered",
         );
+        rule(
+            self.tombstone_retention.is_none_or(|retention| retention >= self.park_for),
+            "TOMBSTONE_RETENTION must be at least PARK_FOR: what waits for so long would be taken for what was deleted meanwhile",
+        );
         rule(self.use_inbox || self.use_dlq, "USE_INBOX and USE_DLQ must not both be off: a dead event needs a place");
         rule(!self.roles.is_empty(), "ROLES must name relay, consumer, or both");
         rule(self.node.is_none_or(|node| node.index < node.count), "NODE_INDEX must be below NODE_COUNT");

@@ -71,6 +71,7 @@ fn each_rule_names_its_variable() {
         ("STREAM_REPLICAS", "6"),
         ("BATCH_SIZE", "10001"),
         ("INBOX_RETENTION", "36d"),
+        ("TOMBSTONE_RETENTION", "6d"),
     ];
     for (name, value) in broken {
         let faults = read(&[&[(name, value)], NAMES.as_slice()].concat()).expect_err(name).faults;

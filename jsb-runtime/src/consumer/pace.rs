@@ -1,10 +1,16 @@
-//! How many messages are asked for at once: no more than come in time over the link that there is. The server waits for the
-//! acknowledgement of each from the moment when it sends it, and one that is still on its way cannot be held.
+//! How many messages are asked for at once: no more than come in time over the link that there is, since the server waits for the
+//! acknowledgement of each from the moment when it sends it, and one that is still on its way cannot be held; and no more than
+//! are soon worked off, since another process may have nothing to do.
+
+use std::time::Duration;
 
 use super::pulled::Pulled;
 
 /// How many are asked for first.
 const FIRST: usize = 64;
+
+/// How long a batch may be worked on.
+const LONGEST: Duration = Duration::from_secs(5);
 
 pub(super) struct Pace {
     limit: usize,
@@ -21,6 +27,13 @@ impl Pace {
         self.limit
     }
 
+    /// Asks for half as many where these took long to work off.
+    pub(super) fn worked_for(&mut self, took: Duration) {
+        if took > LONGEST {
+            self.slow_down();
+        }
+    }
+
     /// Asks for half as many where nothing came: the server may have a limit that is not known here.
     pub(super) fn slow_down(&mut self) {
         self.limit = (self.limit / 2).max(1);
@@ -34,5 +47,21 @@ impl Pace {
         } else if batch.is_full() {
             self.limit = (self.limit * 2).min(self.most);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_takes_long_to_work_off_is_asked_for_in_smaller_numbers() {
+        let mut pace = Pace::up_to(1_000);
+        pace.worked_for(LONGEST);
+        assert_eq!(pace.limit(), FIRST);
+        pace.worked_for(LONGEST * 2);
+        assert_eq!(pace.limit(), FIRST / 2);
+        (0..20).for_each(|_| pace.worked_for(LONGEST * 2));
+        assert_eq!(pace.limit(), 1);
     }
 }

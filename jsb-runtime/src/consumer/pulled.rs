@@ -60,7 +60,7 @@ pub(super) async fn pull(
             processor.transport.detach();
         }
     };
-    processor.sweep_once().await.inspect_err(|error| error.of_pull().into_iter().for_each(doubt))?;
+    processor.sweep_once().await?;
     let Some(attached) = processor.stop.run_until_cancelled(processor.transport.attached()).await else {
         return Ok(None);
     };

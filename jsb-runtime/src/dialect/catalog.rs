@@ -1,5 +1,7 @@
 //! What a database says of its tables and of itself, each kind in its own catalog.
 
+use std::collections::BTreeSet;
+
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use super::sees_commits;
@@ -57,18 +59,23 @@ pub(crate) async fn sequence_of<C: ConnectionTrait>(
 }
 
 /// Has PostgreSQL draw above this key, where it is in the lower half of those that the column's sequence may draw, and this
-/// user may set that. Never lower than it would: a sequence that has drawn nothing yet begins at its start.
+/// user may set that. Never lower than it would: a sequence that has drawn nothing yet begins at its start, and one that is not
+/// far below is brought there by drawing, since others may draw at this moment.
 pub(crate) async fn raise_sequence<C: ConnectionTrait>(
     db: &C,
     table: &str,
     column: &str,
     id: i64,
 ) -> Result<(), DbErr> {
-    let sql = "SELECT setval(seqrelid::regclass, $3) FROM pg_sequence \
-               WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass \
-               AND has_sequence_privilege(seqrelid, 'UPDATE') \
-               AND CASE WHEN has_sequence_privilege(seqrelid, 'SELECT, USAGE') \
-               THEN coalesce(pg_sequence_last_value(seqrelid), seqstart - 1) < $3 AND $3 <= seqmax / 2 END";
+    let sql = "SELECT CASE WHEN $3 - drawn <= 1000 * seqincrement \
+               THEN (SELECT max(draw) FROM (SELECT nextval(seqrelid::regclass) AS draw \
+                   FROM generate_series(drawn + 1, $3, seqincrement)) AS draws) \
+               ELSE setval(seqrelid::regclass, $3) END \
+               FROM (SELECT seqrelid, seqincrement, seqmax, CASE WHEN has_sequence_privilege(seqrelid, 'SELECT, USAGE') \
+                   THEN coalesce(pg_sequence_last_value(seqrelid), seqstart - 1) END AS drawn FROM pg_sequence \
+                   WHERE seqrelid = pg_get_serial_sequence(quote_ident($1), $2)::regclass \
+                   AND has_sequence_privilege(seqrelid, 'UPDATE')) AS sequence \
+               WHERE seqincrement > 0 AND drawn < $3 AND $3 <= seqmax / 2";
     let values = [table.into(), column.into(), id.into()];
     db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await.map(drop)
 }
@@ -114,6 +121,20 @@ pub(crate) async fn foreign_keys<C: ConnectionTrait>(db: &C, tables: &[&str]) ->
         }
     }
     Ok(found)
+}
+
+/// The columns of a table that this user may read, without a lock on it; none where there is no such table.
+pub(crate) async fn columns<C: ConnectionTrait>(db: &C, table: &str) -> Result<BTreeSet<String>, DbErr> {
+    let backend = db.get_database_backend();
+    let sql = match backend {
+        DbBackend::Postgres => {
+            "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(quote_ident($1)) AND attnum > 0 \
+             AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')"
+        }
+        _ => "SELECT name FROM pragma_table_xinfo($1)",
+    };
+    let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, [table.into()])).await?;
+    rows.iter().map(|row| row.try_get_by_index(0)).collect()
 }
 
 /// The columns into which only the database may write.

@@ -1,11 +1,12 @@
-//! What an operator's replay and sweep need of the inbox.
+//! What the inbox knows of events that come up again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::sea_query::{Expr, ExprTrait, Query, UpdateStatement};
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
+use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-use super::{Move, TABLE, has_key, make};
+use super::{TABLE, has_key};
+use crate::ask;
 use crate::message::Message;
 
 /// An event as the inbox has it.
@@ -24,33 +25,28 @@ pub(crate) async fn find<C: ConnectionTrait>(db: &C, source: &str, event_id: &st
         .cond_where(has_key(source, event_id))
         .to_owned();
     let Some(row) = db.query_one(&select).await? else { return Ok(None) };
-    let headers: Option<String> = row.try_get("", "headers")?;
     Ok(Some(Kept {
         is_processed: row.try_get::<String>("", "status")? == "processed",
-        headers: headers.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default(),
+        headers: headers_in(&row)?,
         body: row.try_get("", "payload")?,
     }))
 }
 
-/// Opens a dead event again.
-pub(crate) async fn reopen<C: ConnectionTrait>(db: &C, source: &str, event_id: &str) -> Result<(), DbErr> {
-    let opened = opened(source, event_id).and_where(Expr::col("status").is_in(["dead", "failed"])).to_owned();
-    db.execute(&opened).await.map(drop)
+/// The headers in a stored row.
+pub(super) fn headers_in(row: &QueryResult) -> Result<BTreeMap<String, String>, DbErr> {
+    let headers: Option<String> = row.try_get("", "headers")?;
+    Ok(headers.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default())
 }
 
-/// Opens the event of a replayed message whose death was recorded only after the replay had opened it: its letter can be
-/// read a moment before. A death of this very message stays.
-pub(crate) async fn reopen_for<C: ConnectionTrait>(db: &C, message: &Message) -> Result<(), DbErr> {
-    let Ok(sequence) = i64::try_from(message.stream_seq) else { return Ok(()) };
-    let opened = opened(&message.source_app, &message.event_id)
-        .and_where(Expr::col("status").eq("dead"))
-        .and_where(Expr::col("stream_seq").lt(sequence))
-        .to_owned();
-    db.execute(&opened).await.map(drop)
-}
-
-fn opened(source: &str, event_id: &str) -> UpdateStatement {
-    Move::Reopen.update().cond_where(has_key(source, event_id)).to_owned()
+/// How often these events had begun without an outcome, by their ids.
+pub(crate) async fn starts<C: ConnectionTrait>(
+    db: &C,
+    source: &str,
+    event_ids: &[&str],
+) -> Result<BTreeMap<String, i32>, DbErr> {
+    let select =
+        Query::select().columns(["event_id", "starts"]).from(TABLE).cond_where(any_of(source, event_ids)).to_owned();
+    ask::pairs(db, &select).await
 }
 
 /// Those of these messages whose events are neither settled nor wait here.
@@ -75,14 +71,13 @@ pub(crate) async fn among<C: ConnectionTrait>(
     let select = Query::select()
         .column("event_id")
         .from(TABLE)
-        .and_where(Expr::col("source_app").eq(source))
-        .and_where(Expr::col("event_id").is_in(event_ids.iter().copied()))
+        .cond_where(any_of(source, event_ids))
         .and_where(Expr::col("status").is_in(statuses.iter().copied()))
         .to_owned();
-    db.query_all(&select).await?.iter().map(|row| row.try_get("", "event_id")).collect()
+    ask::all(db, &select).await
 }
 
-/// Makes an event due that the server has given up; `false` if it is settled, or waits here already.
-pub(crate) async fn adopt<C: ConnectionTrait>(db: &C, message: &Message) -> Result<bool, DbErr> {
-    Ok(make(db, message, Move::Adopt).await?.is_some())
+fn any_of(source: &str, event_ids: &[&str]) -> Condition {
+    let is_one = Expr::col("event_id").is_in(event_ids.iter().copied());
+    Condition::all().add(Expr::col("source_app").eq(source)).add(is_one)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, UpdateStatement};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
 
-use super::{OVERDUE, TABLE, insert, is, is_due, waits_since};
+use super::{OVERDUE, TABLE, has_key, insert, is, is_due, waits_since};
 use crate::causes::storable;
 use crate::message::Message;
 use crate::outcome::Reason;
@@ -175,4 +175,25 @@ pub(crate) async fn make<C: ConnectionTrait>(
         .returning(Query::returning().columns(["starts", "attempts", "last_error"]))
         .to_owned();
     db.query_one(&update).await?.map(|row| Counters::from_query_result(&row, "")).transpose()
+}
+
+/// Opens a dead event again.
+pub(crate) async fn reopen<C: ConnectionTrait>(db: &C, source: &str, event_id: &str) -> Result<(), DbErr> {
+    let opened = opened(source, event_id).and_where(Expr::col("status").is_in(["dead", "failed"])).to_owned();
+    db.execute(&opened).await.map(drop)
+}
+
+/// Opens the event of a replayed message whose death was recorded only after the replay had opened it: its letter can be
+/// read a moment before. A death of this very message stays.
+pub(crate) async fn reopen_for<C: ConnectionTrait>(db: &C, message: &Message) -> Result<(), DbErr> {
+    let Ok(sequence) = i64::try_from(message.stream_seq) else { return Ok(()) };
+    let opened = opened(&message.source_app, &message.event_id)
+        .and_where(Expr::col("status").eq("dead"))
+        .and_where(Expr::col("stream_seq").lt(sequence))
+        .to_owned();
+    db.execute(&opened).await.map(drop)
+}
+
+fn opened(source: &str, event_id: &str) -> UpdateStatement {
+    Move::Reopen.update().cond_where(has_key(source, event_id)).to_owned()
 }

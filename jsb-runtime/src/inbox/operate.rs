@@ -9,7 +9,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 
-pub use change::{prune, retry, retry_all};
+pub use change::{discard, prune, retry, retry_all};
 pub use look::{Details, Event, list, settled_before, show};
 
 use super::{SETTLED, TABLE, WAITING};

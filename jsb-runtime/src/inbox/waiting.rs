@@ -1,13 +1,14 @@
 //! The events that wait in the inbox, read back.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Order, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-use super::{LONGEST_PARKING, OVERDUE, TABLE, WAITING, has_key};
+use super::known::headers_in;
+use super::{CLOCKS_APART, LONGEST_PARKING, OVERDUE, TABLE, WAITING, has_key};
+use crate::ask;
 use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
 use crate::outcome::Reason;
@@ -29,13 +30,14 @@ pub(crate) async fn due<C: ConnectionTrait>(db: &C, longest: Duration, limit: u6
 }
 
 /// Whether the time of an event has come. One that lies further ahead than any event waits was set by a clock that was
-/// ahead, and must not be waited for.
+/// ahead, by more than those of processes that work side by side differ, and must not be waited for.
 pub(super) fn is_due(longest: Duration) -> Condition {
     let (now, time) = (crate::clock::now(), || Expr::col("available_at"));
+    let latest = now + CLOCKS_APART;
     Condition::any()
         .add(time().lte(now))
-        .add(time().gt(now + OVERDUE + longest))
-        .add(is_parked().and(time().gt(now + longest.max(LONGEST_PARKING))))
+        .add(time().gt(latest + OVERDUE + longest))
+        .add(is_parked().and(time().gt(latest + longest.max(LONGEST_PARKING))))
 }
 
 /// Whether any event waits.
@@ -46,14 +48,7 @@ pub(crate) async fn any_waiting<C: ConnectionTrait>(db: &C) -> Result<bool, DbEr
 
 /// How many events are parked.
 pub(crate) async fn parked<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
-    let select = Query::select()
-        .expr_as(Expr::val(1).count(), "events")
-        .from(TABLE)
-        .and_where(is_waiting())
-        .and_where(is_parked())
-        .to_owned();
-    let row = db.query_one(&select).await?;
-    Ok(row.map_or(Ok(0), |row| row.try_get::<i64>("", "events"))?.unsigned_abs())
+    ask::count(db, TABLE, Condition::all().add(is_waiting()).add(is_parked())).await
 }
 
 /// The parked event that speaks of this row and waits for a unique value.
@@ -76,7 +71,7 @@ pub(crate) async fn awaited<C: ConnectionTrait>(db: &C, rows: &[String]) -> Resu
         .and_where(Expr::col("waits_for").is_in(rows))
         .and_where(is_parked())
         .to_owned();
-    db.query_all(&select).await?.iter().map(|row| row.try_get("", "waits_for")).collect()
+    ask::all(db, &select).await
 }
 
 /// Makes the parked events that wait for this row due now, and gives them back.
@@ -122,8 +117,6 @@ async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Res
 }
 
 fn read(row: &QueryResult) -> Result<Stored, DbErr> {
-    let headers: Option<String> = row.try_get("", "headers")?;
-    let headers: BTreeMap<_, _> = headers.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
     let body: Option<Vec<u8>> = row.try_get("", "payload")?;
     let stream_seq: Option<i64> = row.try_get("", "stream_seq")?;
     let seq = stream_seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0);
@@ -132,7 +125,7 @@ fn read(row: &QueryResult) -> Result<Stored, DbErr> {
     let has_waited = reason.is_some_and(|reason| Reason::WAITING.map(Reason::as_str).contains(&reason.as_str()));
     let received_at = row.try_get("", "received_at")?;
     Ok(Stored {
-        message: Message::read(row.try_get("", "subject")?, headers, body.unwrap_or_default(), seq),
+        message: Message::read(row.try_get("", "subject")?, headers_in(row)?, body.unwrap_or_default(), seq),
         waits_for: row.try_get("", "waits_for")?,
         is_in_conflict,
         waits_since: has_waited.then_some(received_at),
@@ -154,4 +147,37 @@ fn is_waiting() -> Expr {
 /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
 fn is_parked() -> Expr {
     Expr::cust("status = 'parked'")
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+    use sea_orm::Database;
+
+    use super::*;
+
+    const LONGEST: Duration = Duration::from_secs(60);
+
+    /// Whether it is due what a process put off by so long, whose clock was ahead by `skew`.
+    async fn is_due_that_was_put_off(status: &str, by: TimeDelta, skew: TimeDelta) -> bool {
+        let db = Database::connect("sqlite::memory:").await.expect("a database");
+        db.execute_unprepared("CREATE TABLE inbox_events (status text, available_at text)").await.expect("a table");
+        let insert = Query::insert()
+            .into_table(TABLE)
+            .columns(["status", "available_at"])
+            .values_panic([status.into(), (crate::clock::now() + skew + by).into()])
+            .to_owned();
+        db.execute(&insert).await.expect("a row");
+        ask::count(&db, TABLE, is_due(LONGEST)).await == Ok(1)
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_a_little_ahead_puts_nothing_off_for_longer_than_events_wait() {
+        let longest = TimeDelta::from_std(LONGEST).expect("a minute");
+        for (status, by) in [("failed", OVERDUE + longest), ("parked", longest)] {
+            assert!(!is_due_that_was_put_off(status, by, TimeDelta::seconds(2)).await, "{status}");
+            assert!(is_due_that_was_put_off(status, by, TimeDelta::hours(1)).await, "{status}");
+            assert!(is_due_that_was_put_off(status, TimeDelta::zero(), TimeDelta::seconds(-1)).await, "{status}");
+        }
+    }
 }

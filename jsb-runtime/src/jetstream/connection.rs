@@ -140,6 +140,11 @@ impl Transport {
         let _ = self.link.clone().wait_for(|link| !link.up || link.number != now).await;
     }
 
+    /// How often the server ended the connection for the size of a message.
+    pub(super) fn over_limit(&self) -> u64 {
+        self.link.borrow().over_limit
+    }
+
     pub(super) async fn until_down(&self) {
         let _ = self.link.clone().wait_for(|link| !link.up).await;
     }
@@ -245,6 +250,7 @@ fn observe(event: Event, link: &watch::Sender<Link>, denials: &Denials) {
         }
         Event::ServerError(ServerError::AuthorizationViolation) => link::note(Trouble::Refused, link),
         Event::ServerError(ServerError::Other(message)) if denials.observe(&message) => {}
+        Event::ServerError(ServerError::Other(message)) if link::is_over_limit(&message) => link::over_limit(link),
         Event::ServerError(error) => tracing::error!(%error, "NATS refused something"),
         Event::ClientError(ClientError::Other(error)) => link::failed(error, link),
         Event::ClientError(error) => tracing::warn!(%error, "NATS client"),

@@ -14,6 +14,8 @@ pub(crate) struct Delivery {
     pub(crate) message: Message,
     /// How often the server has delivered it, from 1.
     pub(crate) deliveries: u32,
+    /// Whether more may have waited behind it.
+    pub(super) more_waits: bool,
     /// When it came.
     pub(crate) came_at: Instant,
     /// Where it is acknowledged.
@@ -53,10 +55,11 @@ impl From<jetstream::Message> for Delivery {
         let info = delivered.info().ok();
         let deliveries = info.as_ref().and_then(|info| u32::try_from(info.delivered).ok()).unwrap_or(1);
         let sequence = info.as_ref().map_or(0, |info| info.stream_sequence);
+        let more_waits = info.as_ref().is_none_or(|info| info.pending > 0);
         let headers = delivered.headers.as_ref().map(plain).unwrap_or_default();
         let delivered = delivered.message;
         let message = Message::read(delivered.subject.to_string(), headers, delivered.payload.to_vec(), sequence);
-        Self { message, deliveries, came_at: Instant::now(), reply: Reply(delivered.reply) }
+        Self { message, deliveries, more_waits, came_at: Instant::now(), reply: Reply(delivered.reply) }
     }
 }
 

@@ -11,7 +11,6 @@ use super::provision::consumer_info_subject;
 use super::pull::PullError;
 use super::stored::StoredMessage;
 use crate::message::Message;
-use crate::subject;
 
 /// Where a message of a stream is asked for.
 fn message_subject(stream: &str) -> String {
@@ -61,18 +60,14 @@ impl Transport {
     /// The first message for this app at or after a sequence of the stream.
     pub(crate) async fn message_from(&self, sequence: u64) -> Result<Option<Message>, PullError> {
         let stream = self.attached().await.stream;
-        Ok(self.stored_from(&stream, &self.incoming(), sequence).await?.map(StoredMessage::into_message))
+        Ok(self.stored_from(&stream, &self.config.incoming(), sequence).await?.map(StoredMessage::into_message))
     }
 
     /// The next messages for this app from one sequence of the stream to another, as many as fit in memory.
     pub(crate) async fn messages_within(&self, from: u64, to: u64) -> Result<Vec<Message>, PullError> {
         let stream = self.attached().await.stream;
-        let stored = self.stored_within(&stream, &self.incoming(), from, to).await?;
+        let stored = self.stored_within(&stream, &self.config.incoming(), from, to).await?;
         Ok(stored.into_iter().map(StoredMessage::into_message).collect())
-    }
-
-    fn incoming(&self) -> String {
-        subject::sync(&self.config.destination_app, &self.config.app_name)
     }
 
     /// Whether NATS denied looking for a message the last time.

@@ -18,7 +18,6 @@ use super::headers::sendable;
 use crate::config::Config;
 use crate::event::Envelope;
 use crate::message::MESSAGE_ID;
-use crate::subject;
 
 /// Why a message was not acknowledged.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +57,11 @@ impl PublishError {
         matches!(self, Self::TooLarge { .. } | Self::Unreadable(_))
     }
 
+    /// Whether one of the messages that went out together was too large for this user, which is still to be found.
+    pub(crate) fn is_one_too_large(&self) -> bool {
+        matches!(self, Self::Unacknowledged(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded)
+    }
+
     /// Whether the status says so anyhow.
     pub(crate) fn stands_elsewhere(&self) -> bool {
         matches!(self, Self::NotConnected | Self::Denied(_))
@@ -80,11 +84,12 @@ impl Outgoing {
     /// An event of this app for the other one.
     pub(crate) fn event<P: Serialize>(
         config: &Config,
+        message_id: String,
         mut headers: BTreeMap<String, String>,
         envelope: &Envelope<P>,
     ) -> Result<Self, serde_json::Error> {
-        headers.insert(MESSAGE_ID.to_owned(), envelope.event_id.clone());
-        Self::new(subject::sync(&config.app_name, &config.destination_app), headers, envelope)
+        headers.insert(MESSAGE_ID.to_owned(), message_id);
+        Self::new(config.outgoing(), headers, envelope)
     }
 
     pub(crate) fn new(
@@ -115,14 +120,20 @@ type Acknowledgement = <PublishAckFuture as IntoFuture>::IntoFuture;
 enum Silence {
     Late,
     Disconnected,
+    /// The server ended the connection for the size of a message.
+    OverLimit,
     Denied(Denied),
 }
 
 impl Silence {
-    fn error(&self) -> PublishError {
+    /// What it means for a message of this size, which went out `alone` or with others.
+    fn error(&self, bytes: usize, alone: bool) -> PublishError {
+        let too_large = || PublishErrorKind::MaxPayloadExceeded.into();
         match self {
             Self::Late => PublishError::Unacknowledged(PublishErrorKind::TimedOut.into()),
             Self::Disconnected => PublishError::NotConnected,
+            Self::OverLimit if alone => PublishError::TooLarge { bytes, source: too_large() },
+            Self::OverLimit => PublishError::Unacknowledged(too_large()),
             Self::Denied(denied) => denied.clone().into(),
         }
     }
@@ -144,7 +155,7 @@ impl Transport {
         messages: impl ExactSizeIterator<Item = Result<Outgoing, PublishError>>,
     ) -> Vec<Result<(), PublishError>> {
         let (count, mut sent) = (messages.len(), Vec::with_capacity(messages.len()));
-        let permission = Permission::Publish(subject.to_owned());
+        let (permission, over_limit) = (Permission::Publish(subject.to_owned()), self.over_limit());
         let silence = match self.is_connected() {
             true => tokio::select! {
                 biased;
@@ -152,12 +163,17 @@ impl Transport {
                     end.err().map_or(Silence::Late, Silence::Denied)
                 }
                 // The acknowledgements would be waited for in vain.
-                () = self.until_disconnected() => Silence::Disconnected,
+                () = self.until_disconnected() => match self.over_limit() == over_limit {
+                    true => Silence::Disconnected,
+                    false => Silence::OverLimit,
+                },
             },
             false => Silence::Disconnected,
         };
-        let mut answers: Vec<_> = sent.into_iter().map(|sent| self.answer(sent, subject, &silence)).collect();
-        answers.resize_with(count, || Err(silence.error()));
+        let alone = count == 1;
+        let mut answers: Vec<_> = sent.into_iter().map(|sent| self.answer(sent, subject, &silence, alone)).collect();
+        // These were not sent.
+        answers.resize_with(count, || Err(silence.error(0, false)));
         if !matches!(silence, Silence::Denied(_)) && answers.iter().any(Result::is_ok) {
             self.denials.works(&permission);
         }
@@ -194,12 +210,12 @@ impl Transport {
     }
 
     /// What came of a message, if anything has come by now.
-    fn answer(&self, sent: Sent, subject: &str, silence: &Silence) -> Result<(), PublishError> {
+    fn answer(&self, sent: Sent, subject: &str, silence: &Silence, alone: bool) -> Result<(), PublishError> {
         let (mut acknowledgement, bytes) = sent?;
         let _ = (&mut acknowledgement).now_or_never();
         match Pin::new(&mut acknowledgement).take_output() {
             Some(answer) => answer.map(drop).map_err(|error| self.explain(error, subject, bytes)),
-            None => Err(silence.error()),
+            None => Err(silence.error(bytes, alone)),
         }
     }
 

@@ -92,8 +92,8 @@ impl Transport {
             let wait = attached.most.wait;
             let next = BatchConfig { batch: 1, expires: Some(wait), ..BatchConfig::default() };
             deliveries = self.request(attached, next, wait + LATE).await?;
-            // One seldom comes alone. What is in hand counts, whatever becomes of the others.
-            if !deliveries.is_empty() && limit > 1 {
+            // What is in hand counts, whatever becomes of the others.
+            if deliveries.iter().any(|delivery| delivery.more_waits) && limit > 1 {
                 deliveries.extend(self.fetch(attached, limit - 1).await.unwrap_or_default());
             }
         }

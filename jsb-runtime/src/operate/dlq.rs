@@ -6,9 +6,8 @@ use futures_util::{Stream, TryStreamExt, stream};
 use sea_orm::{DatabaseConnection, DbErr};
 
 use super::{Connection, Letter};
-use crate::inbox::replay;
 use crate::jetstream::StreamError;
-use crate::subject;
+use crate::{inbox, subject};
 
 /// The letters that are in a DLQ when it is opened. Those that come later are left to the next time, so that a replay of
 /// all of them ends even if each of them dies again.
@@ -56,8 +55,7 @@ impl Connection {
     /// # }
     /// ```
     pub async fn dlq(&self) -> Result<Dlq<'_>, StreamError> {
-        let (app, other) = (&self.config.app_name, &self.config.destination_app);
-        let (subject, incoming) = (subject::dlq(app), subject::sync(other, app));
+        let (subject, incoming) = (subject::dlq(&self.config.app_name), self.config.incoming());
         let stream = self.transport.find_stream(&subject).await?;
         let last = self.transport.last_stored(&stream, &subject).await?.map_or(0, |letter| letter.sequence);
         Ok(Dlq { connection: self, stream, subject, incoming, last })
@@ -166,6 +164,6 @@ impl Dlq<'_> {
     /// When the database fails.
     pub async fn settled(&self, db: &DatabaseConnection, letters: &[Letter]) -> Result<BTreeSet<String>, DbErr> {
         let ids: Vec<&str> = letters.iter().map(|letter| letter.event_id.as_str()).collect();
-        replay::among(db, subject::source(&self.incoming), &ids, &["processed"]).await
+        inbox::among(db, subject::source(&self.incoming), &ids, &["processed"]).await
     }
 }

@@ -11,6 +11,7 @@ use super::{PATIENCE, as_user};
 use crate::backoff;
 use crate::causes::chain;
 use crate::config::Config;
+use crate::dialect::answer;
 use crate::jetstream::{PublishError, Transport};
 use crate::outbox::operate::{Event, Status, count_of, ids_of, span_of_pending, with_ids};
 use crate::preflight::{self, StartError};
@@ -90,15 +91,15 @@ struct Drain {
 impl Drain {
     async fn run(&self, mut progress: impl FnMut(&Drained)) -> Result<Drained, DbErr> {
         let db = &self.relay.db;
-        let waited = count_of(db, Status::Pending, self.span).await?;
-        let failed_before = ids_of(db, Status::Failed, self.span).await?;
+        let waited = answer(count_of(db, Status::Pending, self.span)).await?;
+        let failed_before = answer(ids_of(db, Status::Failed, self.span)).await?;
         let mut drained = Drained { left: waited, ..Drained::default() };
         let mut hand = Hand::empty();
         let mut failures = 0;
         loop {
             let step = self.relay.step(&mut hand, self.relay.transport.is_connected()).await?;
             drained.by_running_relay = matches!(step, Step::Elsewhere);
-            drained.left = count_of(db, Status::Pending, self.span).await?;
+            drained.left = answer(count_of(db, Status::Pending, self.span)).await?;
             drained.published = waited.saturating_sub(drained.left);
             progress(&drained);
             failures = if let Step::Refused(_) = &step { failures + 1 } else { 0 };
@@ -114,7 +115,7 @@ impl Drain {
             let _ = tokio::time::timeout_at(self.until, self.sit_out(step, failures)).await;
         }
         self.relay.leave(hand).await?;
-        let failed = ids_of(db, Status::Failed, self.span).await?;
+        let failed = answer(ids_of(db, Status::Failed, self.span)).await?;
         let failed: Vec<i64> = failed.difference(&failed_before).copied().collect();
         let first_failed = with_ids(db, failed.iter().copied().take(TOLD).collect()).await?;
         let failed = failed.len() as u64;

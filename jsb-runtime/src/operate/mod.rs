@@ -13,6 +13,8 @@ mod republish;
 mod stream;
 mod sweep;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
@@ -32,7 +34,7 @@ pub use sweep::{SweepError, Swept};
 pub use crate::inbox::operate as inbox;
 pub use crate::jetstream::{ConsumerState, StreamError, StreamState};
 pub use crate::outbox::operate as outbox;
-use crate::status::Status;
+use crate::status::Tables;
 
 /// How many events are changed in one transaction, so that neither relay nor consumer waits long for it.
 pub(crate) const BATCH: usize = 1_000;
@@ -42,8 +44,8 @@ pub(crate) const BATCH: usize = 1_000;
 /// # Errors
 ///
 /// When the database fails.
-pub async fn tables(db: &DatabaseConnection) -> Result<Status, DbErr> {
-    Status::read(db, false, Vec::new()).await
+pub async fn tables(db: &DatabaseConnection) -> Result<Tables, DbErr> {
+    Tables::read(db).await
 }
 
 /// Does what changes up to so many events at a time until fewer are left; returns how many it were. `progress` hears it.
@@ -62,20 +64,20 @@ pub(crate) async fn in_batches<F: Future<Output = Result<u64, DbErr>>>(
     }
 }
 
-/// What became of events that were to be tried again.
+/// What became of events that an operator named: to be tried again, or to be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 #[must_use]
-pub struct Retried {
-    /// How many are due now.
-    pub retried: u64,
+pub struct Changed {
+    /// How many it was done to.
+    pub changed: u64,
     /// Those that stay as they are.
     pub refused: Vec<Refused>,
     /// Ids of which there is no event.
     pub unknown: Vec<String>,
 }
 
-/// An event that was not to be tried again.
+/// An event that stays as it is.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Refused {
@@ -83,4 +85,25 @@ pub struct Refused {
     pub event_id: String,
     /// Why.
     pub why: String,
+}
+
+impl Changed {
+    /// Adds what became of these events, by the statuses of those that are there.
+    pub(crate) fn note(
+        &mut self,
+        named: &[String],
+        changed: &BTreeSet<String>,
+        statuses: &BTreeMap<String, String>,
+        why_not: impl Fn(&str) -> String,
+    ) {
+        self.changed += changed.len() as u64;
+        for event_id in named.iter().filter(|event_id| !changed.contains(*event_id)) {
+            match statuses.get(event_id) {
+                Some(status) => {
+                    self.refused.push(Refused { event_id: event_id.clone(), why: why_not(status) });
+                }
+                None => self.unknown.push(event_id.clone()),
+            }
+        }
+    }
 }

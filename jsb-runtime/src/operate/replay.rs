@@ -6,7 +6,7 @@ use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
 use super::{Dlq, Letter, OperateError};
 use crate::apply::is_entity_event;
 use crate::event::Envelope;
-use crate::inbox::replay;
+use crate::inbox::{self, Kept};
 use crate::jetstream::{Denied, Outgoing, Permission, PublishError, StreamError};
 use crate::message::{MESSAGE_ID, Message, REPLAY};
 use crate::outcome::Reason;
@@ -70,6 +70,17 @@ pub enum ReplayError {
     NotDeleted(#[source] StreamError),
 }
 
+impl ReplayError {
+    /// Whether it is this letter's own, so that another may be replayed all the same.
+    pub fn is_letters_own(&self) -> bool {
+        match self {
+            Self::ForeignSubject { .. } | Self::BodyLost => true,
+            Self::Publish(error) => error.is_permanent(),
+            _ => false,
+        }
+    }
+}
+
 impl From<PublishError> for ReplayError {
     fn from(error: PublishError) -> Self {
         match error {
@@ -105,7 +116,7 @@ impl Replayer<'_> {
             let (found, expected) = (letter.original_subject.clone(), self.dlq.incoming.clone());
             return Err(ReplayError::ForeignSubject { found, expected });
         }
-        let kept = replay::find(self.db, letter.source_app(), &letter.event_id).await?;
+        let kept = inbox::find(self.db, letter.source_app(), &letter.event_id).await?;
         if kept.as_ref().is_some_and(|kept| kept.is_processed) {
             return Ok(Replay::Skipped("its event was processed meanwhile".to_owned()));
         }
@@ -120,7 +131,7 @@ impl Replayer<'_> {
             Err(unchecked) => Some(unchecked),
         };
         if message.envelope.is_ok() {
-            replay::reopen(self.db, &message.source_app, &message.event_id).await?;
+            inbox::reopen(self.db, &message.source_app, &message.event_id).await?;
         }
         self.publish(letter, message, refusal.map(|(reason, _)| reason)).await?;
         self.dlq.delete(letter).await.map_err(ReplayError::NotDeleted)?;
@@ -128,11 +139,11 @@ impl Replayer<'_> {
     }
 
     /// The message that died. Where the letter had no room for its body, the inbox has it, or else the stream.
-    async fn original(&self, letter: &Letter, kept: Option<replay::Kept>) -> Result<Message, ReplayError> {
+    async fn original(&self, letter: &Letter, kept: Option<Kept>) -> Result<Message, ReplayError> {
         if !letter.is_reference {
             return Ok(letter.original(letter.headers.clone(), letter.body.clone()));
         }
-        if let Some(replay::Kept { headers, body: Some(body), .. }) = kept {
+        if let Some(Kept { headers, body: Some(body), .. }) = kept {
             return Ok(letter.original(headers, body));
         }
         let transport = &self.dlq.connection.transport;
@@ -176,7 +187,7 @@ impl Replayer<'_> {
 }
 
 fn pointless(message: &Message, versions: Overtaken) -> String {
-    let is_handled = |event: &Envelope| registry::is_handled(&event.resource_type, &event.event_type);
+    let is_handled = |event: &Envelope| !registry::handlers(&event.resource_type, &event.event_type).is_empty();
     let handlers = if message.envelope.as_ref().is_ok_and(is_handled) { "; only its handlers would run" } else { "" };
     let [here, event] =
         [versions.here, versions.event].map(|version| version.time().to_rfc3339_opts(SecondsFormat::Micros, true));

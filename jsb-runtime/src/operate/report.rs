@@ -7,10 +7,11 @@ use serde::Serialize;
 use super::{Connection, ConsumerState, StreamState};
 use crate::causes::chain;
 use crate::config::Config;
+use crate::dialect::answer;
 use crate::jetstream::StreamError;
 use crate::preflight::{self, StartError};
 use crate::registry;
-use crate::status::Status;
+use crate::status::Tables;
 
 const NO_CONNECTION: &str = "there is no connection to NATS";
 const NO_DATABASE: &str = "no database was given";
@@ -49,7 +50,7 @@ pub struct Report {
     /// How many letters are in the app's DLQ; with USE_DLQ=false, how many events are dead in its inbox.
     pub dead_letters: Part<u64>,
     /// The app's outbox and inbox.
-    pub tables: Part<Status>,
+    pub tables: Part<Tables>,
     /// The entities that this program knows.
     pub resources: Vec<&'static str>,
 }
@@ -131,12 +132,13 @@ pub async fn report(config: Config, db: Option<&DatabaseConnection>, extent: Ext
     report
 }
 
-async fn read(db: &DatabaseConnection, config: &Config, extent: Extent) -> Result<Status, StartError> {
+async fn read(db: &DatabaseConnection, config: &Config, extent: Extent) -> Result<Tables, StartError> {
     preflight::check_owner(db, &config.app_name).await?;
     Ok(match extent {
+        // That takes its time where there are many.
         Extent::Everything => super::tables(db).await?,
         // Without a DLQ, the dead events of the inbox are what is judged as the dead letters.
-        Extent::Judged => Status::judged(db, !config.use_dlq).await?,
+        Extent::Judged => answer(Tables::judged(db, !config.use_dlq)).await?,
     })
 }
 

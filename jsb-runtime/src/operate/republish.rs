@@ -30,7 +30,8 @@ pub enum RepublishError {
 }
 
 /// Makes the events that were sent at this time or later pending again, of one resource or of all; returns how many.
-/// They keep their ids: what the server still has it takes for duplicates, and what the other side has processed it ignores.
+/// They keep their ids, and what the other side has processed it ignores. Their messages get new ones: within its duplicate window
+/// the server would take them for what it has seen.
 ///
 /// The relay stands still meanwhile, for five seconds and as long as the changes take, so that no newer event of a row
 /// overtakes its older ones. `progress` hears how many were changed, now and then.

@@ -87,7 +87,7 @@ impl Connection {
     }
 
     async fn find_stream(&self) -> Result<String, StreamError> {
-        let incoming = subject::sync(&self.config.destination_app, &self.config.app_name);
+        let incoming = self.config.incoming();
         self.transport.find_stream(&incoming).await
     }
 }

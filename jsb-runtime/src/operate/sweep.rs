@@ -5,7 +5,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
 use super::{Connection, OperateError};
-use crate::inbox::replay;
+use crate::inbox::{self, Move};
 use crate::jetstream::{ConsumerState, Progress, StoredMessage, StreamError};
 use crate::message::Message;
 use crate::rescue::unswept;
@@ -72,8 +72,7 @@ impl Connection {
     ) -> Result<Swept, SweepError> {
         let app = &self.config.app_name;
         preflight::check_owner(db, &self.config.app_name).await.map_err(OperateError::Database)?;
-        let incoming = subject::sync(&self.config.destination_app, app);
-        let stream = self.transport.find_stream(&incoming).await?;
+        let stream = self.transport.find_stream(&self.config.incoming()).await?;
         let consumer = self.transport.consumer(&stream, &subject::durable(app)).await?;
         let Range { first, last, since } = self.range(db, &consumer, since).await?;
         let (transport, subject) = (&self.transport, &consumer.filter_subject);
@@ -115,8 +114,8 @@ impl Connection {
     /// Puts into the inbox what it has not settled or parked; how many.
     async fn adopt(&self, db: &DatabaseConnection, messages: Vec<Message>) -> Result<u64, DbErr> {
         let mut found = 0;
-        for message in replay::unsettled(db, &self.config.destination_app, messages).await? {
-            found += u64::from(replay::adopt(db, &message).await?);
+        for message in inbox::unsettled(db, &self.config.destination_app, messages).await? {
+            found += u64::from(inbox::make(db, &message, Move::Adopt).await?.is_some());
         }
         Ok(found)
     }

@@ -23,14 +23,25 @@ pub(crate) struct Pending {
     pub(crate) occurred_at: DateTime<Utc>,
     pub(crate) attempts: i32,
     available_at: DateTime<Utc>,
+    /// When JetStream acknowledged it, if it is published again.
+    sent_at: Option<DateTime<Utc>>,
 }
 
-const COLUMNS: &str =
-    "id, event_id, resource_type, resource_id, event_type, payload, headers, occurred_at, attempts, available_at";
+const COLUMNS: &str = "id, event_id, resource_type, resource_id, event_type, payload, headers, occurred_at, attempts, \
+                       available_at, sent_at";
 
 impl Pending {
     pub(crate) fn headers(&self) -> BTreeMap<String, String> {
         serde_json::from_str(&self.headers).unwrap_or_default()
+    }
+
+    /// The id of its message: the event's, so that the server drops what a crash has sent twice. What an operator has published
+    /// again would be dropped too, even where the server has lost the first or the other side has; it gets one of its own.
+    pub(crate) fn message_id(&self) -> String {
+        match self.sent_at {
+            None => self.event_id.clone(),
+            Some(sent_at) => format!("{}-{}", self.event_id, sent_at.timestamp_micros()),
+        }
     }
 
     pub(crate) fn row(&self) -> (&str, &str) {

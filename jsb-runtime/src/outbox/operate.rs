@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 
 pub(crate) use change::unsend;
-pub use change::{prune, retry, retry_all};
+pub use change::{discard, prune, retry, retry_all};
 pub use look::{Details, Event, list, sent_before, sent_since, show};
 pub(crate) use look::{count_of, ids_of, span_of_pending, with_ids};
 

@@ -19,13 +19,16 @@ pub(crate) struct Hand {
     /// The next batch. It was read while these were being published, so an older event of one of its rows is acknowledged
     /// by now, or in it too.
     ahead: Option<Batch>,
-    /// Whether no answer came to the last events. The client keeps a place for each answer for as long as it is connected.
+    /// Whether no answer came to the last events. The client keeps a place for each answer that never comes.
     is_unanswered: bool,
+    /// Whether one of the oldest events is too large for this user, which is found out one by one.
+    is_one_too_large: bool,
 }
 
 impl Hand {
     pub(crate) fn empty() -> Self {
-        Self { lease: Lease::new(LEASE), acknowledged: Vec::new(), ahead: None, is_unanswered: false }
+        let (is_unanswered, is_one_too_large) = (false, false);
+        Self { lease: Lease::new(LEASE), acknowledged: Vec::new(), ahead: None, is_unanswered, is_one_too_large }
     }
 }
 
@@ -53,7 +56,7 @@ impl Relay {
             None => answer(outbox::claim(&self.db, self.config.batch_size, &[])).await?,
         };
         let (acknowledged, is_empty) = (mem::take(&mut hand.acknowledged), batch.rows.is_empty());
-        let publish = self.publish_beside(batch, &acknowledged, hand.is_unanswered);
+        let publish = self.publish_beside(batch, &acknowledged, hand.is_unanswered || hand.is_one_too_large);
         match hand.lease.beside(&self.db, publish).await? {
             Some((published, ahead)) => match self.settle(hand, published, ahead).await? {
                 Step::Idle if !is_empty => Ok(Step::Waiting),
@@ -72,11 +75,11 @@ impl Relay {
         &self,
         batch: Batch,
         acknowledged: &[i64],
-        is_unanswered: bool,
+        alone: bool,
     ) -> Result<(Published, Option<Batch>), DbErr> {
         let in_hand: Vec<i64> = batch.rows.iter().map(|row| row.id).collect();
         let is_full = batch.is_full;
-        let waves = self.waves(batch.rows, is_unanswered);
+        let waves = self.waves(batch.rows, alone);
         // A row that waits must be read together with the younger events that wait behind it.
         let none_waits = waves.iter().map(Vec::len).sum::<usize>() == in_hand.len();
         let beside = async {
@@ -92,16 +95,24 @@ impl Relay {
 
     /// Writes down what came of a batch; what was acknowledged is marked beside the next one, if that is known.
     async fn settle(&self, hand: &mut Hand, published: Published, ahead: Option<Batch>) -> Result<Step, DbErr> {
-        let Published { acknowledged, failed, delayed, refused } = published;
-        let is_done = !acknowledged.is_empty() || !failed.is_empty();
+        let Published { acknowledged, shortened, failed, delayed, refused } = published;
+        let found_too_large = !shortened.is_empty() || !failed.is_empty();
+        let is_done = !acknowledged.is_empty() || found_too_large;
+        for (id, payload) in shortened {
+            answer(outbox::shorten(&self.db, id, &payload)).await?;
+        }
         for (id, error) in failed {
             answer(outbox::mark_failed(&self.db, id, &error)).await?;
         }
-        for (id, delay, error) in delayed {
-            answer(outbox::delay(&self.db, id, delay, &error)).await?;
+        for ((delay, error), ids) in delayed {
+            answer(outbox::delay(&self.db, &ids, delay, &error)).await?;
         }
         hand.acknowledged = acknowledged;
         hand.is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));
+        hand.is_one_too_large = match &refused {
+            Some(error) => hand.is_one_too_large || error.is_one_too_large(),
+            None => hand.is_one_too_large && is_done && !found_too_large,
+        };
         // Younger events of a row that was refused keep their place behind it.
         hand.ahead = ahead.filter(|next| refused.is_none() && !next.rows.is_empty());
         if hand.ahead.is_none() {

@@ -1,9 +1,10 @@
 //! A batch on its way: side by side across rows, one after the other within a row.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 use serde_json::value::RawValue;
+use serde_json::{Map, Value as Json};
 
 use super::{FIRST_PAUSE, Relay};
 use crate::backoff;
@@ -12,17 +13,19 @@ use crate::event::event_type::DELETED;
 use crate::event::{SCHEMA_VERSION, StoredEnvelope};
 use crate::jetstream::{Outgoing, PublishError};
 use crate::outbox::Pending;
-use crate::subject;
+use crate::registry;
 use crate::trace::{TRACEPARENT, Trace};
 
 /// What came of a batch, by the ids of its rows.
 #[derive(Default)]
 pub(super) struct Published {
     pub(super) acknowledged: Vec<i64>,
+    /// What was too large as it is, and the payload with which it is not.
+    pub(super) shortened: Vec<(i64, String)>,
     /// What can never be published as it is, and why.
     pub(super) failed: Vec<(i64, String)>,
-    /// What the server refused for now, how long it is to wait, and why.
-    pub(super) delayed: Vec<(i64, Duration, String)>,
+    /// What the server refused for now, by how long it is to wait, and why.
+    pub(super) delayed: BTreeMap<(Duration, String), Vec<i64>>,
     /// The last refusal, if there was any.
     pub(super) refused: Option<PublishError>,
 }
@@ -32,13 +35,15 @@ struct Offered {
     id: i64,
     event_id: String,
     attempts: i32,
+    /// Of a delete, its resource and its payload.
+    deleted: Option<(String, String)>,
 }
 
 impl Relay {
     /// The rows in waves: each holds at most one event of a row, the oldest first. Events of a row that waits after a
-    /// failure of its own are left out. Where the last event was denied or got no answer there is only one, to see whether that
-    /// is over.
-    pub(super) fn waves(&self, rows: Vec<Pending>, is_unanswered: bool) -> Vec<Vec<Pending>> {
+    /// failure of its own are left out. Where the oldest is to go `alone`, or the last event was denied, there is only one, to see
+    /// what comes of it.
+    pub(super) fn waves(&self, rows: Vec<Pending>, alone: bool) -> Vec<Vec<Pending>> {
         let longest_delay = self.config.backoff.iter().max().copied().unwrap_or(FIRST_PAUSE);
         let now = crate::clock::now();
         let places = places(rows.iter().map(|event| Place {
@@ -54,7 +59,7 @@ impl Relay {
             }
             waves[place].push(row);
         }
-        if is_unanswered || self.transport.is_denied(&self.subject()) {
+        if alone || self.transport.is_denied(&self.config.outgoing()) {
             waves.truncate(1);
             waves.iter_mut().for_each(|wave| wave.truncate(1));
         }
@@ -64,7 +69,7 @@ impl Relay {
     /// Publishes wave after wave, up to one of which something was refused: younger events of a row keep their place
     /// behind it.
     pub(super) async fn publish(&self, waves: Vec<Vec<Pending>>) -> Published {
-        let (subject, mut published) = (self.subject(), Published::default());
+        let (subject, mut published) = (self.config.outgoing(), Published::default());
         for wave in waves {
             let offered: Vec<Offered> = wave.iter().map(Offered::of).collect();
             let messages = wave.into_iter().map(|row| self.message(row));
@@ -82,6 +87,14 @@ impl Relay {
     fn note(&self, row: Offered, answer: Result<(), PublishError>, published: &mut Published) {
         match answer {
             Ok(()) => published.acknowledged.push(row.id),
+            Err(PublishError::TooLarge { bytes, .. }) if let Some(payload) = row.shortest() => {
+                tracing::info!(
+                    event_id = row.event_id,
+                    bytes,
+                    "a delete is too large: it goes with its key and version alone"
+                );
+                published.shortened.push((row.id, payload));
+            }
             Err(error) if error.is_permanent() => {
                 tracing::error!(event_id = row.event_id, error = chain(&error), "an event cannot be published");
                 published.failed.push((row.id, chain(&error)));
@@ -89,7 +102,7 @@ impl Relay {
             Err(error) => {
                 if let PublishError::Rejected(_) = error {
                     let delay = backoff::listed(&self.config.backoff, row.attempts.unsigned_abs() + 1);
-                    published.delayed.push((row.id, delay, chain(&error)));
+                    published.delayed.entry((delay, chain(&error))).or_default().push(row.id);
                 }
                 published.refused = Some(error);
             }
@@ -97,7 +110,7 @@ impl Relay {
     }
 
     fn message(&self, row: Pending) -> Result<Outgoing, PublishError> {
-        let headers = row.headers();
+        let (message_id, headers) = (row.message_id(), row.headers());
         let envelope = StoredEnvelope {
             event_id: row.event_id,
             schema_version: SCHEMA_VERSION,
@@ -109,17 +122,24 @@ impl Relay {
             resource_type: row.resource_type,
             payload: RawValue::from_string(row.payload).map_err(PublishError::Unreadable)?,
         };
-        Ok(Outgoing::event(&self.config, headers, &envelope)?)
-    }
-
-    fn subject(&self) -> String {
-        subject::sync(&self.config.app_name, &self.config.destination_app)
+        Ok(Outgoing::event(&self.config, message_id, headers, &envelope)?)
     }
 }
 
 impl Offered {
     fn of(row: &Pending) -> Self {
-        Self { id: row.id, event_id: row.event_id.clone(), attempts: row.attempts }
+        let deleted = (row.event_type == DELETED).then(|| (row.resource_type.clone(), row.payload.clone()));
+        Self { id: row.id, event_id: row.event_id.clone(), attempts: row.attempts, deleted }
+    }
+
+    /// The payload without what the other side does not need, if that is any shorter.
+    fn shortest(&self) -> Option<String> {
+        let (resource, payload) = self.deleted.as_ref()?;
+        let mut fields: Map<String, Json> = serde_json::from_str(payload).ok()?;
+        let all = fields.len();
+        let schema = registry::entity(resource)?.schema();
+        fields.retain(|field, _| schema.identifies(field));
+        (fields.len() < all).then(|| Json::Object(fields).to_string())
     }
 }
 
@@ -178,7 +198,7 @@ mod tests {
     async fn pending(db: &DatabaseConnection, rows: &[&str]) -> Vec<Pending> {
         let sql = "SELECT key + 1 AS id, 'event' AS event_id, 'user' AS resource_type, value AS resource_id, \
                    'updated' AS event_type, '{}' AS payload, '{}' AS headers, 0 AS attempts, \
-                   '2026-01-01T00:00:00+00:00' AS occurred_at, '2026-01-01T00:00:00+00:00' AS available_at \
+                   '2026-01-01T00:00:00+00:00' AS occurred_at, '2026-01-01T00:00:00+00:00' AS available_at, NULL AS sent_at \
                    FROM json_each($1)";
         let rows = serde_json::Value::from(rows.to_vec()).to_string();
         let select = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [rows.into()]);
@@ -218,8 +238,8 @@ mod tests {
     #[tokio::test]
     async fn while_an_event_is_unanswered_the_oldest_goes_alone() {
         let relay = relay().await;
-        let ids = async |is_unanswered| {
-            let waves = relay.waves(pending(&relay.db, &["1", "2", "1"]).await, is_unanswered);
+        let ids = async |alone| {
+            let waves = relay.waves(pending(&relay.db, &["1", "2", "1"]).await, alone);
             waves.iter().map(|wave| wave.iter().map(|event| event.id).collect()).collect::<Vec<Vec<i64>>>()
         };
         assert_eq!(ids(false).await, [vec![1, 2], vec![3]]);

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::{Column, Schema, Values};
 use crate::causes::shortened;
-use crate::event::Envelope;
+use crate::event::{Envelope, event_type};
 use crate::payload::{self, PayloadError};
 use crate::row;
 use crate::version::Version;
@@ -16,15 +16,24 @@ pub(crate) struct Said {
     /// The key's text.
     pub(crate) id: String,
     pub(crate) version: Version,
-    /// The fields that the event carries, the key, and the version.
+    /// The fields that the event carries, the key, and the version; of a delete none.
     pub(crate) values: Values,
 }
 
 impl Schema {
     pub(crate) fn said_by(&self, event: &Envelope) -> Result<Said, PayloadError> {
         let (version, (key, id)) = (self.version_in(event)?, self.key_in(event)?);
-        let values = self.values_in(event, &key, version)?;
+        let values = match event.event_type.as_str() {
+            // What else the row held is neither needed nor held against it.
+            event_type::DELETED => vec![None; self.columns.len()],
+            _ => self.values_in(event, &key, version)?,
+        };
         Ok(Said { key, id, version, values })
+    }
+
+    /// The values of all fields that an event carries, of its key and of its version.
+    pub(crate) fn values_of(&self, event: &Envelope) -> Result<Values, PayloadError> {
+        self.values_in(event, &self.key_in(event)?.0, self.version_in(event)?)
     }
 
     /// The key that an event speaks of, and its text: from its payload, or for a single column from its `resource_id`.
@@ -44,6 +53,12 @@ impl Schema {
     pub(crate) fn key_from_id(&self, id: &str) -> Result<Vec<Value>, PayloadError> {
         let parts = row::parts(id, self.key.len());
         self.key.iter().zip(parts).map(|(place, part)| self.columns[*place].value_of(&part)).collect()
+    }
+
+    /// Whether a field of a payload is of the key, or the version.
+    pub(crate) fn identifies(&self, field: &str) -> bool {
+        let mut places = self.key.iter().chain([&self.version]);
+        places.any(|place| self.columns[*place].field == field)
     }
 
     /// The version that an event carries; when it happened, where the payload has none.

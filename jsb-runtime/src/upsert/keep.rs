@@ -1,7 +1,7 @@
 //! Keeps a parent that the other side deleted while it still has children here.
 
 use sea_orm::sea_query::Value;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
 
 use super::here::{lock_for, stored_version};
 use super::{ApplyError, is_kept, update};
@@ -31,14 +31,12 @@ pub(crate) async fn keep_by_hooks<M: Syncable>(
     event: &Envelope,
 ) -> Result<bool, ApplyError> {
     let Some(key) = may_keep(txn, schema, event).await? else { return Ok(false) };
-    // A save draws above the version that it finds.
+    // A save draws above the version that it finds. The hooks get the whole row, as from anybody who has read it.
     let deleted = schema.version_in(event)?;
     update(txn, schema, schema.versioned(deleted), &key).await?;
-    let mut above = <ActiveModelOf<M> as ActiveModelTrait>::default();
+    let found = <M::Entity as EntityTrait>::find().filter(row::has_key::<M>(&key)).one(txn).await?;
+    let mut above: ActiveModelOf<M> = found.ok_or(DbErr::RecordNotUpdated)?.into_active_model();
     row::set_version::<M>(&mut above, deleted);
-    for (column, value) in row::key_columns::<M>().zip(key) {
-        above.set(column, value);
-    }
     above.update(txn).await?;
     Ok(true)
 }

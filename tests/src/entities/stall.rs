@@ -1,7 +1,10 @@
 //! A unique number, which a handler looks at.
 
 use jsb_runtime::prelude::*;
+use sea_orm::QueryOrder;
 use sea_orm::entity::prelude::*;
+
+use crate::effects;
 
 /// A stall at a market.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Syncable)]
@@ -20,8 +23,13 @@ pub struct Model {
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
-/// Lets nobody have the thirteenth.
+/// Lets nobody have the thirteenth, and writes down the numbers that it finds.
 #[handler(resource = "stall", event = "updated")]
-pub async fn warden(event: &Event<Model>, _: &HandlerContext<'_>) -> HandlerResult {
-    if event.payload.number == 13 { Err(HandlerError::permanent("there is no such stall")) } else { Ok(()) }
+pub async fn warden(event: &Event<Model>, ctx: &HandlerContext<'_>) -> HandlerResult {
+    if event.payload.number == 13 {
+        return Err(HandlerError::permanent("there is no such stall"));
+    }
+    let stalls = Entity::find().order_by_asc(Column::Number).all(ctx.db()).await?;
+    effects::leave(ctx, &format!("{:?}", stalls.iter().map(|stall| stall.number).collect::<Vec<_>>())).await?;
+    Ok(())
 }

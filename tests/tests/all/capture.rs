@@ -1,19 +1,22 @@
 //! P1, atomic capture: a row and its event commit together or not at all.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
+use jsb_runtime::Role;
+use jsb_runtime::prelude::*;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{guarded, keepsake, label, organization, specimen, tally, user};
-use jsb_tests::{App, Backend, Pair, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, Stream, eventually};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, IsolationLevel,
     PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryIntoModel,
 };
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use crate::outage::lasts;
 use crate::samples;
 
 fn tally(value: i64) -> tally::ActiveModel {
@@ -47,6 +50,43 @@ async fn delete_generically<A: ActiveModelTrait + ActiveModelBehavior + Send>(
     db: &impl ConnectionTrait,
 ) -> Result<(), DbErr> {
     row.delete(db).await.map(drop)
+}
+
+/// Saves a tally that says which attempt this is, and then fails the first time.
+#[handler(resource = "capture", event = "retried")]
+async fn save_and_fail_once(_: &Event<Json>, ctx: &HandlerContext<'_>) -> HandlerResult {
+    tally(ctx.attempt().into()).insert(ctx.db()).await?;
+    if ctx.attempt() == 1 { Err("not yet".into()) } else { Ok(()) }
+}
+
+/// From now on no transaction commits in which the thirteenth tally was saved.
+async fn refuse_the_thirteenth(app: &App, backend: Backend) {
+    let sql = match backend {
+        Backend::Postgres => {
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'not this one'; END $$; \
+             CREATE CONSTRAINT TRIGGER refuse AFTER INSERT ON tallies DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW WHEN (NEW.value = 13) EXECUTE FUNCTION refuse()"
+        }
+        Backend::Sqlite => {
+            "CREATE TABLE creditors (id BIGINT PRIMARY KEY); \
+             CREATE TABLE debts (id BIGINT REFERENCES creditors (id) DEFERRABLE INITIALLY DEFERRED); \
+             CREATE TRIGGER refuse AFTER INSERT ON tallies WHEN NEW.value = 13 \
+             BEGIN INSERT INTO debts (id) VALUES (NEW.value); END"
+        }
+    };
+    app.sql(sql).await;
+}
+
+/// The values of the tallies that `app` has sent, once this one is among them.
+async fn sent(app: &App, value: i64) -> Vec<i64> {
+    let stream = Stream::of(&app.config).await;
+    let subject = format!("{}.sync.{}", app.config.app_name, app.config.destination_app);
+    eventually("it is sent", || async {
+        let messages = stream.messages(&subject).await;
+        let values: Vec<_> = messages.iter().filter_map(|event| event.json()["payload"]["value"].as_i64()).collect();
+        Ok::<_, DbErr>(values.contains(&value).then_some(values))
+    })
+    .await
 }
 
 on_both! {
@@ -461,5 +501,39 @@ on_both! {
         assert!(refused.contains("no bridge for this database runs"), "{refused}");
         assert_eq!(counts(&pair.a).await, (0, 0));
         pair.b.stop().await;
+    }
+
+    async fn without_an_outbox_what_is_rolled_back_does_not_go_out(backend: Backend) {
+        let mut pair = Pair::configured(backend, |config| config.use_outbox(false)).await;
+        pair.start_both().await;
+        refuse_the_thirteenth(&pair.a, backend).await;
+        tally(13).insert(&pair.a.db).await.expect_err("a commit that is refused");
+        tally(1).insert(&pair.a.db).await.expect("a save");
+        assert_eq!(sent(&pair.a, 1).await, [1]);
+
+        let event = json!({"event_id": "1", "event_type": "retried", "resource_type": "capture", "resource_id": "1"});
+        Remote::of(&pair.b).await.publish(&event).await;
+        assert_eq!(sent(&pair.b, 2).await, [2]);
+        pair.stop().await;
+    }
+
+    async fn a_save_wakes_the_relay(backend: Backend) {
+        let mut app = Pair::configured(backend, |config| config.roles([Role::Relay])).await.a;
+        app.start().await;
+        let mut waits = Vec::new();
+        for saves in 1..=5 {
+            // By then nothing has happened for so long that it looks by itself every three seconds.
+            lasts(Duration::from_secs(6)).await;
+            let began = Instant::now();
+            tally(saves).insert(&app.db).await.expect("a save");
+            eventually("it is sent", || async {
+                Ok::<_, DbErr>((app.count("outbox_events", "sent").await == saves).then_some(()))
+            })
+            .await;
+            waits.push(began.elapsed());
+        }
+        waits.sort();
+        assert!(waits[2] < Duration::from_secs(1), "{waits:?}");
+        app.stop().await;
     }
 }

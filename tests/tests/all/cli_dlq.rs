@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, TryStreamExt};
 use jsb_runtime::Config;
-use jsb_runtime::operate::Connection;
+use jsb_runtime::operate::{self, Connection};
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{organization, ticket};
 use jsb_tests::gate::gate;
@@ -156,6 +156,18 @@ on_both! {
             assert_eq!(unknown.code, 1);
             assert!(unknown.stderr.contains(name), "{unknown:?}");
         }
+        pair.stop().await;
+    }
+
+    async fn what_an_event_expected_of_the_stream_does_not_keep_out_its_letter(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let last = publish(&pair, &[], &envelope(&pair, "last", "probe", "record", json!({}))).await.to_string();
+        let headers = [("Nats-Expected-Last-Sequence", last.as_str()), ("X-Own", "kept")];
+        publish(&pair, &headers, &envelope(&pair, "unheard", "spaceship", "created", json!({}))).await;
+        let letter = letters(&pair.b, 1).await.remove(0);
+        let for_server: Vec<_> = letter.headers.keys().filter(|name| name.starts_with("Nats-")).collect();
+        assert_eq!(for_server, ["Nats-Msg-Id"]);
+        assert_eq!(letter.headers["X-Own"], "kept");
         pair.stop().await;
     }
 
@@ -383,11 +395,17 @@ on_both! {
         proxy.lose(|subject| subject.contains(".sync.b-"));
         let lossy = Cli::of(PROGRAM, &pair.b).set("NATS_URL", proxy.url());
         let failed = lossy.run(&["dlq", "replay", "--all", "--json"]).await;
-        assert_eq!((failed.code, &failed.json()["replayed"]), (1, &json!(0)));
-        assert_eq!(failed.json()["failed"].as_array().map(Vec::len), Some(2), "{failed:?}");
+        let outcome = failed.json();
+        assert_eq!((failed.code, &outcome["replayed"], &outcome["untried"]), (1, &json!(0), &json!(1)), "{failed:?}");
+        assert_eq!(outcome["failed"].as_array().map(Vec::len), Some(1), "{failed:?}");
+        assert_eq!(lossy.run(&["dlq", "replay", &overdue.event_id]).await.code, 1);
         for event in [&replayed, &overdue] {
-            let row = inbox::find(&pair.b.db, &event.event_id).await.expect("the inbox").expect("its row");
+            let (db, config, source) = (&pair.b.db, &pair.b.config, &pair.a.config.app_name);
+            let shown = operate::inbox::show(db, config, source, &event.event_id).await.expect("the inbox");
+            let row = shown.expect("its row").event;
             assert_eq!((row.status.as_str(), row.attempts), ("failed", 0), "it is open again");
+            let due_in = row.available_at.expect("a time at which it is due here") - Utc::now();
+            assert!(due_in > TimeDelta::zero() && due_in < TimeDelta::hours(1), "{due_in}");
         }
         assert_eq!(dlq(&pair.b).await.len(), 2);
         mend(&first);
@@ -482,7 +500,7 @@ on_both! {
 
         let asked = cli.run(&["dlq", "purge", "--all"]).await;
         assert_eq!(asked.code, 5);
-        assert!(asked.stderr.contains("Delete 5 letters?"), "{asked:?}");
+        assert!(asked.stderr.contains("Delete 5 letters of b-"), "{asked:?}");
         assert_eq!(left().await, ids);
         assert_eq!(cli.run(&["dlq", "purge"]).await.code, 2);
 
@@ -616,6 +634,27 @@ on_both! {
         listener.publish(reads, "end".into()).await.expect("a message");
         let reads = heard.take_while(|message| std::future::ready(&message.payload[..] != b"end")).count().await;
         assert!(reads < 12, "{reads} messages were read");
+        connection.close().await;
+        pair.stop().await;
+    }
+
+    async fn a_sweep_leaves_what_the_inbox_has_forgotten(backend: Backend) {
+        let mut pair = pair(backend, |config| config).await;
+        let event = probe::send(&pair.a.db, "record", Orders::default()).await;
+        processed(&pair.b, &event.event_id).await;
+        let stream = Stream::of(&pair.b.config).await;
+        eventually("the consumer is idle", || async {
+            Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
+        })
+        .await;
+        pair.b.stop().await;
+        assert_eq!(operate::inbox::prune(&pair.b.db, Utc::now(), |_| {}).await, Ok(1));
+        let forgetful = pair.b.config.clone().inbox_retention(Duration::ZERO);
+        let connection = Connection::open(forgetful).await.expect("a connection");
+        for since in [None, Some(DateTime::UNIX_EPOCH)] {
+            let swept = connection.sweep(&pair.b.db, since, |_, _| {}).await.expect("a sweep");
+            assert_eq!((swept.looked_at, swept.found), (0, 0), "since {since:?}");
+        }
         connection.close().await;
         pair.stop().await;
     }

@@ -84,6 +84,7 @@ on_both! {
             assert!((chrono::Utc::now() - time).num_minutes() < 10, "{a}");
         }
         let tables = &a["tables"];
+        assert_eq!((tables.get("jetstream_connected"), tables.get("problems")), (None, None), "of a bridge alone: {a}");
         let counts = ["pending_events", "unpublishable_events", "sent_events"].map(|name| tables[name].as_u64());
         assert_eq!(counts, [Some(1), Some(1), Some(5)]);
         assert_eq!((&a["consumer"]["lag"], &a["peer"]["lag"]), (&json!(0), &json!(3)));

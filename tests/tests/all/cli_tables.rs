@@ -18,6 +18,7 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 const DECLINED: i32 = 5;
+const UNHEALTHY: i32 = 4;
 /// More than one batch.
 const MANY: i64 = 2_500;
 
@@ -337,13 +338,15 @@ on_both! {
         pair.a.stop().await;
         pair.b.stop().await;
         let other = cli(&pair.a).set("DATABASE_URL", pair.b.database.url.as_str());
-        let commands: [&[&str]; 13] = [
+        let commands: [&[&str]; 15] = [
             &["outbox", "list"],
             &["outbox", "show", "some-id"],
             &["outbox", "retry", "--all", "--yes"],
             &["outbox", "process-pending"],
             &["outbox", "republish", "--since", "2026-01-01T00:00:00Z", "--yes"],
             &["outbox", "prune", "--older-than", "0s", "--yes"],
+            &["outbox", "discard", "some-id", "--yes"],
+            &["inbox", "discard", "some-id", "--yes"],
             &["inbox", "list"],
             &["inbox", "show", "some-id"],
             &["inbox", "retry", "--all", "--status", "failed", "--yes"],
@@ -418,6 +421,62 @@ on_both! {
         is_on(&pair.b, &lost[1]).await;
         pair.b.has_settled(3).await;
         assert_eq!(pair.b.count("inbox_events", "processed").await, 3, "what was known is a duplicate");
+        pair.stop().await;
+    }
+
+    async fn what_the_other_side_has_lost_is_published_again_however_soon(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.start_both().await;
+        let row = organization(&pair.a, "lost.example", "lost").await;
+        is_on(&pair.b, &row).await;
+        has(&pair.a, "outbox_events", "sent", 1).await;
+        // Twice within the server's duplicate window.
+        for _ in 0..2 {
+            pair.b.sql("DELETE FROM organizations").await;
+            pair.b.sql("DELETE FROM inbox_events").await;
+            let republished = cli(&pair.a).json(&["outbox", "republish", "--since", "1h", "--yes"]).await;
+            assert_eq!(republished["republished"], 1);
+            is_on(&pair.b, &row).await;
+            has(&pair.a, "outbox_events", "sent", 1).await;
+        }
+        pair.stop().await;
+    }
+
+    async fn what_can_never_be_published_is_discarded(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.start_both().await;
+        let large = organization(&pair.a, "large.example", &"x".repeat(2_000_000)).await;
+        has(&pair.a, "outbox_events", "failed", 1).await;
+        let change = organization::ActiveModel { id: Unchanged(large.id), name: Set("small".to_owned()), ..Default::default() };
+        let small = change.update(&pair.a.db).await.expect("a save");
+        is_on(&pair.b, &small).await;
+        has(&pair.a, "outbox_events", "sent", 1).await;
+        let (cli, events) = (cli(&pair.a), pair.a.recorded().await);
+        assert_eq!(cli.run(&["health"]).await.code, UNHEALTHY);
+        let [failed, sent] = events.iter().map(|event| text(event, "event_id")).collect::<Vec<_>>()[..] else { panic!("two events") };
+        let discard = ["outbox", "discard", failed, sent, "nobody"];
+        assert_eq!(cli.run(&discard).await.code, DECLINED);
+        let discarded = cli.run(&[&discard[..], &["--yes", "--json"]].concat()).await;
+        assert_eq!((discarded.code, &discarded.json()["discarded"]), (1, &json!(1)), "{discarded:?}");
+        assert!(discarded.stderr.contains(&format!("{sent}: it is sent")) && discarded.stderr.contains("nobody"), "{discarded:?}");
+        assert_eq!((pair.a.count("outbox_events", "failed").await, pair.a.count("outbox_events", "sent").await), (0, 1));
+        assert_eq!(cli.run(&["health"]).await.code, 0);
+        pair.stop().await;
+    }
+
+    async fn what_is_dead_is_discarded(backend: Backend) {
+        let mut pair = Pair::configured(backend, |config| config.use_dlq(false)).await;
+        pair.start_both().await;
+        let dead = probe::send(&pair.a.db, "refuse", Orders::default()).await.event_id;
+        let applied = probe::send(&pair.a.db, "record", Orders::default()).await.event_id;
+        pair.b.has_settled(2).await;
+        let cli = cli(&pair.b).set("USE_DLQ", "false");
+        assert_eq!(cli.run(&["health"]).await.code, UNHEALTHY);
+        let discarded = cli.run(&["inbox", "discard", &dead, &applied, "--yes", "--json"]).await;
+        assert_eq!((discarded.code, &discarded.json()["discarded"]), (1, &json!(1)), "{discarded:?}");
+        assert!(discarded.stderr.contains(&format!("{applied}: it is processed")), "{discarded:?}");
+        assert_eq!((pair.b.count("inbox_events", "dead").await, pair.b.count("inbox_events", "processed").await), (0, 1));
+        assert_eq!(cli.run(&["health"]).await.code, 0);
         pair.stop().await;
     }
 

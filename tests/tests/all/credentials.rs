@@ -2,7 +2,7 @@
 
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_runtime::Config;
-use jsb_tests::entities::organization;
+use jsb_tests::entities::{label, organization};
 use jsb_tests::identity::{Authority, Operator};
 use jsb_tests::{App, Backend, ChildCommand, Pair, eventually};
 use nkeys::KeyPair;
@@ -24,6 +24,10 @@ fn file(text: &str) -> NamedTempFile {
     let file = NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), text).expect("a file");
     file
+}
+
+fn label(code: &str, bytes: usize) -> label::ActiveModel {
+    label::ActiveModel { code: Set(code.to_owned()), caption: Set("x".repeat(bytes)), ..Default::default() }
 }
 
 async fn goes_over(from: &App, to: &App) {
@@ -123,6 +127,34 @@ async fn a_credentials_file() {
     let creds = file(&operator.seed);
     let pair = pair_on(&nats, "", |config| config.nats_creds(creds.path().to_owned())).await;
     is_refused_in_secret(pair, "NATS_CREDS", &[&operator.seed]).await;
+}
+
+/// Of a limit below the server's own a client hears too late: the server ends its connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_too_large_for_the_user_alone_holds_nobody_up() {
+    let operator = Operator::with_payload(65_536);
+    let nats = server(operator.config).await;
+    let creds = file(&operator.credentials);
+    let mut pair = pair_on(&nats, "", |config| config.nats_creds(creds.path().to_owned())).await;
+    let [before, large, after] = [1, 120_000, 2].map(|bytes| label(&format!("{bytes}"), bytes));
+    for row in [before, large, after] {
+        row.insert(&pair.a.db).await.expect("a save");
+    }
+    pair.start_both().await;
+    eventually("the others are there", || async {
+        let labels = label::Entity::find().all(&pair.b.db).await?;
+        Ok::<_, sea_orm::DbErr>((labels.len() == 2).then_some(()))
+    })
+    .await;
+    eventually("it is known to be too large", || async {
+        Ok::<_, ()>((pair.a.count("outbox_events", "failed").await == 1).then_some(()))
+    })
+    .await;
+    assert!(
+        pair.a.texts("SELECT last_error FROM outbox_events WHERE status = 'failed'").await[0].contains("larger than")
+    );
+    goes_over(&pair.a, &pair.b).await;
+    pair.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -24,7 +24,10 @@ fn event(event_type: &str, id: Uuid, month: u32) -> Json {
 
 /// A pair that does not run, and keeps no tombstones when it does.
 async fn forgetful(backend: Backend) -> Pair {
-    Pair::configured(backend, |config| config.tombstone_retention(Duration::from_millis(1))).await
+    Pair::configured(backend, |config| {
+        config.tombstone_retention(Duration::from_millis(1)).park_for(Duration::from_millis(1))
+    })
+    .await
 }
 
 /// The same with B running, and who publishes to it.
@@ -64,6 +67,30 @@ on_both! {
         assert_eq!(pair.b.reasons_of_death().await, ["version_in_future"]);
         let (_, rows) = pair.rows::<tally::Entity>().await;
         assert_eq!(rows.iter().map(|row| row.value).collect::<Vec<_>>(), [364]);
+        pair.stop().await;
+    }
+
+    async fn a_delete_needs_nothing_of_its_row_but_key_and_version(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        let ids = [0; 3].map(|_| Uuid::now_v7());
+        remote.publish_all(&ids.map(|id| event("created", id, 1))).await;
+        pair.b.has_settled(3).await;
+        let unfit = |id| {
+            let mut deleted = event("deleted", id, 2);
+            deleted["payload"]["value"] = "a text".into();
+            deleted
+        };
+        // Alone, and together with others.
+        remote.publish(&unfit(ids[0])).await;
+        pair.b.has_settled(4).await;
+        pair.b.stop().await;
+        remote.publish_all(&[unfit(ids[1]), unfit(ids[2])]).await;
+        pair.b.start().await;
+        pair.b.has_settled(6).await;
+        assert_eq!(pair.b.reasons_of_death().await, [""; 0]);
+        assert_eq!(pair.rows::<tally::Entity>().await.1, []);
         pair.stop().await;
     }
 

@@ -4,7 +4,9 @@
 use std::time::{Duration, Instant};
 
 use async_nats::jetstream::consumer::{FromConsumer, pull};
+use chrono::{TimeDelta, Utc};
 use futures_util::StreamExt;
+use jsb_runtime::operate;
 use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
@@ -199,6 +201,11 @@ on_both! {
             Ok::<_, DbErr>(row.filter(|row| row.attempts == 1))
         })
         .await;
+        let (db, config, source) = (&pair.b.db, &pair.b.config, &pair.a.config.app_name);
+        let shown = operate::inbox::show(db, config, source, &shaky.event_id).await.expect("the inbox");
+        let due_in = shown.expect("its row").event.available_at.expect("a time at which it is due here") - Utc::now();
+        // The server has its hour, and then a while.
+        assert!((TimeDelta::hours(1)..TimeDelta::hours(2)).contains(&due_in), "{due_in}");
         let stream = Stream::of(&pair.b.config).await;
         stream.purge().await;
         let overdue = "UPDATE inbox_events SET available_at = '2026-01-01T00:00:00+00:00'";

@@ -11,7 +11,7 @@ use futures_util::{FutureExt, StreamExt};
 use jsb_runtime::Config;
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, effects, eventually};
+use jsb_tests::{App, Backend, DEADLINE, Pair, effects, eventually};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
 
@@ -283,12 +283,29 @@ async fn a_sweep_that_may_not_look_stops_nothing() {
     app.pair.a.start().await;
     let problem = app.a_has_problem("STREAM.MSG.GET").await;
     assert!(problem.contains("not looked for"), "{problem}");
+    let place = async || app.pair.a.texts("SELECT CAST(swept_seq AS text) FROM sync_settings").await;
+    let looked_up_to = place().await;
     let (began, before) = (Instant::now(), app.violations());
     for occasion in ["blind", "and", "not", "asking", "all", "the", "time"] {
         app.syncs(occasion).await;
     }
     let asked = (app.violations() - before) as u64;
     assert!(asked <= 1 + began.elapsed().as_secs() / 10, "it was denied {asked} times in {:?}", began.elapsed());
+
+    // The next start is to look from there on, however far the server is.
+    let stream = app.admin.get_stream(&app.pair.a.config.stream_name).await.expect("the stream");
+    let durable = format!("{}-workers", app.pair.a.config.app_name);
+    eventually("the server is done with what was not looked at", || async {
+        let info = stream.consumer_info(&durable).await?;
+        Ok::<_, async_nats::Error>((info.ack_floor.stream_sequence > 0).then_some(()))
+    })
+    .await;
+    let asks = format!("$JS.API.CONSUMER.INFO.*.{durable}");
+    let asks = app.admin.client().subscribe(asks).await.expect("a subscription");
+    // Of these at least three, one after the other, are after the place up to which all is settled.
+    let asked = tokio::time::timeout(DEADLINE, asks.take(6).count()).await;
+    assert_eq!(asked, Ok(6), "how far the server is");
+    assert_eq!(place().await, looked_up_to);
     app.grant_everything().await;
     app.nothing_is_wrong().await;
     app.pair.stop().await;

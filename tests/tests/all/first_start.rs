@@ -25,6 +25,16 @@ on_both! {
         app.stop().await;
     }
 
+    async fn a_table_that_is_not_as_its_entity_says_is_refused(backend: Backend) {
+        let mut app = Pair::create(backend).await.a;
+        app.sql("ALTER TABLE tickets RENAME COLUMN number TO figure").await;
+        let refused = refusal(&app, app.config.clone()).await;
+        assert!(matches!(refused, StartError::Column { table: "tickets", column: "number" }), "{refused}");
+        app.sql("ALTER TABLE tickets RENAME COLUMN figure TO number").await;
+        app.start().await;
+        app.stop().await;
+    }
+
     async fn who_saves_before_the_migrations_is_told_to_run_them(backend: Backend) {
         let app = Pair::create(backend).await.a;
         app.sql("DROP TABLE sync_settings").await;

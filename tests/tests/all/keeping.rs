@@ -1,6 +1,6 @@
 //! What stays here although the other side has deleted it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 use jsb_runtime::testing::skewed;
@@ -32,7 +32,9 @@ mod heirloom {
     #[async_trait::async_trait]
     impl ActiveModelBehavior for ActiveModel {
         async fn before_save<C: ConnectionTrait>(mut self, db: &C, insert: bool) -> Result<Self, DbErr> {
-            self.text = sea_orm::Set(if insert { "made" } else { "changed" }.to_owned());
+            // Of a save that somebody else begins, the whole row is here too.
+            let text = if insert { "made".to_owned() } else { format!("{}, changed", self.text.as_ref()) };
+            self.text = sea_orm::Set(text);
             hooks::before_save::<Model, _>(self, db, insert).await
         }
 
@@ -113,12 +115,36 @@ on_both! {
         // By a clock that is ahead: what is kept must be above this delete all the same.
         skewed(TimeDelta::hours(1), row.clone().delete(&pair.a.db)).await.expect("a delete on A");
         let kept = eventually("the row is back on A", || heirloom::Entity::find_by_id(row.id).one(&pair.a.db)).await;
-        assert_eq!((row.text.as_str(), kept.text.as_str()), ("made", "changed"));
+        assert_eq!((row.text.as_str(), kept.text.as_str()), ("made", "made, changed"));
         pair.quiet().await;
         let (a, b) = pair.rows::<heirloom::Entity>().await;
         assert_eq!((a.as_slice(), b.as_slice()), ([kept.clone()].as_slice(), [kept].as_slice()));
         let recorded = pair.b.recorded().await;
         assert_eq!((recorded.len(), &recorded[0]["event_type"]), (1, &json!("updated")));
+        pair.stop().await;
+    }
+
+    async fn a_parent_is_not_kept_for_the_time_in_which_nobody_consumed(backend: Backend) {
+        const KEEP_AFTER: Duration = Duration::from_secs(4);
+        let mut pair = Pair::configured(backend, |config| config.keep_parent_after(KEEP_AFTER)).await;
+        pair.b.sql("CREATE TABLE guards (guarded_id uuid PRIMARY KEY REFERENCES guarded (id))").await;
+        pair.start_both().await;
+        let row = heirloom::ActiveModel { id: Set(Uuid::now_v7()), ..Default::default() };
+        let row = row.insert(&pair.a.db).await.expect("a save");
+        pair.quiet().await;
+        pair.b.sql("INSERT INTO guards SELECT id FROM guarded").await;
+        row.delete(&pair.a.db).await.expect("a delete on A");
+        eventually("the delete is parked", || async {
+            Ok::<_, ()>((pair.b.count("inbox_events", "parked").await == 1).then_some(()))
+        })
+        .await;
+        pair.b.stop().await;
+        let long_ago = (chrono::Utc::now() - TimeDelta::hours(1)).to_rfc3339();
+        pair.b.sql(&format!("UPDATE inbox_events SET received_at = '{long_ago}' WHERE status = 'parked'")).await;
+        let started = Instant::now();
+        pair.b.start().await;
+        eventually("the row is kept", || async { Ok::<_, ()>((pair.b.recorded().await.len() == 1).then_some(())) }).await;
+        assert!(started.elapsed() >= KEEP_AFTER, "its children had no time to go");
         pair.stop().await;
     }
 }

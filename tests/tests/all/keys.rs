@@ -1,15 +1,34 @@
 //! Keys that two systems draw at once never collide, and a database is what its bridge takes it for.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use jsb_runtime::{Config, StartError};
 use jsb_tests::entities::{membership, organization, tally};
 use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{DbErr, TransactionTrait};
+use sea_orm::{DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
 use sea_orm_migration::SchemaManager;
 use serde_json::json;
+
+/// A row whose key the database draws, on one of the systems alone.
+mod receipt {
+    use jsb_runtime::prelude::*;
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Syncable)]
+    #[sea_orm(table_name = "receipts")]
+    #[syncable(resource = "receipt", keys = "single_writer")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key)]
+        pub id: i64,
+        pub updated_at: DateTimeUtc,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+}
 
 fn organization(domain: String) -> organization::ActiveModel {
     organization::ActiveModel {
@@ -74,9 +93,11 @@ on_both! {
 
     async fn a_chosen_key_is_passed_over_by_those_that_are_drawn(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        let chosen = organization::ActiveModel { id: Set(3), ..organization("chosen.example".to_owned()) };
-        chosen.insert(&app.db).await.expect("a key of its own");
-        assert_eq!([next_drawn(&app).await, next_drawn(&app).await], [5, 7]);
+        for (id, next) in [(3, [5, 7]), (2_000_001, [2_000_003, 2_000_005])] {
+            let chosen = organization::ActiveModel { id: Set(id), ..organization(format!("chosen-{id}.example")) };
+            chosen.insert(&app.db).await.expect("a key of its own");
+            assert_eq!([next_drawn(&app).await, next_drawn(&app).await], next);
+        }
     }
 
     async fn keys_of_rows_that_come_back_are_passed_over_by_those_that_are_drawn(backend: Backend) {
@@ -306,4 +327,38 @@ async fn a_version_column_that_keeps_too_little_is_refused_at_start() {
     assert!(matches!(refused, StartError::Precision { digits: 3, .. }), "{refused}");
     app.sql("ALTER TABLE organizations ALTER COLUMN updated_at TYPE timestamptz(6)").await;
     jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect("six digits").shutdown().await.expect("a stop");
+}
+
+/// PostgreSQL draws no key twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_whose_keys_are_drawn_again_is_refused_at_start() {
+    let app = Pair::create(Backend::Sqlite).await.a;
+    app.sql("CREATE TABLE receipts (id integer PRIMARY KEY, updated_at timestamptz NOT NULL)").await;
+    let refused = refusal(&app, app.config.clone()).await;
+    assert!(matches!(refused, StartError::Keys { table: "receipts", .. }), "{refused}");
+    assert!(refused.to_string().contains("AUTOINCREMENT"), "{refused}");
+    let table = "CREATE TABLE receipts (id integer PRIMARY KEY AUTOINCREMENT, updated_at timestamptz NOT NULL)";
+    app.sql(&format!("DROP TABLE receipts; {table}")).await;
+    let bridge = jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect("keys of its own");
+    let first = receipt::ActiveModel::default().insert(&app.db).await.expect("a save");
+    let key = first.id;
+    first.delete(&app.db).await.expect("a delete");
+    let next = receipt::ActiveModel::default().insert(&app.db).await.expect("a save");
+    assert!(next.id > key, "{} after {key}", next.id);
+    bridge.shutdown().await.expect("a stop");
+}
+
+/// A handler that runs in another process may hold the write lock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_that_is_interleaved_already_is_not_written_by_another_start() {
+    let app = Pair::create(Backend::Sqlite).await.a;
+    let starting = app.connect_impatiently(Duration::from_millis(50)).await;
+    let options =
+        TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+    let writer = app.db.begin_with_options(options).await.expect("the write lock");
+    let manager = SchemaManager::new(&starting);
+    jsb_migrations::interleave(&manager, "organizations", "id", 1, 2).await.expect("nothing to write");
+    let refused = jsb_migrations::interleave(&manager, "organizations", "id", 0, 2).await.expect_err("another node");
+    assert!(refused.to_string().contains("as node 1 of 2 already"), "{refused}");
+    writer.rollback().await.expect("the end");
 }

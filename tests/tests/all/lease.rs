@@ -42,6 +42,14 @@ on_both! {
         app.stop().await;
     }
 
+    async fn a_process_that_stops_leaves_the_lease_of_another_one(backend: Backend) {
+        let mut app = Pair::configured(backend, only_relaying).await.a;
+        app.lend_lease("another").await;
+        app.start().await;
+        app.stop().await;
+        assert_eq!(app.texts("SELECT holder FROM sync_leases WHERE name = 'relay'").await, ["another"]);
+    }
+
     async fn a_process_that_gets_no_answers_leaves_the_relay_to_one_that_does(backend: Backend) {
         let mut app = Pair::configured(backend, only_relaying).await.a;
         let (direct, proxy) = (app.config.nats_url.clone(), Proxy::start(servers::nats().await.port()).await);

@@ -5,7 +5,9 @@ use jsb_runtime::{Effect, Envelope, NewEvent};
 use jsb_tests::entities::{sighting, tally, ticket};
 use jsb_tests::{Pair, Remote, eventually};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{EntityTrait, PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    DatabaseConnection, EntityTrait, PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -133,5 +135,21 @@ on_both! {
         assert_eq!(pair.b.recorded().await.len(), 0);
         assert_eq!(sighting::Entity::find().count(&pair.b.db).await.expect("a count"), 0);
         pair.stop().await;
+    }
+
+    async fn handle_event_runs_the_handlers_in_the_transaction(backend: Backend) {
+        let pair = Pair::create(backend).await;
+        let event = ticket(Uuid::now_v7(), "1", 1);
+        let event = Envelope::read(event.to_string().as_bytes(), None, &pair.a.config.app_name).expect("an event");
+        let sightings = async |db: &DatabaseConnection| sighting::Entity::find().count(db).await.expect("a count");
+        for (commits, seen) in [(false, 0), (true, 2)] {
+            let txn = pair.b.db.begin().await.expect("a transaction");
+            jsb_runtime::handle_event(&txn, &event).await.expect("they succeed");
+            if commits { txn.commit().await } else { txn.rollback().await }.expect("the end");
+            assert_eq!(sightings(&pair.b.db).await, seen);
+        }
+        let txn = pair.b.db.begin().await.expect("a transaction");
+        let custom = Envelope { event_type: "closed".to_owned(), ..event };
+        jsb_runtime::handle_event(&txn, &custom).await.expect_err("nobody takes it");
     }
 }

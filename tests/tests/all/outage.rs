@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use chrono::Utc;
 use dev_servers::{NatsOptions, NatsServer, Postgres};
+use jsb_runtime::Role;
 use jsb_tests::entities::organization;
 use jsb_tests::faults::link::{Link, Weather};
 use jsb_tests::gate::gate;
@@ -47,6 +48,13 @@ async fn pair_on(nats: &NatsServer, backend: Backend) -> Pair {
 async fn is_on(app: &App, row: &organization::Model) {
     let copy = eventually("the row is there", || organization::Entity::find_by_id(row.id).one(&app.db)).await;
     assert_eq!(&copy, row);
+}
+
+async fn are_sent(app: &App, events: i64) {
+    eventually("all are sent", || async {
+        Ok::<_, DbErr>((app.count("outbox_events", "sent").await == events).then_some(()))
+    })
+    .await;
 }
 
 /// Waits until both sides hold these many rows, the same ones.
@@ -223,10 +231,7 @@ on_both! {
         );
         pair.a.db.execute_unprepared(&sql).await.expect("a long outbox");
         let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.a).set("ROLES", "relay").start().await;
-        eventually("all is sent", || async {
-            Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == ROWS).then_some(()))
-        })
-        .await;
+        are_sent(&pair.a, ROWS).await;
         let all = ROWS.unsigned_abs() * BYTES as u64;
         if let Some(peak) = child.peak_memory() {
             assert!(peak < all * 3 / 4, "the relay took {peak} bytes for an outbox of {all}");
@@ -294,6 +299,22 @@ async fn a_jetstream_that_was_silent_for_long_is_published_to_at_once() {
     pair.stop().await;
 }
 
+/// The connection stays, and no consumer of this process misses the stream.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stream_that_vanishes_under_a_relay_alone_is_made_again() {
+    let mut app = Pair::configured(Backend::Sqlite, |config| config.roles([Role::Relay])).await.a;
+    app.start().await;
+    save(&app.db, "before.example").await.expect("a save");
+    are_sent(&app, 1).await;
+    let stream = Stream::of(&app.config).await;
+    stream.context.delete_stream(&app.config.stream_name).await.expect("a stream that is gone");
+    save(&app.db, "after.example").await.expect("a save");
+    are_sent(&app, 2).await;
+    let subject = format!("{}.sync.{}", app.config.app_name, app.config.destination_app);
+    assert_eq!(stream.messages(&subject).await.len(), 1);
+    app.stop().await;
+}
+
 /// A batch takes its time on a slow link, while the server waits a second for each acknowledgement.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_link_spends_hardly_any_deliveries() {
@@ -312,10 +333,7 @@ async fn a_slow_link_spends_hardly_any_deliveries() {
         row.insert(&pair.a.db).await.expect("a save");
     }
     pair.a.start().await;
-    eventually("all are sent", || async {
-        Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == ROWS as i64).then_some(()))
-    })
-    .await;
+    are_sent(&pair.a, ROWS as i64).await;
     // A MiB a second.
     proxy.slow_down(Duration::from_millis(1));
     pair.b.start().await;
@@ -416,10 +434,7 @@ async fn a_database_that_falls_silent_under_a_batch_does_not_hold_it_for_ever() 
         save(&pair.a.db, &format!("{number}.example")).await.expect("a save");
     }
     pair.a.start().await;
-    eventually("all are sent", || async {
-        Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == ROWS as i64).then_some(()))
-    })
-    .await;
+    are_sent(&pair.a, ROWS as i64).await;
     // Whoever is the first to insert takes ten seconds, in which the link breaks off.
     let linger = "CREATE SEQUENCE inserts; \
                   CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \

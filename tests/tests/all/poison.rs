@@ -390,6 +390,8 @@ on_both! {
             Ok::<_, DbErr>((probe::attempts(&bad).len() > 6).then_some(()))
         })
         .await;
+        let dlq_problem = async || b.status().await.problems.into_iter().find(|problem| problem.starts_with("dlq:"));
+        eventually("the status says so", async || Ok::<_, DbErr>(dlq_problem().await)).await;
         others_flow(a, b).await;
         let row = inbox::with_status(&b.db, &bad.event_id, "dead").await.expect("the inbox");
         assert!(row.is_none(), "it counts as dead before the DLQ has it");
@@ -401,6 +403,10 @@ on_both! {
         assert_eq!(row.reason.as_deref(), Some("max_attempts"));
         let message = letter.context()["error_message"].to_string();
         assert!(message.contains("not today"), "{message}");
+        eventually("the status says nothing of it any more", async || {
+            Ok::<_, DbErr>(dlq_problem().await.is_none().then_some(()))
+        })
+        .await;
         pair.stop().await;
     }
 }

@@ -10,6 +10,8 @@ use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// More than two batches.
+const MANY: u32 = 2_500;
 
 on_both! {
     async fn what_is_older_than_its_retention_goes_and_what_is_younger_stays(backend: Backend) {
@@ -46,5 +48,29 @@ on_both! {
             assert_eq!(left, [young]);
             app.stop().await;
         }
+    }
+
+    async fn all_that_is_old_goes_at_once(backend: Backend) {
+        let mut app = Pair::configured(backend, |config| config.roles([Role::Relay])).await.a;
+        let sent_at = (Utc::now() - app.config.outbox_retention - DAY).to_rfc3339();
+        let row = |number: u32| {
+            format!(
+                "('{number}', 'probe', '{number}', 'record', '{{}}', '{{}}', 'sent', \
+                 '{sent_at}', '{sent_at}', '{sent_at}', '{sent_at}')"
+            )
+        };
+        let rows: Vec<_> = (0..MANY).map(row).collect();
+        app.sql(&format!(
+            "INSERT INTO outbox_events (event_id, resource_type, resource_id, event_type, payload, headers, status, \
+             occurred_at, available_at, created_at, sent_at) VALUES {}",
+            rows.join(", ")
+        ))
+        .await;
+        app.start().await;
+        eventually("all has gone", || async {
+            Ok::<_, ()>((app.count("outbox_events", "sent").await == 0).then_some(()))
+        })
+        .await;
+        app.stop().await;
     }
 }

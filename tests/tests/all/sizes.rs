@@ -6,7 +6,7 @@ use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
 use jsb_tests::{Backend, ChildCommand, Pair, Stream, eventually};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{DatabaseConnection, DbErr, EntityTrait};
+use sea_orm::{DatabaseConnection, DbErr, EntityTrait, IntoActiveModel};
 
 const MEGABYTE: usize = 1_000_000;
 
@@ -34,6 +34,25 @@ on_both! {
             assert!(peak < (ROWS * BYTES) as u64, "the relay took {peak} bytes for {ROWS} events of {BYTES}");
         }
         assert!(child.stop().await.success());
+        pair.stop().await;
+    }
+
+    async fn a_row_that_has_become_too_large_is_deleted_on_both_sides(backend: Backend) {
+        let pair = Pair::start(backend).await;
+        save(&pair.a.db, "growing", 1).await;
+        save(&pair.a.db, "staying", 1).await;
+        pair.quiet().await;
+        let row = label::Entity::find_by_id("growing").one(&pair.a.db).await.expect("a row").expect("a row");
+        let mut large = row.into_active_model();
+        large.caption = Set("x".repeat(2 * MEGABYTE));
+        let large = large.update(&pair.a.db).await.expect("a save");
+        large.delete(&pair.a.db).await.expect("a delete");
+        eventually("it is gone on B", || async {
+            let labels = label::Entity::find().all(&pair.b.db).await?;
+            Ok::<_, DbErr>((labels.len() == 1).then_some(()))
+        })
+        .await;
+        assert_eq!(pair.a.count("outbox_events", "failed").await, 1, "the update alone");
         pair.stop().await;
     }
 

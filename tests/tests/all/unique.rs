@@ -396,6 +396,25 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn handlers_see_an_exchange_only_once_it_is_done(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let (one, two) = (stall(&pair.a, 1).await, stall(&pair.a, 2).await);
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        remote.publish_all(&pair.a.recorded().await).await;
+        pair.b.has_settled(2).await;
+        for (id, number) in [(one, 3), (two, 1), (one, 2)] {
+            set_stall(&pair.a, id, number).await;
+        }
+        let [.., two_takes, one_takes] = &pair.a.recorded().await[..] else { panic!("the swap was not recorded") };
+        remote.publish_all(&[two_takes.clone(), one_takes.clone()]).await;
+        pair.b.has_settled(4).await;
+        let (a, b) = pair.rows::<stall::Entity>().await;
+        assert_eq!(a, b);
+        assert_eq!(pair.b.texts("SELECT probe FROM effects").await, ["[1, 2]", "[1, 2]"]);
+        pair.stop().await;
+    }
+
     async fn values_that_change_hands_all_the_time_end_with_the_same_rows(backend: Backend) {
         let mut random = StdRng::seed_from_u64(11);
         let mut pair = Pair::create(backend).await;

@@ -46,7 +46,11 @@ pub(super) async fn run(
         note(format_args!("error: no letter has the sequence or the event id `{name}`"));
     }
     let count = chosen.len() as u64;
-    let question = format!("Delete {}? What is not in the inbox either is then gone.", letters(count));
+    let question = format!(
+        "Delete {} of {}? What is not in the inbox either is then gone.",
+        letters(count),
+        settings.config()?.app_name
+    );
     if count > 0 && !terminal.confirms(&question)? {
         return Ok(Exit::Declined);
     }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::terminal::{Terminal, events};
+use crate::terminal::{Terminal, events, letters};
 
 /// Which events are brought once more.
 #[derive(clap::Args)]
@@ -37,6 +37,8 @@ struct Summary {
     /// Replayed, but nobody knows whether a newer version is here.
     unchecked: Vec<Left>,
     missing: Vec<String>,
+    /// How many were not tried, since what was in the way of one would have been in the way of all.
+    untried: u64,
 }
 
 #[derive(Serialize)]
@@ -71,21 +73,28 @@ async fn replay(
     summary: &mut Summary,
     bar: &ProgressBar,
 ) -> Result<(), StreamError> {
-    let letters = if args.all {
-        bar.set_length(dlq.count().await?);
-        dlq.letters(0).left_stream()
+    let (letters, count) = if args.all {
+        (dlq.letters(0).left_stream(), dlq.count().await?)
     } else {
         let found = dlq.find(&args.letters).await?;
         summary.missing = found.missing;
-        bar.set_length(found.letters.len() as u64);
-        stream::iter(found.letters).map(Ok).right_stream()
+        let count = found.letters.len() as u64;
+        (stream::iter(found.letters).map(Ok).right_stream(), count)
     };
+    bar.set_length(count);
     let mut letters = pin!(letters);
     while let Some(letter) = letters.try_next().await? {
-        if args.reason.as_ref().is_none_or(|reason| *reason == letter.reason) {
-            summary.add(&letter, replayer.replay(&letter).await.map_err(|error| error.to_string()));
-        }
         bar.inc(1);
+        if args.reason.as_ref().is_some_and(|reason| *reason != letter.reason) {
+            continue;
+        }
+        let outcome = replayer.replay(&letter).await;
+        let is_in_every_way = outcome.as_ref().is_err_and(|error| !error.is_letters_own());
+        summary.add(&letter, outcome.map_err(|error| error.to_string()));
+        if is_in_every_way {
+            summary.untried = count.saturating_sub(bar.position());
+            break;
+        }
     }
     Ok(())
 }
@@ -111,6 +120,12 @@ fn human(summary: &Summary) -> String {
     let kinds = [("skipped", &summary.skipped), ("failed", &summary.failed), ("unchecked", &summary.unchecked)];
     for (kind, letters) in kinds {
         lines.extend(letters.iter().map(|left| format!("{kind} {} ({}): {}", left.sequence, left.event_id, left.why)));
+    }
+    if summary.untried > 0 {
+        lines.push(format!(
+            "{} not tried: what was in the way of the last one is in the way of all",
+            letters(summary.untried)
+        ));
     }
     lines.extend(summary.missing.iter().map(|name| format!("no letter: {name}")));
     lines.join("\n")

@@ -1,5 +1,6 @@
 //! `jsb inbox`: events that came in.
 
+mod discard;
 mod list;
 mod prune;
 mod retry;
@@ -20,6 +21,8 @@ pub(crate) enum Command {
     Show(show::Args),
     /// Have events tried again that failed, wait, or are dead (a dead one's letter in the DLQ stays)
     Retry(retry::Args),
+    /// Delete dead events
+    Discard(discard::Args),
     /// Delete events that are processed or dead
     Prune(prune::Args),
 }
@@ -29,6 +32,7 @@ pub(super) async fn run(command: Command, settings: &Settings, terminal: &Termin
         Command::List(args) => list::run(args, settings, terminal).await,
         Command::Show(args) => show::run(args, settings, terminal).await,
         Command::Retry(args) => retry::run(args, settings, terminal).await,
+        Command::Discard(args) => discard::run(args, settings, terminal).await,
         Command::Prune(args) => prune::run(args, settings, terminal).await,
     }
 }

@@ -36,8 +36,9 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     let before = times::before(args.older_than).map_err(|error| anyhow!(error))?;
     let found = inbox::settled_before(&db, before).await?;
     let question = format!(
-        "Delete {} settled before {}? What is dead can then not be tried again from here.",
+        "Delete {} from the inbox of {} settled before {}? What is dead can then not be tried again from here.",
         events(found),
+        config.app_name,
         times::short(before)
     );
     if found > 0 && !terminal.confirms(&question)? {

@@ -2,7 +2,7 @@
 
 use jsb_runtime::operate::inbox::{self, Filter, Status};
 
-use crate::commands::retried;
+use crate::commands::changed;
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::terminal::{Terminal, events};
@@ -49,8 +49,7 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     } else {
         inbox::retry(&db, source, &args.event_ids).await?
     };
-    terminal.show(&outcome, |outcome| {
-        format!("{} due now; a running consumer takes what is due within seconds.", events(outcome.retried))
-    })?;
-    Ok(retried::exit(&outcome, "inbox"))
+    changed::tell(&outcome, "retried", "inbox", terminal, |due| {
+        format!("{} due now; a running consumer takes what is due within seconds.", events(due))
+    })
 }

@@ -1,5 +1,6 @@
 //! `jsb outbox`: events on their way out.
 
+mod discard;
 mod list;
 mod process_pending;
 mod prune;
@@ -26,6 +27,8 @@ pub(crate) enum Command {
     ProcessPending(process_pending::Args),
     /// Publish sent events again, for a server that lost them
     Republish(republish::Args),
+    /// Delete events that can never be published
+    Discard(discard::Args),
     /// Delete sent events
     Prune(prune::Args),
 }
@@ -37,6 +40,7 @@ pub(super) async fn run(command: Command, settings: &Settings, terminal: &Termin
         Command::Retry(args) => retry::run(args, settings, terminal).await,
         Command::ProcessPending(args) => process_pending::run(args, settings, terminal).await,
         Command::Republish(args) => republish::run(args, settings, terminal).await,
+        Command::Discard(args) => discard::run(args, settings, terminal).await,
         Command::Prune(args) => prune::run(args, settings, terminal).await,
     }
 }

@@ -23,8 +23,12 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     let db = settings.database().await?;
     let before = times::before(args.older_than).map_err(|error| anyhow!(error))?;
     let found = outbox::sent_before(&db, before).await?;
-    let question =
-        format!("Delete {} sent before {}? They can then not be published again.", events(found), times::short(before));
+    let question = format!(
+        "Delete {} of {} sent before {}? They can then not be published again.",
+        events(found),
+        settings.app()?,
+        times::short(before)
+    );
     if found > 0 && !terminal.confirms(&question)? {
         return Ok(Exit::Declined);
     }

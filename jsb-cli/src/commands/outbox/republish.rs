@@ -25,8 +25,9 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     let resource = args.resource.as_deref();
     let found = outbox::sent_since(&db, args.since, resource).await?;
     let question = format!(
-        "Publish {} sent since {} again? The relay stands still for some seconds, and the other side ignores what it has.",
+        "Publish {} of {} sent since {} again? The relay stands still for some seconds, and the other side ignores what it has.",
         events(found),
+        settings.app()?,
         times::short(args.since)
     );
     if found > 0 && !terminal.confirms(&question)? {

@@ -2,7 +2,7 @@
 
 use jsb_runtime::operate::outbox::{self, Filter};
 
-use crate::commands::retried;
+use crate::commands::changed;
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::terminal::{Terminal, events};
@@ -32,7 +32,7 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     } else {
         outbox::retry(&db, &args.event_ids).await?
     };
-    terminal
-        .show(&outcome, |outcome| format!("{} due now; the relay publishes what is due.", events(outcome.retried)))?;
-    Ok(retried::exit(&outcome, "outbox"))
+    changed::tell(&outcome, "retried", "outbox", terminal, |due| {
+        format!("{} due now; the relay publishes what is due.", events(due))
+    })
 }

@@ -1,12 +1,15 @@
 //! What an operator changes in the inbox: each change is one guarded update, so that it may race with a consumer.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::{Filter, Status, TABLE, these};
+use crate::ask;
 use crate::inbox::{self, Move};
-use crate::operate::{BATCH, Refused, Retried, in_batches};
+use crate::operate::{BATCH, Changed, in_batches};
 
 /// Has events of the app `source` tried again, dead ones too, whose letter in the DLQ stays. They are due at once, a
 /// running consumer takes them within seconds, and their attempts count anew.
@@ -14,8 +17,8 @@ use crate::operate::{BATCH, Refused, Retried, in_batches};
 /// # Errors
 ///
 /// When the database fails. What was changed until then stays changed.
-pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Retried, DbErr> {
-    let mut outcome = Retried::default();
+pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Changed, DbErr> {
+    let mut outcome = Changed::default();
     for named in event_ids.chunks(BATCH) {
         let update = Move::Retry
             .update()
@@ -23,33 +26,50 @@ pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) 
             .cond_where(is_retryable())
             .returning(Query::returning().column("event_id"))
             .to_owned();
-        let due = db.query_all(&update).await?;
-        let due = due.iter().map(|row| row.try_get("", "event_id")).collect::<Result<Vec<String>, DbErr>>()?;
-        outcome.retried += due.len() as u64;
-        let select =
-            Query::select().columns(["event_id", "status"]).from(TABLE).cond_where(these(source, named)).to_owned();
-        let found = db.query_all(&select).await?;
-        let found = found.iter().map(|row| Ok((row.try_get("", "event_id")?, row.try_get("", "status")?)));
-        let found = found.collect::<Result<Vec<(String, String)>, DbErr>>()?;
-        for event_id in named.iter().filter(|event_id| !due.contains(event_id)) {
-            match found.iter().find(|(id, _)| id == event_id) {
-                Some((_, status)) => {
-                    let why = why_not(status).to_owned();
-                    outcome.refused.push(Refused { event_id: event_id.clone(), why });
-                }
-                None => outcome.unknown.push(event_id.clone()),
-            }
-        }
+        let due = ask::all(db, &update).await?;
+        outcome.note(named, &due, &statuses(db, source, named).await?, |status| {
+            let why = match status {
+                "processed" => "it is processed; trying it again would do what it did twice",
+                "dead" => "it is dead and its payload is not here; `dlq replay` takes it from the DLQ",
+                _ => "a consumer has it in hand; look again in a moment",
+            };
+            why.to_owned()
+        });
     }
     Ok(outcome)
 }
 
-fn why_not(status: &str) -> &'static str {
-    match status {
-        "processed" => "it is processed; trying it again would do what it did twice",
-        "dead" => "it is dead and its payload is not here; `dlq replay` takes it from the DLQ",
-        _ => "a consumer has it in hand; look again in a moment",
+/// Deletes dead events of the app `source`, which can then not be tried again from here; their letters in the DLQ stay. One that
+/// is brought again all the same is taken for new.
+///
+/// # Errors
+///
+/// When the database fails. What was deleted until then stays deleted.
+pub async fn discard(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Changed, DbErr> {
+    let mut outcome = Changed::default();
+    for named in event_ids.chunks(BATCH) {
+        let delete = Query::delete()
+            .from_table(TABLE)
+            .cond_where(these(source, named))
+            .and_where(Expr::col("status").eq(Status::Dead.as_str()))
+            .returning(Query::returning().column("event_id"))
+            .to_owned();
+        let deleted = ask::all(db, &delete).await?;
+        outcome.note(named, &deleted, &statuses(db, source, named).await?, |status| {
+            format!("it is {status}, and only what is dead is discarded")
+        });
     }
+    Ok(outcome)
+}
+
+async fn statuses(
+    db: &DatabaseConnection,
+    source: &str,
+    event_ids: &[String],
+) -> Result<BTreeMap<String, String>, DbErr> {
+    let select =
+        Query::select().columns(["event_id", "status"]).from(TABLE).cond_where(these(source, event_ids)).to_owned();
+    ask::pairs(db, &select).await
 }
 
 /// As [`retry`], for all events of the app `source` that `filter` means and that are not processed. `progress` hears how
@@ -63,9 +83,9 @@ pub async fn retry_all(
     source: &str,
     filter: &Filter,
     mut progress: impl FnMut(u64),
-) -> Result<Retried, DbErr> {
+) -> Result<Changed, DbErr> {
     let which = || filter.condition().add(is_retryable());
-    let (mut after, mut outcome) = (String::new(), Retried::default());
+    let (mut after, mut outcome) = (String::new(), Changed::default());
     loop {
         let select = Query::select()
             .column("event_id")
@@ -76,13 +96,12 @@ pub async fn retry_all(
             .order_by("event_id", Order::Asc)
             .limit(BATCH as u64)
             .to_owned();
-        let rows = db.query_all(&select).await?;
-        let ids = rows.iter().map(|row| row.try_get("", "event_id")).collect::<Result<Vec<String>, DbErr>>()?;
+        let ids: Vec<String> = ask::all(db, &select).await?;
         let Some(last) = ids.last() else { return Ok(outcome) };
         let update = Move::Retry.update().cond_where(these(source, &ids)).cond_where(which()).to_owned();
-        outcome.retried += db.execute(&update).await?.rows_affected();
+        outcome.changed += db.execute(&update).await?.rows_affected();
         after.clone_from(last);
-        progress(outcome.retried);
+        progress(outcome.changed);
     }
 }
 

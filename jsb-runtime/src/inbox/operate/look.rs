@@ -1,12 +1,13 @@
 //! What an operator sees of the inbox.
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Expr, ExprTrait, Order, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, QueryResult};
 use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{Filter, Status, TABLE, these};
+use crate::ask;
 use crate::config::Config;
 use crate::inbox::SETTLED;
 use crate::outcome::Reason;
@@ -180,12 +181,6 @@ fn as_json(body: &[u8]) -> Json {
 ///
 /// When the database fails.
 pub async fn settled_before(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u64, DbErr> {
-    let select = Query::select()
-        .expr_as(Expr::col("event_id").count(), "events")
-        .from(TABLE)
-        .and_where(Expr::cust(SETTLED))
-        .and_where(Expr::col("processed_at").lt(before))
-        .to_owned();
-    let row = db.query_one(&select).await?;
-    Ok(row.map(|row| row.try_get::<i64>("", "events")).transpose()?.unwrap_or(0).unsigned_abs())
+    let settled = Condition::all().add(Expr::cust(SETTLED)).add(Expr::col("processed_at").lt(before));
+    ask::count(db, TABLE, settled).await
 }

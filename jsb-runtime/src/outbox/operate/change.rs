@@ -1,47 +1,68 @@
 //! What an operator changes in the outbox: each change is one guarded update, so that it may race with the relay.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, UpdateStatement};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, ReturningClause, UpdateStatement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
-use super::look::{COLUMNS, Event, first_sent_since, read};
+use super::look::first_sent_since;
 use super::{Filter, Status, TABLE, was_sent_since};
-use crate::operate::{BATCH, Refused, Retried, in_batches};
-use crate::outbox;
+use crate::operate::{BATCH, Changed, in_batches};
+use crate::{ask, outbox};
 
 /// Has failed events published again, and those that the server refused for now at once. Their attempts count anew.
 ///
 /// # Errors
 ///
 /// When the database fails. What was changed until then stays changed, and doing it again changes nothing more.
-pub async fn retry(db: &DatabaseConnection, event_ids: &[String]) -> Result<Retried, DbErr> {
-    let mut outcome = Retried::default();
+pub async fn retry(db: &DatabaseConnection, event_ids: &[String]) -> Result<Changed, DbErr> {
+    let mut outcome = Changed::default();
     for named in event_ids.chunks(BATCH) {
-        let these = || Expr::col("event_id").is_in(named.iter().map(String::as_str));
-        let update = due_now()
-            .and_where(these())
-            .cond_where(is_held_up())
-            .returning(Query::returning().column("event_id"))
-            .to_owned();
-        let due: Vec<String> = texts(db.query_all(&update).await?, "event_id")?;
-        outcome.retried += due.len() as u64;
-        let found = read(db, &Query::select().columns(COLUMNS).from(TABLE).and_where(these()).to_owned()).await?;
-        for event_id in named.iter().filter(|event_id| !due.contains(event_id)) {
-            match found.iter().find(|event| event.event_id == *event_id) {
-                Some(event) => outcome.refused.push(Refused { event_id: event_id.clone(), why: why_not(event) }),
-                None => outcome.unknown.push(event_id.clone()),
-            }
-        }
+        let update = due_now().cond_where(these(named)).cond_where(is_held_up()).returning(event_id()).to_owned();
+        let due = ask::all(db, &update).await?;
+        outcome.note(named, &due, &statuses(db, named).await?, |status| match status {
+            "sent" => "it is sent; `outbox republish` publishes such events again".to_owned(),
+            status => format!("it is {status} and not held up; the relay publishes it"),
+        });
     }
     outbox::hint();
     Ok(outcome)
 }
 
-fn why_not(event: &Event) -> String {
-    match event.status.as_str() {
-        "sent" => "it is sent; `outbox republish` publishes such events again".to_owned(),
-        status => format!("it is {status} and not held up; the relay publishes it"),
+/// Deletes failed events, which then never reach the other side.
+///
+/// # Errors
+///
+/// When the database fails. What was deleted until then stays deleted.
+pub async fn discard(db: &DatabaseConnection, event_ids: &[String]) -> Result<Changed, DbErr> {
+    let mut outcome = Changed::default();
+    for named in event_ids.chunks(BATCH) {
+        let delete = Query::delete()
+            .from_table(TABLE)
+            .cond_where(these(named))
+            .and_where(Status::Failed.condition())
+            .returning(event_id())
+            .to_owned();
+        let deleted = ask::all(db, &delete).await?;
+        outcome.note(named, &deleted, &statuses(db, named).await?, |status| {
+            format!("it is {status}, and only what can never be published is discarded")
+        });
     }
+    Ok(outcome)
+}
+
+fn these(event_ids: &[String]) -> Condition {
+    Condition::all().add(Expr::col("event_id").is_in(event_ids.iter().map(String::as_str)))
+}
+
+fn event_id() -> ReturningClause {
+    Query::returning().column("event_id")
+}
+
+async fn statuses(db: &DatabaseConnection, event_ids: &[String]) -> Result<BTreeMap<String, String>, DbErr> {
+    let select = Query::select().columns(["event_id", "status"]).from(TABLE).cond_where(these(event_ids)).to_owned();
+    ask::pairs(db, &select).await
 }
 
 /// As [`retry`], for all events that are held up and that `filter` means. `progress` hears how many were changed, now and then.
@@ -53,14 +74,14 @@ pub async fn retry_all(
     db: &DatabaseConnection,
     filter: &Filter,
     mut progress: impl FnMut(u64),
-) -> Result<Retried, DbErr> {
+) -> Result<Changed, DbErr> {
     let which = || filter.condition().add(is_held_up());
-    let (mut after, mut outcome) = (i64::MIN, Retried::default());
+    let (mut after, mut outcome) = (i64::MIN, Changed::default());
     while let Some(ids) = next_ids(db, which(), after).await? {
         let update = due_now().and_where(Expr::col("id").is_in(ids.iter().copied())).cond_where(which()).to_owned();
-        outcome.retried += db.execute(&update).await?.rows_affected();
+        outcome.changed += db.execute(&update).await?.rows_affected();
         after = ids.last().copied().unwrap_or(i64::MAX);
-        progress(outcome.retried);
+        progress(outcome.changed);
     }
     outbox::hint();
     Ok(outcome)
@@ -76,12 +97,7 @@ fn is_held_up() -> Condition {
 fn due_now() -> UpdateStatement {
     Query::update()
         .table(TABLE)
-        .values([
-            ("status", "pending".into()),
-            ("attempts", 0.into()),
-            ("available_at", crate::clock::now().into()),
-            ("sent_at", Expr::null()),
-        ])
+        .values([("status", "pending".into()), ("attempts", 0.into()), ("available_at", crate::clock::now().into())])
         .to_owned()
 }
 
@@ -95,12 +111,8 @@ async fn next_ids(db: &DatabaseConnection, which: Condition, after: i64) -> Resu
         .order_by("id", Order::Asc)
         .limit(BATCH as u64)
         .to_owned();
-    let ids: Result<Vec<i64>, DbErr> = db.query_all(&select).await?.iter().map(|row| row.try_get("", "id")).collect();
-    ids.map(|ids| Some(ids).filter(|ids| !ids.is_empty()))
-}
-
-fn texts(rows: Vec<sea_orm::QueryResult>, column: &str) -> Result<Vec<String>, DbErr> {
-    rows.iter().map(|row| row.try_get("", column)).collect()
+    let ids: Vec<i64> = ask::all(db, &select).await?;
+    Ok(Some(ids).filter(|ids| !ids.is_empty()))
 }
 
 /// Makes a batch of the events that were sent `since` pending again, in their order: the first one, or the next one after an

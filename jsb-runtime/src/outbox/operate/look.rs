@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{Filter, Status, TABLE, was_sent_since};
+use crate::ask;
 
 /// An event of the outbox, but for what it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromQueryResult)]
@@ -34,7 +35,7 @@ pub struct Event {
     pub created_at: DateTime<Utc>,
     /// When it is tried next, if the server refused it before.
     pub available_at: DateTime<Utc>,
-    /// When JetStream acknowledged it.
+    /// When JetStream acknowledged it, the last time.
     pub sent_at: Option<DateTime<Utc>>,
 }
 
@@ -134,7 +135,7 @@ pub async fn show(db: &DatabaseConnection, event_id: &str) -> Result<Option<Deta
 ///
 /// When the database fails.
 pub async fn sent_since(db: &DatabaseConnection, since: DateTime<Utc>, resource: Option<&str>) -> Result<u64, DbErr> {
-    count(db, was_sent_since(since, resource)).await
+    ask::count(db, TABLE, was_sent_since(since, resource)).await
 }
 
 /// The first id of the events that were sent at this time or later. By a sum, so that databases look for it by the time: by
@@ -147,8 +148,7 @@ pub(super) async fn first_sent_since(
     let first = Expr::cust("MIN(id + 0)");
     let which = was_sent_since(since, resource);
     let select = Query::select().expr_as(first, "first").from(TABLE).cond_where(which).to_owned();
-    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
-    row.try_get("", "first")
+    Ok(ask::one(db, &select).await?.flatten())
 }
 
 /// How many events were sent before this time.
@@ -157,7 +157,7 @@ pub(super) async fn first_sent_since(
 ///
 /// When the database fails.
 pub async fn sent_before(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u64, DbErr> {
-    count(db, Condition::all().add(Status::Sent.condition()).add(Expr::col("sent_at").lt(before))).await
+    ask::count(db, TABLE, Condition::all().add(Status::Sent.condition()).add(Expr::col("sent_at").lt(before))).await
 }
 
 /// The first and the last of the events that wait, `None` if none does.
@@ -175,13 +175,13 @@ pub(crate) async fn span_of_pending(db: &DatabaseConnection) -> Result<Option<(i
 
 /// How many events of a span stand there.
 pub(crate) async fn count_of(db: &DatabaseConnection, status: Status, span: (i64, i64)) -> Result<u64, DbErr> {
-    count(db, within(span, status)).await
+    ask::count(db, TABLE, within(span, status)).await
 }
 
 /// The ids of the events of a span that stand there.
 pub(crate) async fn ids_of(db: &DatabaseConnection, status: Status, span: (i64, i64)) -> Result<BTreeSet<i64>, DbErr> {
     let select = Query::select().column("id").from(TABLE).cond_where(within(span, status)).to_owned();
-    db.query_all(&select).await?.iter().map(|row| row.try_get("", "id")).collect()
+    ask::all(db, &select).await
 }
 
 /// The events with these ids, in their order.
@@ -197,10 +197,4 @@ pub(crate) async fn with_ids(db: &DatabaseConnection, ids: Vec<i64>) -> Result<V
 
 fn within(span: (i64, i64), status: Status) -> Condition {
     Condition::all().add(status.condition()).add(Expr::col("id").between(span.0, span.1))
-}
-
-async fn count(db: &DatabaseConnection, which: Condition) -> Result<u64, DbErr> {
-    let select = Query::select().expr_as(Expr::col("id").count(), "events").from(TABLE).cond_where(which).to_owned();
-    let row = db.query_one(&select).await?;
-    Ok(row.map(|row| row.try_get::<i64>("", "events")).transpose()?.unwrap_or(0).unsigned_abs())
 }

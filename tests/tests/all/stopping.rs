@@ -1,0 +1,80 @@
+//! What a bridge leaves to the next one when it stops or is dropped.
+
+use jsb_tests::entities::tally;
+use jsb_tests::faults::link::Weather;
+use jsb_tests::gate::gate;
+use jsb_tests::probe::{self, Orders};
+use jsb_tests::{App, Backend, Pair, Stream, effects, eventually, inbox};
+use sea_orm::ActiveValue::Set;
+use sea_orm::DbErr;
+use uuid::Uuid;
+
+async fn save(app: &App, value: i64) {
+    let row = tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() };
+    row.insert(&app.db).await.expect("a save");
+}
+
+async fn is_sent(app: &App) {
+    eventually("it is sent", || async {
+        Ok::<_, DbErr>((app.count("outbox_events", "sent").await == 1).then_some(()))
+    })
+    .await;
+}
+
+on_both! {
+    async fn a_bridge_that_is_dropped_leaves_everything_to_the_next_one(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let bridge = jsb_runtime::start(pair.a.config.clone(), pair.a.db.clone()).await.expect("the bridge starts");
+        save(&pair.a, 1).await;
+        is_sent(&pair.a).await;
+        drop(bridge);
+        eventually("its relay gives up the lease", || async {
+            let holders = pair.a.texts("SELECT holder FROM sync_leases WHERE name = 'relay'").await;
+            Ok::<_, DbErr>(holders.is_empty().then_some(()))
+        })
+        .await;
+        let (stream, app) = (Stream::of(&pair.a.config).await, pair.a.config.app_name.clone());
+        eventually("its consumer asks for nothing", || async {
+            Ok::<_, DbErr>((stream.progress(&app).await.num_waiting == 0).then_some(()))
+        })
+        .await;
+
+        save(&pair.a, 2).await;
+        save(&pair.b, 3).await;
+        is_sent(&pair.b).await;
+        eventually("the event for it waits at the server", || async {
+            Ok::<_, DbErr>((stream.progress(&app).await.num_pending == 1).then_some(()))
+        })
+        .await;
+        assert_eq!(pair.a.count("outbox_events", "pending").await, 1);
+        pair.a.start().await;
+        pair.quiet().await;
+        let (a, b) = pair.rows::<tally::Entity>().await;
+        assert_eq!((a.len(), a), (3, b));
+        pair.stop().await;
+    }
+}
+
+/// A SQLite database is a file, which is not away.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_hand_when_a_bridge_stops_without_its_database_comes_again() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    let (link, linked) = pair.b.connect_over_link().await;
+    pair.b.db = linked;
+    pair.start_both().await;
+    let orders = Orders { gate: pair.b.config.app_name.clone(), ..Orders::default() };
+    let before_the_gate = gate(&orders.gate);
+    let probe = probe::send(&pair.a.db, "hesitate", orders).await;
+    eventually("the handler runs", || async { Ok::<_, DbErr>((before_the_gate.arrivals() == 1).then_some(())) }).await;
+    link.cut_connections().await;
+    before_the_gate.open();
+    pair.b.stop().await;
+    let stream = Stream::of(&pair.b.config).await;
+    assert!(!stream.is_settled(&pair.b.config.app_name).await, "the server will not bring it again");
+    link.set(Weather::Clear);
+    pair.b.start().await;
+    let row = eventually("it is processed", || inbox::with_status(&pair.b.db, &probe.event_id, "processed")).await;
+    assert_eq!((row.attempts, effects::count(&pair.b.db, &probe.id).await), (0, Ok(1)));
+    pair.stop().await;
+}
