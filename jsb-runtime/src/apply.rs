@@ -119,7 +119,7 @@ async fn run(
 }
 
 /// Applies one `created`, `updated` or `deleted` event within `txn`, by its version, and never publishes: for imports and for
-/// consumers of your own. No handler runs; [`handle_event`] runs them.
+/// consumers of your own. No handler runs; with [`handle_event`] they do.
 ///
 /// On SQLite begin `txn` with `SqliteTransactionMode::Immediate`.
 ///
@@ -148,14 +148,15 @@ pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Res
     })
 }
 
-/// Runs the custom handlers of one event within `txn`, in their order, as the consumer does once the event's row is written: for
-/// tests of them, and for consumers of your own. What they save is published once `txn` commits.
+/// Does within `txn` what the consumer does with one event, but for the inbox: applies it as [`sync_from_event`] does, and then
+/// runs its custom handlers, if it has any. For tests of them, and for consumers of your own; nobody counts the hops of handlers
+/// there that call one another. What they save is published once `txn` commits, and refused with `USE_OUTBOX=false`.
 ///
 /// On SQLite begin `txn` with `SqliteTransactionMode::Immediate`.
 ///
 /// # Errors
 ///
-/// [`ApplyError`], with the first handler that fails, or if there is none; the transaction should then be rolled back.
+/// [`ApplyError`], of the first handler that fails too; the transaction should then be rolled back.
 ///
 /// # Example
 ///
@@ -165,22 +166,22 @@ pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Res
 /// # async fn example(db: &DatabaseConnection, body: &[u8]) -> Result<(), Box<dyn std::error::Error>> {
 /// let event = Envelope::read(body, None, "system_b")?;
 /// let txn = db.begin().await?;
-/// jsb_runtime::sync_from_event(&txn, &event).await?;
 /// jsb_runtime::handle_event(&txn, &event).await?;
 /// txn.commit().await?;
 /// # Ok(())
 /// # }
 /// ```
-pub async fn handle_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<(), ApplyError> {
+pub async fn handle_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
     let handlers = registry::handlers(&event.resource_type, &event.event_type);
-    if handlers.is_empty() {
-        return Err(unknown(event));
-    }
-    let incoming = Incoming { envelope: event.clone(), stale: false };
+    let effect = match sync_from_event(txn, event).await {
+        Err(ApplyError::Unknown { .. }) if !handlers.is_empty() => Effect::Applied,
+        applied => applied?,
+    };
+    let incoming = Incoming { envelope: event.clone(), stale: effect == Effect::Stale };
     for handler in handlers {
         run(handler, &incoming, txn, Trace::received(Some(&event.trace_id), None), 1).await?;
     }
-    Ok(())
+    Ok(effect)
 }
 
 fn unknown(event: &Envelope) -> ApplyError {

@@ -51,9 +51,10 @@ impl Trial<'_> {
             return self.fail(&error).await;
         }
         let mut age = self.origin.age().to_std().unwrap_or_default();
-        if reason == Reason::HasChildren {
-            // While nothing was consumed, the children's deletes could not come.
-            age = age.min(self.processor.began.elapsed());
+        if reason == Reason::HasChildren && age < self.processor.config.park_for {
+            // While nothing could be consumed, the children's deletes could not come.
+            let attached = self.processor.transport.attached_now();
+            age = age.min(attached.map_or(Duration::ZERO, |attached| attached.since.elapsed()));
         }
         let text = error.described();
         match patience(reason, age, self.processor.config.keep_parent_after, self.processor.config.park_for) {

@@ -100,6 +100,7 @@ pub enum Reason {
     UniqueConflict,
     DeliveriesSpent,
     Retried,
+    Discarded,
 }
 
 impl Reason {
@@ -129,6 +130,7 @@ impl Reason {
             Self::UniqueConflict => "unique_conflict",
             Self::DeliveriesSpent => "deliveries_spent",
             Self::Retried => "retried",
+            Self::Discarded => "discarded",
         }
     }
 

@@ -5,7 +5,8 @@ use sea_orm::{DatabaseConnection, DbErr};
 use crate::config::{Config, ConfigError, Node};
 use crate::dialect::answer;
 use crate::jetstream::{ConnectError, ProvisionError};
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{EntityRegistration, Registry, RegistryError};
+use crate::schema::Column;
 use crate::syncable::Keys;
 use crate::{dialect, keys, settings};
 
@@ -153,10 +154,10 @@ fn unless_migrated(error: DbErr) -> StartError {
 /// A column that is missing, or that this user may not read, would be every event's death. Without its whole table an entity may be
 /// here for another program's sake.
 async fn check_columns(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
-    for entity in registry.entities() {
-        let schema = entity.schema();
+    for schema in registry.entities().map(EntityRegistration::schema).filter(|schema| !schema.is_elsewhere) {
         let found = dialect::columns(db, schema.table).await?;
-        let missing = schema.columns.iter().find(|column| !found.contains(column.name));
+        let is_found = |column: &Column| found.iter().any(|name| name.eq_ignore_ascii_case(column.name));
+        let missing = schema.columns.iter().find(|column| !is_found(column));
         if let Some(column) = missing.filter(|_| !found.is_empty()) {
             return Err(StartError::Column { table: schema.table, column: column.name });
         }

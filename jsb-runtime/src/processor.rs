@@ -1,7 +1,7 @@
 //! What the consuming tasks of a bridge share, and how they wait for the database.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tokio::sync::watch;
@@ -30,8 +30,6 @@ pub(crate) struct Processor {
     /// Whether anything may be parked, so that an applied event need not ask the inbox for who waits for it.
     pub(crate) parked: watch::Sender<bool>,
     pub(crate) sweep: Mutex<Sweep>,
-    /// Since when this process consumes.
-    pub(crate) began: Instant,
 }
 
 impl Processor {
@@ -44,7 +42,7 @@ impl Processor {
         stop: CancellationToken,
     ) -> Self {
         let (parked, sweep) = (watch::Sender::new(true), Mutex::new(Sweep::due_in(Duration::ZERO)));
-        Self { db, transport, config, registry, stop, parked, sweep, began: Instant::now() }
+        Self { db, transport, config, registry, stop, parked, sweep }
     }
 
     /// Takes an event to its outcome, waiting while the database is away.

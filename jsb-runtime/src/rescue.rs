@@ -89,16 +89,16 @@ impl LookError {
 }
 
 impl Processor {
-    /// Sweeps if messages may have been given up since the last time. Where NATS does not let it, the status says so; what the
-    /// server delivers does not wait for that.
+    /// Sweeps if messages may have been given up since the last time. Where NATS does not let it, the status says so, and what the
+    /// server delivers is taken all the same.
     pub(crate) async fn sweep_once(&self) -> Result<(), DbErr> {
         if !self.is_sweep_due() {
             return Ok(());
         }
         *self.sweep_state() = Sweep::UnderWay;
         let swept = self.sweep().await;
-        let problem = swept.as_ref().err().filter(|error| !error.is_denied()).map(|error| chain(error));
-        self.transport.report(SWEEP, problem);
+        let refused = swept.as_ref().err().and_then(LookError::of_pull).filter(|error| !error.is_denied());
+        self.transport.report(SWEEP, refused.map(|error| chain(error)));
         let mut state = self.sweep_state();
         match swept {
             Ok(true) if *state == Sweep::UnderWay => *state = Sweep::Done,

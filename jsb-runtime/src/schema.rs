@@ -22,6 +22,8 @@ pub(crate) struct Schema {
     pub(crate) on_delete: OnDelete,
     pub(crate) table: &'static str,
     pub(crate) table_ref: TableRef,
+    /// Whether the entity names a database schema of its own, and not what the connection's `search_path` finds.
+    pub(crate) is_elsewhere: bool,
     pub(crate) columns: Vec<Column>,
     /// Where the primary key's columns stand among the columns, in the key's order.
     pub(crate) key: Vec<usize>,
@@ -80,6 +82,7 @@ impl Schema {
             on_delete: M::ON_DELETE,
             table,
             table_ref: table_ref(entity.schema_name(), table),
+            is_elsewhere: entity.schema_name().is_some(),
             version: place(&columns, M::VERSION.as_str()).unwrap_or_default(),
             columns,
             key,

@@ -8,6 +8,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use serde::Serialize;
 
+use crate::dialect::answer;
 use crate::{inbox, outbox};
 
 /// Whether a bridge is well.
@@ -89,8 +90,9 @@ impl Tables {
     /// What health judges, asked for in the words of the partial indexes, since what is done stays in the tables for weeks. The
     /// rest is left out.
     pub(crate) async fn judged<C: ConnectionTrait>(db: &C, are_dead_judged: bool) -> Result<Self, DbErr> {
-        let inbox = inbox_groups(db, Some(inbox::WAITING)).await?;
-        let outbox = outbox_groups(db, Some(outbox::IS_PENDING)).await?;
+        // What takes long here waits for a lock, or for a database that is away.
+        let inbox = answer(inbox_groups(db, Some(inbox::WAITING))).await?;
+        let outbox = answer(outbox_groups(db, Some(outbox::IS_PENDING))).await?;
         let unpublishable_events = count(db, UNPUBLISHABLE).await?;
         let dead_events = if are_dead_judged { count(db, DEAD).await? } else { 0 };
         Ok(Self { unpublishable_events, dead_events, ..Self::of(&inbox, &outbox) })

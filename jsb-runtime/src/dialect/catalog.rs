@@ -1,7 +1,5 @@
 //! What a database says of its tables and of itself, each kind in its own catalog.
 
-use std::collections::BTreeSet;
-
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 
 use super::sees_commits;
@@ -124,7 +122,7 @@ pub(crate) async fn foreign_keys<C: ConnectionTrait>(db: &C, tables: &[&str]) ->
 }
 
 /// The columns of a table that this user may read, without a lock on it; none where there is no such table.
-pub(crate) async fn columns<C: ConnectionTrait>(db: &C, table: &str) -> Result<BTreeSet<String>, DbErr> {
+pub(crate) async fn columns<C: ConnectionTrait>(db: &C, table: &str) -> Result<Vec<String>, DbErr> {
     let backend = db.get_database_backend();
     let sql = match backend {
         DbBackend::Postgres => {

@@ -30,6 +30,8 @@ pub(crate) enum Move<'a> {
     Adopt,
     /// It is processed, and its payload no longer needed.
     Process,
+    /// It is dead and given up: it counts as processed.
+    Discard,
     /// It is as if it had never been tried, for a message that is about to bring it. If none comes, it is overdue after a
     /// while like any other that the server does not bring.
     Reopen,
@@ -104,6 +106,11 @@ impl Move<'_> {
                 ("payload", Expr::null()),
                 ("processed_at", now.into()),
                 ("available_at", Expr::null()),
+            ],
+            Self::Discard => vec![
+                ("status", "processed".into()),
+                ("reason", Reason::Discarded.as_str().into()),
+                ("payload", Expr::null()),
             ],
             Self::Reopen => vec![
                 ("status", "failed".into()),

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
 use super::denials::Denials;
+use super::limit::{self, Limit};
 use super::link::{self, Link, Trouble};
 use super::options::{self, ConnectError};
 use super::pull::Most;
@@ -34,6 +35,7 @@ pub(crate) struct Transport {
     pub(super) context: jetstream::Context,
     pub(super) config: Arc<Config>,
     pub(super) denials: Arc<Denials>,
+    pub(super) limit: Arc<Limit>,
     link: watch::Receiver<Link>,
     attached: watch::Sender<Option<Attached>>,
     problems: Arc<Mutex<BTreeMap<&'static str, String>>>,
@@ -58,6 +60,8 @@ pub(crate) struct Attached {
     pub(crate) most: Most,
     /// Whether the consumer's settings are taken for what is configured, since this app may not ask for them.
     pub(crate) is_unchecked: bool,
+    /// Since when.
+    pub(crate) since: Instant,
 }
 
 impl Attached {
@@ -79,7 +83,9 @@ impl Transport {
     pub(crate) async fn connect(config: Arc<Config>, deadline: Instant) -> Result<Self, ConnectError> {
         let (sender, link) = watch::channel(Link::default());
         let denials = Arc::new(Denials::new(config.inbox_prefix()));
-        let (attempts, denied, events) = (sender.clone(), Arc::clone(&denials), sender.clone());
+        let limit = Arc::new(Limit::default());
+        let (attempts, events) = (sender.clone(), sender.clone());
+        let (denied, exceeded) = (Arc::clone(&denials), Arc::clone(&limit));
         let has_begun = AtomicBool::new(false);
         let options = options::options(&config)?
             .request_timeout(Some(REQUEST_TIMEOUT))
@@ -95,7 +101,7 @@ impl Transport {
                 std::future::ready(None)
             })
             .event_callback(move |event| {
-                observe(event, &events, &denied);
+                observe(event, &events, &denied, &exceeded);
                 std::future::ready(())
             });
         let servers = options::servers(&config.nats_url)?;
@@ -116,7 +122,7 @@ impl Transport {
             .max_ack_inflight(config.batch_size.max(1_000) * 2)
             .backpressure_on_inflight(true)
             .build(client);
-        Ok(Self { context, config, denials, link, attached: watch::Sender::new(None), problems: Arc::default() })
+        Ok(Self { context, config, denials, limit, link, attached: watch::Sender::new(None), problems: Arc::default() })
     }
 
     /// Whether a server answers.
@@ -138,11 +144,6 @@ impl Transport {
     pub(crate) async fn until_disconnected(&self) {
         let now = self.link.borrow().number;
         let _ = self.link.clone().wait_for(|link| !link.up || link.number != now).await;
-    }
-
-    /// How often the server ended the connection for the size of a message.
-    pub(super) fn over_limit(&self) -> u64 {
-        self.link.borrow().over_limit
     }
 
     pub(super) async fn until_down(&self) {
@@ -234,7 +235,7 @@ impl Transport {
     }
 }
 
-fn observe(event: Event, link: &watch::Sender<Link>, denials: &Denials) {
+fn observe(event: Event, link: &watch::Sender<Link>, denials: &Denials, limit: &Limit) {
     match event {
         Event::Connected => {
             denials.clear();
@@ -250,7 +251,7 @@ fn observe(event: Event, link: &watch::Sender<Link>, denials: &Denials) {
         }
         Event::ServerError(ServerError::AuthorizationViolation) => link::note(Trouble::Refused, link),
         Event::ServerError(ServerError::Other(message)) if denials.observe(&message) => {}
-        Event::ServerError(ServerError::Other(message)) if link::is_over_limit(&message) => link::over_limit(link),
+        Event::ServerError(ServerError::Other(message)) if limit::is_exceeded(&message) => limit.exceeded(),
         Event::ServerError(error) => tracing::error!(%error, "NATS refused something"),
         Event::ClientError(ClientError::Other(error)) => link::failed(error, link),
         Event::ClientError(error) => tracing::warn!(%error, "NATS client"),

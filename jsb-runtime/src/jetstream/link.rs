@@ -12,9 +12,6 @@ pub(super) struct Link {
     pub(super) up: bool,
     pub(super) number: u64,
     pub(super) trouble: Option<Trouble>,
-    /// How often the server ended it for a message that was larger than the user's limit, which may be below the server's own and
-    /// is not known here.
-    pub(super) over_limit: u64,
 }
 
 /// Why there is no connection, and what to do.
@@ -73,9 +70,7 @@ impl Trouble {
 /// Notes that the connection is there.
 pub(super) fn up(link: &watch::Sender<Link>) {
     tracing::info!("connected to NATS");
-    link.send_modify(|link| {
-        *link = Link { up: true, number: link.number + 1, trouble: None, over_limit: link.over_limit };
-    });
+    link.send_modify(|link| *link = Link { up: true, number: link.number + 1, trouble: None });
 }
 
 /// Notes that the connection is gone.
@@ -84,17 +79,6 @@ pub(super) fn down(link: &watch::Sender<Link>) {
         link.up = false;
         link.trouble.get_or_insert_with(|| Trouble::Away("the connection was lost".to_owned()));
     });
-}
-
-/// Whether the server ends the connection for the size of a message, by its words.
-pub(super) fn is_over_limit(error: &str) -> bool {
-    error.to_ascii_lowercase().contains("maximum payload violation")
-}
-
-/// Notes that it does.
-pub(super) fn over_limit(link: &watch::Sender<Link>) {
-    tracing::warn!("NATS ended the connection: a message was larger than this user's limit");
-    link.send_modify(|link| link.over_limit += 1);
 }
 
 /// Notes what the servers said to the last attempts, before the next one.

@@ -4,6 +4,7 @@ mod connection;
 mod delivery;
 mod denials;
 mod headers;
+mod limit;
 mod link;
 mod manage;
 mod options;

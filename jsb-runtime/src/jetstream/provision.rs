@@ -145,7 +145,8 @@ impl Transport {
         let most = Most::of(config);
         tracing::info!(stream, consumer = name, ?ack_wait, "attached to JetStream");
         let stream = stream.to_owned();
-        self.attach(Attached { consumer, stream, max_deliver, ack_wait, most, is_unchecked });
+        let since = tokio::time::Instant::now();
+        self.attach(Attached { consumer, stream, max_deliver, ack_wait, most, is_unchecked, since });
     }
 
     /// What keeps this app from being attached as it should be, for the status; what is denied stands there already.

@@ -57,11 +57,6 @@ impl PublishError {
         matches!(self, Self::TooLarge { .. } | Self::Unreadable(_))
     }
 
-    /// Whether one of the messages that went out together was too large for this user, which is still to be found.
-    pub(crate) fn is_one_too_large(&self) -> bool {
-        matches!(self, Self::Unacknowledged(error) if error.kind() == PublishErrorKind::MaxPayloadExceeded)
-    }
-
     /// Whether the status says so anyhow.
     pub(crate) fn stands_elsewhere(&self) -> bool {
         matches!(self, Self::NotConnected | Self::Denied(_))
@@ -112,28 +107,29 @@ impl Outgoing {
     }
 }
 
-/// A message on its way, and its size; or why it is not.
-type Sent = Result<(MaybeDone<Acknowledgement>, usize), PublishError>;
+/// A message on its way; or why it is not.
+type Sent = Result<UnderWay, PublishError>;
+
+struct UnderWay {
+    acknowledgement: MaybeDone<Acknowledgement>,
+    bytes: usize,
+    /// By which the limit of its size knows it.
+    number: u64,
+}
 type Acknowledgement = <PublishAckFuture as IntoFuture>::IntoFuture;
 
 /// Why a message has no answer.
 enum Silence {
     Late,
     Disconnected,
-    /// The server ended the connection for the size of a message.
-    OverLimit,
     Denied(Denied),
 }
 
 impl Silence {
-    /// What it means for a message of this size, which went out `alone` or with others.
-    fn error(&self, bytes: usize, alone: bool) -> PublishError {
-        let too_large = || PublishErrorKind::MaxPayloadExceeded.into();
+    fn error(&self) -> PublishError {
         match self {
             Self::Late => PublishError::Unacknowledged(PublishErrorKind::TimedOut.into()),
             Self::Disconnected => PublishError::NotConnected,
-            Self::OverLimit if alone => PublishError::TooLarge { bytes, source: too_large() },
-            Self::OverLimit => PublishError::Unacknowledged(too_large()),
             Self::Denied(denied) => denied.clone().into(),
         }
     }
@@ -155,7 +151,7 @@ impl Transport {
         messages: impl ExactSizeIterator<Item = Result<Outgoing, PublishError>>,
     ) -> Vec<Result<(), PublishError>> {
         let (count, mut sent) = (messages.len(), Vec::with_capacity(messages.len()));
-        let (permission, over_limit) = (Permission::Publish(subject.to_owned()), self.over_limit());
+        let permission = Permission::Publish(subject.to_owned());
         let silence = match self.is_connected() {
             true => tokio::select! {
                 biased;
@@ -163,17 +159,12 @@ impl Transport {
                     end.err().map_or(Silence::Late, Silence::Denied)
                 }
                 // The acknowledgements would be waited for in vain.
-                () = self.until_disconnected() => match self.over_limit() == over_limit {
-                    true => Silence::Disconnected,
-                    false => Silence::OverLimit,
-                },
+                () = self.until_disconnected() => Silence::Disconnected,
             },
             false => Silence::Disconnected,
         };
-        let alone = count == 1;
-        let mut answers: Vec<_> = sent.into_iter().map(|sent| self.answer(sent, subject, &silence, alone)).collect();
-        // These were not sent.
-        answers.resize_with(count, || Err(silence.error(0, false)));
+        let mut answers: Vec<_> = sent.into_iter().map(|sent| self.answer(sent, subject, &silence)).collect();
+        answers.resize_with(count, || Err(silence.error()));
         if !matches!(silence, Silence::Denied(_)) && answers.iter().any(Result::is_ok) {
             self.denials.works(&permission);
         }
@@ -186,7 +177,7 @@ impl Transport {
         for message in messages {
             sent.push(self.send(message).await);
         }
-        for (acknowledgement, _) in sent.iter_mut().flatten() {
+        for UnderWay { acknowledgement, .. } in sent.iter_mut().flatten() {
             (&mut *acknowledgement).await;
             if let Some(Err(error)) = Pin::new(acknowledgement).output_mut()
                 && error.kind() == PublishErrorKind::TimedOut
@@ -199,23 +190,40 @@ impl Transport {
     async fn send(&self, message: Result<Outgoing, PublishError>) -> Sent {
         let message = message?;
         let bytes = message.bytes();
+        if self.limit.is_too_large(bytes) {
+            return Err(too_large(bytes));
+        }
         let publish = PublishMessage::build().headers(message.headers).payload(message.body.into());
         let mut context = self.context.clone();
         let way = Duration::from_secs((bytes / SLOWEST_LINK) as u64).min(LONGEST_WAY);
         context.set_timeout(REQUEST_TIMEOUT + way);
+        let number = self.limit.begin(bytes);
         match context.send_publish(message.subject.clone(), publish).await {
-            Ok(acknowledgement) => Ok((maybe_done(acknowledgement.into_future()), bytes)),
-            Err(error) => Err(self.explain(error, &message.subject, bytes)),
+            Ok(sent) => Ok(UnderWay { acknowledgement: maybe_done(sent.into_future()), bytes, number }),
+            Err(error) => {
+                self.limit.withdraw(number);
+                Err(self.explain(error, &message.subject, bytes))
+            }
         }
     }
 
     /// What came of a message, if anything has come by now.
-    fn answer(&self, sent: Sent, subject: &str, silence: &Silence, alone: bool) -> Result<(), PublishError> {
-        let (mut acknowledgement, bytes) = sent?;
+    fn answer(&self, sent: Sent, subject: &str, silence: &Silence) -> Result<(), PublishError> {
+        let UnderWay { mut acknowledgement, bytes, number } = sent?;
         let _ = (&mut acknowledgement).now_or_never();
         match Pin::new(&mut acknowledgement).take_output() {
-            Some(answer) => answer.map(drop).map_err(|error| self.explain(error, subject, bytes)),
-            None => Err(silence.error(bytes, alone)),
+            Some(Ok(_)) => {
+                self.limit.answered(number);
+                Ok(())
+            }
+            Some(Err(error)) => {
+                if server_code(&error).is_some() {
+                    self.limit.answered(number);
+                }
+                Err(self.explain(error, subject, bytes))
+            }
+            None if self.limit.is_too_large(bytes) => Err(too_large(bytes)),
+            None => Err(silence.error()),
         }
     }
 
@@ -243,6 +251,10 @@ impl Transport {
             },
         }
     }
+}
+
+fn too_large(bytes: usize) -> PublishError {
+    PublishError::TooLarge { bytes, source: PublishErrorKind::MaxPayloadExceeded.into() }
 }
 
 /// The code with which the server refused, if it was the server.

@@ -92,7 +92,7 @@ impl Drain {
     async fn run(&self, mut progress: impl FnMut(&Drained)) -> Result<Drained, DbErr> {
         let db = &self.relay.db;
         let waited = answer(count_of(db, Status::Pending, self.span)).await?;
-        let failed_before = answer(ids_of(db, Status::Failed, self.span)).await?;
+        let failed_before = ids_of(db, Status::Failed, self.span).await?;
         let mut drained = Drained { left: waited, ..Drained::default() };
         let mut hand = Hand::empty();
         let mut failures = 0;
@@ -115,7 +115,7 @@ impl Drain {
             let _ = tokio::time::timeout_at(self.until, self.sit_out(step, failures)).await;
         }
         self.relay.leave(hand).await?;
-        let failed = answer(ids_of(db, Status::Failed, self.span)).await?;
+        let failed = ids_of(db, Status::Failed, self.span).await?;
         let failed: Vec<i64> = failed.difference(&failed_before).copied().collect();
         let first_failed = with_ids(db, failed.iter().copied().take(TOLD).collect()).await?;
         let failed = failed.len() as u64;

@@ -5,6 +5,7 @@ use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
 
 use super::{Dlq, Letter, OperateError};
 use crate::apply::is_entity_event;
+use crate::dialect::{self, Fault};
 use crate::event::Envelope;
 use crate::inbox::{self, Kept};
 use crate::jetstream::{Denied, Outgoing, Permission, PublishError, StreamError};
@@ -76,7 +77,9 @@ impl ReplayError {
         match self {
             Self::ForeignSubject { .. } | Self::BodyLost => true,
             Self::Publish(error) => error.is_permanent(),
-            _ => false,
+            // Of the table that its row is in, perhaps.
+            Self::Db(error) => dialect::fault(error) != Fault::Outage,
+            Self::Stream(_) | Self::Denied(_) | Self::NotDeleted(_) => false,
         }
     }
 }

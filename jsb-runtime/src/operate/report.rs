@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{Connection, ConsumerState, StreamState};
 use crate::causes::chain;
 use crate::config::Config;
-use crate::dialect::answer;
 use crate::jetstream::StreamError;
 use crate::preflight::{self, StartError};
 use crate::registry;
@@ -135,10 +134,9 @@ pub async fn report(config: Config, db: Option<&DatabaseConnection>, extent: Ext
 async fn read(db: &DatabaseConnection, config: &Config, extent: Extent) -> Result<Tables, StartError> {
     preflight::check_owner(db, &config.app_name).await?;
     Ok(match extent {
-        // That takes its time where there are many.
         Extent::Everything => super::tables(db).await?,
         // Without a DLQ, the dead events of the inbox are what is judged as the dead letters.
-        Extent::Judged => answer(Tables::judged(db, !config.use_dlq)).await?,
+        Extent::Judged => Tables::judged(db, !config.use_dlq).await?,
     })
 }
 

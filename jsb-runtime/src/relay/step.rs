@@ -21,14 +21,11 @@ pub(crate) struct Hand {
     ahead: Option<Batch>,
     /// Whether no answer came to the last events. The client keeps a place for each answer that never comes.
     is_unanswered: bool,
-    /// Whether one of the oldest events is too large for this user, which is found out one by one.
-    is_one_too_large: bool,
 }
 
 impl Hand {
     pub(crate) fn empty() -> Self {
-        let (is_unanswered, is_one_too_large) = (false, false);
-        Self { lease: Lease::new(LEASE), acknowledged: Vec::new(), ahead: None, is_unanswered, is_one_too_large }
+        Self { lease: Lease::new(LEASE), acknowledged: Vec::new(), ahead: None, is_unanswered: false }
     }
 }
 
@@ -56,7 +53,7 @@ impl Relay {
             None => answer(outbox::claim(&self.db, self.config.batch_size, &[])).await?,
         };
         let (acknowledged, is_empty) = (mem::take(&mut hand.acknowledged), batch.rows.is_empty());
-        let publish = self.publish_beside(batch, &acknowledged, hand.is_unanswered || hand.is_one_too_large);
+        let publish = self.publish_beside(batch, &acknowledged, hand.is_unanswered);
         match hand.lease.beside(&self.db, publish).await? {
             Some((published, ahead)) => match self.settle(hand, published, ahead).await? {
                 Step::Idle if !is_empty => Ok(Step::Waiting),
@@ -96,8 +93,8 @@ impl Relay {
     /// Writes down what came of a batch; what was acknowledged is marked beside the next one, if that is known.
     async fn settle(&self, hand: &mut Hand, published: Published, ahead: Option<Batch>) -> Result<Step, DbErr> {
         let Published { acknowledged, shortened, failed, delayed, refused } = published;
-        let found_too_large = !shortened.is_empty() || !failed.is_empty();
-        let is_done = !acknowledged.is_empty() || found_too_large;
+        let is_any_shortened = !shortened.is_empty();
+        let is_done = is_any_shortened || !acknowledged.is_empty() || !failed.is_empty();
         for (id, payload) in shortened {
             answer(outbox::shorten(&self.db, id, &payload)).await?;
         }
@@ -109,12 +106,8 @@ impl Relay {
         }
         hand.acknowledged = acknowledged;
         hand.is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));
-        hand.is_one_too_large = match &refused {
-            Some(error) => hand.is_one_too_large || error.is_one_too_large(),
-            None => hand.is_one_too_large && is_done && !found_too_large,
-        };
-        // Younger events of a row that was refused keep their place behind it.
-        hand.ahead = ahead.filter(|next| refused.is_none() && !next.rows.is_empty());
+        // Younger events of a row that was refused, or is still to go out shortened, keep their place behind it.
+        hand.ahead = ahead.filter(|next| refused.is_none() && !is_any_shortened && !next.rows.is_empty());
         if hand.ahead.is_none() {
             self.put_down(hand).await?;
         }

@@ -77,7 +77,7 @@ impl Relay {
             for (row, answer) in offered.into_iter().zip(answers) {
                 self.note(row, answer, &mut published);
             }
-            if published.refused.is_some() {
+            if published.refused.is_some() || !published.shortened.is_empty() {
                 break;
             }
         }

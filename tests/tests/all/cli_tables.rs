@@ -475,8 +475,10 @@ on_both! {
         let discarded = cli.run(&["inbox", "discard", &dead, &applied, "--yes", "--json"]).await;
         assert_eq!((discarded.code, &discarded.json()["discarded"]), (1, &json!(1)), "{discarded:?}");
         assert!(discarded.stderr.contains(&format!("{applied}: it is processed")), "{discarded:?}");
-        assert_eq!((pair.b.count("inbox_events", "dead").await, pair.b.count("inbox_events", "processed").await), (0, 1));
+        assert_eq!((pair.b.count("inbox_events", "dead").await, pair.b.count("inbox_events", "processed").await), (0, 2));
         assert_eq!(cli.run(&["health"]).await.code, 0);
+        assert_eq!(cli.json(&["inbox", "list", "--reason", "discarded"]).await[0]["event_id"], dead);
+        assert_eq!(cli.json(&["dlq", "sweep"]).await["found"], 0, "it would be tried again");
         pair.stop().await;
     }
 

@@ -4,6 +4,7 @@ use dev_servers::{NatsOptions, NatsServer};
 use jsb_runtime::Config;
 use jsb_tests::entities::{label, organization};
 use jsb_tests::identity::{Authority, Operator};
+use jsb_tests::probe::{self, Orders};
 use jsb_tests::{App, Backend, ChildCommand, Pair, eventually};
 use nkeys::KeyPair;
 use sea_orm::ActiveValue::Set;
@@ -154,6 +155,19 @@ async fn what_is_too_large_for_the_user_alone_holds_nobody_up() {
         pair.a.texts("SELECT last_error FROM outbox_events WHERE status = 'failed'").await[0].contains("larger than")
     );
     goes_over(&pair.a, &pair.b).await;
+
+    // Its letter does not fit, and is none of what is saved at the same time.
+    let orders = Orders { ballast: "x".repeat(64_600), ..Orders::default() };
+    probe::send(&pair.a.db, "refuse", orders).await;
+    eventually("its letter is taken", || async {
+        for (number, app) in [&pair.a, &pair.b].into_iter().enumerate() {
+            label(&format!("beside {number} {}", uuid::Uuid::now_v7()), 1).insert(&app.db).await?;
+        }
+        Ok::<_, sea_orm::DbErr>((pair.b.count("inbox_events", "dead").await == 1).then_some(()))
+    })
+    .await;
+    pair.quiet().await;
+    assert_eq!((pair.a.count("outbox_events", "failed").await, pair.b.count("outbox_events", "failed").await), (1, 0));
     pair.stop().await;
 }
 

@@ -125,7 +125,7 @@ on_both! {
     }
 
     async fn a_parent_is_not_kept_for_the_time_in_which_nobody_consumed(backend: Backend) {
-        const KEEP_AFTER: Duration = Duration::from_secs(4);
+        const KEEP_AFTER: Duration = Duration::from_secs(10);
         let mut pair = Pair::configured(backend, |config| config.keep_parent_after(KEEP_AFTER)).await;
         pair.b.sql("CREATE TABLE guards (guarded_id uuid PRIMARY KEY REFERENCES guarded (id))").await;
         pair.start_both().await;

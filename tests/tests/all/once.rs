@@ -6,7 +6,7 @@ use jsb_tests::entities::{sighting, tally, ticket};
 use jsb_tests::{Pair, Remote, eventually};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
-    DatabaseConnection, EntityTrait, PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+    ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -139,17 +139,25 @@ on_both! {
 
     async fn handle_event_runs_the_handlers_in_the_transaction(backend: Backend) {
         let pair = Pair::create(backend).await;
-        let event = ticket(Uuid::now_v7(), "1", 1);
-        let event = Envelope::read(event.to_string().as_bytes(), None, &pair.a.config.app_name).expect("an event");
-        let sightings = async |db: &DatabaseConnection| sighting::Entity::find().count(db).await.expect("a count");
+        let read = |event: Json| Envelope::read(event.to_string().as_bytes(), None, &pair.a.config.app_name).expect("an event");
+        let id = Uuid::now_v7();
+        let newer = read(ticket(id, "2", 2));
         for (commits, seen) in [(false, 0), (true, 2)] {
             let txn = pair.b.db.begin().await.expect("a transaction");
-            jsb_runtime::handle_event(&txn, &event).await.expect("they succeed");
+            assert_eq!(jsb_runtime::handle_event(&txn, &newer).await.expect("they succeed"), Effect::Applied);
             if commits { txn.commit().await } else { txn.rollback().await }.expect("the end");
-            assert_eq!(sightings(&pair.b.db).await, seen);
+            assert_eq!(sighting::Entity::find().count(&pair.b.db).await, Ok(seen));
         }
         let txn = pair.b.db.begin().await.expect("a transaction");
-        let custom = Envelope { event_type: "closed".to_owned(), ..event };
+        assert_eq!(jsb_runtime::handle_event(&txn, &read(ticket(id, "1", 1))).await.expect("they see it too"), Effect::Stale);
+        let stale = sighting::Entity::find().filter(sighting::Column::Stale.eq(true)).count(&txn).await;
+        assert_eq!(stale, Ok(2));
+        let quiet = json!({
+            "event_id": "3", "event_type": "created", "resource_type": "tally", "resource_id": id,
+            "payload": {"id": id, "value": 1, "remark": "", "updated_at": "2026-01-01T00:00:00Z"},
+        });
+        jsb_runtime::handle_event(&txn, &read(quiet)).await.expect("a row needs no handler");
+        let custom = Envelope { event_type: "closed".to_owned(), ..newer };
         jsb_runtime::handle_event(&txn, &custom).await.expect_err("nobody takes it");
     }
 }

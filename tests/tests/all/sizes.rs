@@ -15,6 +15,15 @@ async fn save(db: &DatabaseConnection, code: &str, bytes: usize) {
     row.insert(db).await.expect("a save");
 }
 
+/// Has a row become larger than the server takes, and deletes it.
+async fn grow_and_delete(db: &DatabaseConnection, code: &str) {
+    let row = label::Entity::find_by_id(code).one(db).await.expect("a row").expect("a row");
+    let mut large = row.into_active_model();
+    large.caption = Set("x".repeat(2 * MEGABYTE));
+    let large = large.update(db).await.expect("a save");
+    large.delete(db).await.expect("a delete");
+}
+
 on_both! {
     async fn large_events_are_relayed_in_little_memory(backend: Backend) {
         const ROWS: usize = 150;
@@ -42,17 +51,30 @@ on_both! {
         save(&pair.a.db, "growing", 1).await;
         save(&pair.a.db, "staying", 1).await;
         pair.quiet().await;
-        let row = label::Entity::find_by_id("growing").one(&pair.a.db).await.expect("a row").expect("a row");
-        let mut large = row.into_active_model();
-        large.caption = Set("x".repeat(2 * MEGABYTE));
-        let large = large.update(&pair.a.db).await.expect("a save");
-        large.delete(&pair.a.db).await.expect("a delete");
+        grow_and_delete(&pair.a.db, "growing").await;
         eventually("it is gone on B", || async {
             let labels = label::Entity::find().all(&pair.b.db).await?;
             Ok::<_, DbErr>((labels.len() == 1).then_some(()))
         })
         .await;
         assert_eq!(pair.a.count("outbox_events", "failed").await, 1, "the update alone");
+        pair.stop().await;
+    }
+
+    async fn a_delete_that_is_too_large_keeps_its_place(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        save(&pair.a.db, "growing", 1).await;
+        grow_and_delete(&pair.a.db, "growing").await;
+        save(&pair.a.db, "growing", 2).await;
+        pair.a.start().await;
+        eventually("all but the update is sent", || async {
+            Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == 3).then_some(()))
+        })
+        .await;
+        let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
+        let messages = Stream::of(&pair.a.config).await.messages(&subject).await;
+        let types: Vec<_> = messages.iter().map(|message| message.json()["event_type"].clone()).collect();
+        assert_eq!(types, ["created", "deleted", "created"]);
         pair.stop().await;
     }
 

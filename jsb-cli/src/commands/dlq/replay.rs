@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::terminal::{Terminal, events, letters};
+use crate::terminal::{Terminal, events};
 
 /// Which events are brought once more.
 #[derive(clap::Args)]
@@ -37,8 +37,8 @@ struct Summary {
     /// Replayed, but nobody knows whether a newer version is here.
     unchecked: Vec<Left>,
     missing: Vec<String>,
-    /// How many were not tried, since what was in the way of one would have been in the way of all.
-    untried: u64,
+    /// Whether the others were not tried, since what was in the way of one would have been in the way of all.
+    stopped: bool,
 }
 
 #[derive(Serialize)]
@@ -92,7 +92,7 @@ async fn replay(
         let is_in_every_way = outcome.as_ref().is_err_and(|error| !error.is_letters_own());
         summary.add(&letter, outcome.map_err(|error| error.to_string()));
         if is_in_every_way {
-            summary.untried = count.saturating_sub(bar.position());
+            summary.stopped = true;
             break;
         }
     }
@@ -121,11 +121,8 @@ fn human(summary: &Summary) -> String {
     for (kind, letters) in kinds {
         lines.extend(letters.iter().map(|left| format!("{kind} {} ({}): {}", left.sequence, left.event_id, left.why)));
     }
-    if summary.untried > 0 {
-        lines.push(format!(
-            "{} not tried: what was in the way of the last one is in the way of all",
-            letters(summary.untried)
-        ));
+    if summary.stopped {
+        lines.push("The others were not tried: what was in the way of the last one is in the way of all.".to_owned());
     }
     lines.extend(summary.missing.iter().map(|name| format!("no letter: {name}")));
     lines.join("\n")

@@ -21,7 +21,7 @@ pub(crate) enum Command {
     Show(show::Args),
     /// Have events tried again that failed, wait, or are dead (a dead one's letter in the DLQ stays)
     Retry(retry::Args),
-    /// Delete dead events
+    /// Give up dead events
     Discard(discard::Args),
     /// Delete events that are processed or dead
     Prune(prune::Args),

@@ -39,23 +39,23 @@ pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) 
     Ok(outcome)
 }
 
-/// Deletes dead events of the app `source`, which can then not be tried again from here; their letters in the DLQ stay. One that
-/// is brought again all the same is taken for new.
+/// Gives up dead events of the app `source`: they count as processed, for the reason `discarded`, and are never tried again. Their
+/// bodies go; letters in the DLQ stay.
 ///
 /// # Errors
 ///
-/// When the database fails. What was deleted until then stays deleted.
+/// When the database fails. What was given up until then stays so.
 pub async fn discard(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Changed, DbErr> {
     let mut outcome = Changed::default();
     for named in event_ids.chunks(BATCH) {
-        let delete = Query::delete()
-            .from_table(TABLE)
+        let update = Move::Discard
+            .update()
             .cond_where(these(source, named))
             .and_where(Expr::col("status").eq(Status::Dead.as_str()))
             .returning(Query::returning().column("event_id"))
             .to_owned();
-        let deleted = ask::all(db, &delete).await?;
-        outcome.note(named, &deleted, &statuses(db, source, named).await?, |status| {
+        let discarded = ask::all(db, &update).await?;
+        outcome.note(named, &discarded, &statuses(db, source, named).await?, |status| {
             format!("it is {status}, and only what is dead is discarded")
         });
     }

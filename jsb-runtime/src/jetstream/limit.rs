@@ -1,0 +1,98 @@
+//! How large a message may be. A user's own limit may be below the server's, and the client does not hear of it: the server ends
+//! the connection, and says of no message that it was too large.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// How long a message that was not answered may still be on its way, over a new connection too.
+const LONGEST_WAY: Duration = Duration::from_secs(60);
+/// How long a size counts as too large: the limit may be raised.
+const KNOWN_FOR: Duration = Duration::from_secs(600);
+
+/// What is on its way, and what was found to be too large. Sizes are in bytes, of headers and body.
+#[derive(Default)]
+pub(super) struct Limit(Mutex<Sizes>);
+
+#[derive(Default)]
+struct Sizes {
+    next: u64,
+    under_way: BTreeMap<u64, (usize, Instant)>,
+    largest_answered: usize,
+    too_large: Option<(usize, Instant)>,
+}
+
+impl Limit {
+    fn sizes(&self) -> MutexGuard<'_, Sizes> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a message of this size goes out; its number.
+    pub(super) fn begin(&self, bytes: usize) -> u64 {
+        let mut sizes = self.sizes();
+        while let Some(oldest) = sizes.under_way.first_entry()
+            && oldest.get().1.elapsed() > LONGEST_WAY
+        {
+            oldest.remove();
+        }
+        sizes.next += 1;
+        let number = sizes.next;
+        sizes.under_way.insert(number, (bytes, Instant::now()));
+        number
+    }
+
+    /// Notes that JetStream has answered to a message, whatever it said.
+    pub(super) fn answered(&self, number: u64) {
+        let mut sizes = self.sizes();
+        if let Some((bytes, _)) = sizes.under_way.remove(&number) {
+            sizes.largest_answered = sizes.largest_answered.max(bytes);
+        }
+    }
+
+    /// Notes that a message does not go out after all.
+    pub(super) fn withdraw(&self, number: u64) {
+        self.sizes().under_way.remove(&number);
+    }
+
+    /// Notes that the server has ended the connection for the size of a message: whichever it was, the largest of all is too large.
+    pub(super) fn exceeded(&self) {
+        let mut sizes = self.sizes();
+        let largest = sizes.under_way.values().map(|(bytes, _)| *bytes).max();
+        let Some(largest) = largest.filter(|largest| *largest > sizes.largest_answered) else { return };
+        tracing::warn!(bytes = largest, "NATS ended the connection: a message is larger than this user's limit");
+        sizes.under_way.retain(|_, (bytes, _)| *bytes < largest);
+        sizes.too_large = Some((largest, Instant::now()));
+    }
+
+    /// Whether a message of this size is known to be too large.
+    pub(super) fn is_too_large(&self, bytes: usize) -> bool {
+        self.sizes().too_large.is_some_and(|(least, since)| bytes >= least && since.elapsed() < KNOWN_FOR)
+    }
+}
+
+/// Whether the server ends the connection for the size of a message, by its words.
+pub(super) fn is_exceeded(error: &str) -> bool {
+    error.to_ascii_lowercase().contains("maximum payload violation")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_on_its_way_is_too_large_and_nothing_that_was_taken() {
+        let limit = Limit::default();
+        let [small, large, other] = [100, 900, 500].map(|bytes| limit.begin(bytes));
+        limit.answered(small);
+        limit.exceeded();
+        assert!(limit.is_too_large(900) && !limit.is_too_large(899));
+        // The other one was under way all the while, and goes out again.
+        limit.exceeded();
+        assert!(limit.is_too_large(500) && !limit.is_too_large(499));
+        limit.withdraw(large);
+        limit.withdraw(other);
+        limit.begin(100);
+        limit.exceeded();
+        assert!(!limit.is_too_large(100), "such a one was taken");
+    }
+}
