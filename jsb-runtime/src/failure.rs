@@ -50,14 +50,15 @@ impl Trial<'_> {
         if !self.inbox_keeps() {
             return self.fail(&error).await;
         }
-        let mut age = self.origin.age().to_std().unwrap_or_default();
+        let age = self.origin.age().to_std().unwrap_or_default();
+        let mut counted = age;
         if reason == Reason::HasChildren && age < self.processor.config.park_for {
             // While nothing could be consumed, the children's deletes could not come.
             let attached = self.processor.transport.attached_now();
-            age = age.min(attached.map_or(Duration::ZERO, |attached| attached.since.elapsed()));
+            counted = age.min(attached.map_or(Duration::ZERO, |attached| attached.since.elapsed()));
         }
         let text = error.described();
-        match patience(reason, age, self.processor.config.keep_parent_after, self.processor.config.park_for) {
+        match patience(reason, counted, self.processor.config.keep_parent_after, self.processor.config.park_for) {
             Patience::Keep => return self.keep_parent(event).await,
             Patience::Bury => return Ok(Tried::Dead(Death::of(reason, &error))),
             Patience::Wait => {}

@@ -1,6 +1,6 @@
 //! What must hold before a bridge may start: the tables, whose database it is, the keys, and the foreign keys.
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 
 use crate::config::{Config, ConfigError, Node};
 use crate::dialect::answer;
@@ -156,7 +156,11 @@ fn unless_migrated(error: DbErr) -> StartError {
 async fn check_columns(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
     for schema in registry.entities().map(EntityRegistration::schema).filter(|schema| !schema.is_elsewhere) {
         let found = dialect::columns(db, schema.table).await?;
-        let is_found = |column: &Column| found.iter().any(|name| name.eq_ignore_ascii_case(column.name));
+        let is_name = |name: &String, column: &Column| match db.get_database_backend() {
+            DbBackend::Sqlite => name.eq_ignore_ascii_case(column.name),
+            _ => name == column.name,
+        };
+        let is_found = |column: &Column| found.iter().any(|name| is_name(name, column));
         let missing = schema.columns.iter().find(|column| !is_found(column));
         if let Some(column) = missing.filter(|_| !found.is_empty()) {
             return Err(StartError::Column { table: schema.table, column: column.name });

@@ -111,6 +111,7 @@ impl Move<'_> {
                 ("status", "processed".into()),
                 ("reason", Reason::Discarded.as_str().into()),
                 ("payload", Expr::null()),
+                ("processed_at", now.into()),
             ],
             Self::Reopen => vec![
                 ("status", "failed".into()),

@@ -239,6 +239,7 @@ fn observe(event: Event, link: &watch::Sender<Link>, denials: &Denials, limit: &
     match event {
         Event::Connected => {
             denials.clear();
+            limit.connected();
             link::up(link);
         }
         Event::Disconnected => {

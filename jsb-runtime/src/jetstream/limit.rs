@@ -57,11 +57,23 @@ impl Limit {
     /// Notes that the server has ended the connection for the size of a message: whichever it was, the largest of all is too large.
     pub(super) fn exceeded(&self) {
         let mut sizes = self.sizes();
-        let largest = sizes.under_way.values().map(|(bytes, _)| *bytes).max();
-        let Some(largest) = largest.filter(|largest| *largest > sizes.largest_answered) else { return };
-        tracing::warn!(bytes = largest, "NATS ended the connection: a message is larger than this user's limit");
-        sizes.under_way.retain(|_, (bytes, _)| *bytes < largest);
-        sizes.too_large = Some((largest, Instant::now()));
+        let largest = sizes.under_way.iter().map(|(number, (bytes, _))| (*bytes, *number)).max();
+        let Some((bytes, number)) = largest.filter(|(bytes, _)| *bytes > sizes.largest_answered) else {
+            tracing::warn!(
+                "NATS ended the connection: a message is larger than this user's limit, which may be lower than before"
+            );
+            sizes.largest_answered = 0;
+            return;
+        };
+        tracing::warn!(bytes, "NATS ended the connection: a message is larger than this user's limit");
+        // Another one of its size may be on its way still.
+        sizes.under_way.remove(&number);
+        sizes.too_large = Some((bytes, Instant::now()));
+    }
+
+    /// Notes that there is a connection, over which all that was left goes out now.
+    pub(super) fn connected(&self) {
+        self.sizes().under_way.values_mut().for_each(|(_, since)| *since = Instant::now());
     }
 
     /// Whether a message of this size is known to be too large.
@@ -80,19 +92,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_largest_on_its_way_is_too_large_and_nothing_that_was_taken() {
+    fn the_largest_on_its_way_is_too_large_and_nothing_that_was_answered() {
         let limit = Limit::default();
-        let [small, large, other] = [100, 900, 500].map(|bytes| limit.begin(bytes));
+        let [small, _, _, other] = [100, 900, 900, 500].map(|bytes| limit.begin(bytes));
         limit.answered(small);
-        limit.exceeded();
-        assert!(limit.is_too_large(900) && !limit.is_too_large(899));
-        // The other one was under way all the while, and goes out again.
-        limit.exceeded();
-        assert!(limit.is_too_large(500) && !limit.is_too_large(499));
-        limit.withdraw(large);
+        for _ in 0..2 {
+            limit.exceeded();
+            assert!(limit.is_too_large(900) && !limit.is_too_large(899), "either of the two");
+        }
         limit.withdraw(other);
         limit.begin(100);
         limit.exceeded();
-        assert!(!limit.is_too_large(100), "such a one was taken");
+        assert!(!limit.is_too_large(100), "such a one was answered");
+    }
+
+    #[test]
+    fn a_limit_that_is_lower_than_before_is_found() {
+        let limit = Limit::default();
+        let before = limit.begin(900);
+        limit.answered(before);
+        limit.begin(700);
+        limit.exceeded();
+        assert!(!limit.is_too_large(700));
+        limit.exceeded();
+        assert!(limit.is_too_large(700) && !limit.is_too_large(699));
     }
 }

@@ -121,7 +121,7 @@ impl Replayer<'_> {
         }
         let kept = inbox::find(self.db, letter.source_app(), &letter.event_id).await?;
         if kept.as_ref().is_some_and(|kept| kept.is_processed) {
-            return Ok(Replay::Skipped("its event was processed meanwhile".to_owned()));
+            return Ok(Replay::Skipped("its event was processed or discarded meanwhile".to_owned()));
         }
         let message = self.original(letter, kept).await?;
         let refusal = message.admit().err();
