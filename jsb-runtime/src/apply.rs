@@ -89,10 +89,8 @@ impl Attempt<'_> {
     pub(crate) async fn finish_in(&self, txn: &DatabaseTransaction, written: Written) -> Result<(), ApplyError> {
         if !self.handlers().is_empty() {
             dialect::allow_idling(txn).await?;
-            let incoming = Incoming { envelope: self.event.clone(), stale: written.effect == Effect::Stale };
-            for handler in self.handlers() {
-                run(handler, &incoming, txn, self.message.trace(), self.number).await?;
-            }
+            let trace = self.message.trace();
+            run_all(self.handlers(), self.event, written.effect, txn, trace, self.number).await?;
         }
         if written.claim == Claim::Open {
             inbox::processed(txn, self.message).await?;
@@ -101,21 +99,26 @@ impl Attempt<'_> {
     }
 }
 
-/// Runs one handler, as attempt `number` on an event of this trace.
-async fn run(
-    handler: &HandlerRegistration,
-    incoming: &Incoming,
+/// Runs handlers one after another, as attempt `number` on an event of this trace, whose row has come to this.
+async fn run_all(
+    handlers: &[&HandlerRegistration],
+    event: &Envelope,
+    effect: Effect,
     txn: &DatabaseTransaction,
     trace: Trace,
     number: u32,
 ) -> Result<(), ApplyError> {
-    let (context, name) = (HandlerContext::new(txn, number), handler.name);
-    let handled = trace::caused_by(trace, (handler.run)(incoming, &context));
-    unless_panicked(name, handled.map_err(|error| ApplyError::Handler { name, error })).await?;
-    dialect::must_stand(txn).await.map_err(|error| match dialect::fault(&error) {
-        Fault::Outage => error.into(),
-        _ => ApplyError::Handler { name, error: format!("{WENT_ON} ({error})").into() },
-    })
+    let incoming = Incoming { envelope: event.clone(), stale: effect == Effect::Stale };
+    for HandlerRegistration { name, run, .. } in handlers {
+        let context = HandlerContext::new(txn, number);
+        let handled = trace::caused_by(trace, run(&incoming, &context));
+        unless_panicked(name, handled.map_err(|error| ApplyError::Handler { name, error })).await?;
+        dialect::must_stand(txn).await.map_err(|error| match dialect::fault(&error) {
+            Fault::Outage => error.into(),
+            _ => ApplyError::Handler { name, error: format!("{WENT_ON} ({error})").into() },
+        })?;
+    }
+    Ok(())
 }
 
 /// Applies one `created`, `updated` or `deleted` event within `txn`, by its version, and never publishes: for imports and for
@@ -177,10 +180,8 @@ pub async fn handle_event(txn: &DatabaseTransaction, event: &Envelope) -> Result
         Err(ApplyError::Unknown { .. }) if !handlers.is_empty() => Effect::Applied,
         applied => applied?,
     };
-    let incoming = Incoming { envelope: event.clone(), stale: effect == Effect::Stale };
-    for handler in handlers {
-        run(handler, &incoming, txn, Trace::received(Some(&event.trace_id), None), 1).await?;
-    }
+    let trace = Trace::received(Some(&event.trace_id), None);
+    run_all(&handlers, event, effect, txn, trace, 1).await?;
     Ok(effect)
 }
 

@@ -36,9 +36,9 @@ pub async fn interleave(
         return Err(DbErr::Custom(format!("node {node_index} of {node_count}: the index must be below the count")));
     }
     let (db, node) = (manager.get_connection(), Node { index: node_index.into(), count: node_count.into() });
-    if interleaved_as(db, table).await?.is_some() {
+    if let Some(found) = interleaved_as(db, table).await? {
         // Without a write, for which it might wait long on SQLite.
-        return must_be_interleaved_as(db, table, &node).await;
+        return node.must_be(found, table);
     }
     let txn = db.begin().await?;
     interleave_in(&txn, table, column, node).await?;
@@ -57,6 +57,18 @@ impl Node {
         let first = above.and_then(|above| above.checked_add((self.index - above).rem_euclid(self.count)));
         first.ok_or_else(|| DbErr::Custom(format!("no id is left above {id}")))
     }
+
+    /// Refuses a table that was interleaved as another node.
+    fn must_be(&self, found: (i64, i64), table: &str) -> Result<(), DbErr> {
+        if found == (self.index, self.count) {
+            return Ok(());
+        }
+        Err(DbErr::Custom(format!(
+            "table `{table}` draws ids as node {} of {} already, not {} of {}; to change that, stop both applications once all \
+             is applied, and delete the table's row of `sync_keys` on both sides: see \"Keys\" in the README",
+            found.0, found.1, self.index, self.count
+        )))
+    }
 }
 
 /// Of two processes that start at once, the one whose row is inserted sets the table up; the other waits for it here.
@@ -68,7 +80,7 @@ async fn interleave_in<C: ConnectionTrait>(db: &C, table: &str, column: &str, no
         .on_conflict(OnConflict::column("table_name").do_nothing().to_owned())
         .to_owned();
     if db.execute(&insert).await?.rows_affected() == 0 {
-        return must_be_interleaved_as(db, table, &node).await;
+        return interleaved_as(db, table).await?.map_or(Ok(()), |found| node.must_be(found, table));
     }
     let next_id = match db.get_database_backend() {
         DbBackend::Postgres => set_sequence(db, table, column, &node).await?,
@@ -80,17 +92,6 @@ async fn interleave_in<C: ConnectionTrait>(db: &C, table: &str, column: &str, no
         .and_where(Expr::col("table_name").eq(table))
         .to_owned();
     db.execute(&remember).await.map(drop)
-}
-
-async fn must_be_interleaved_as<C: ConnectionTrait>(db: &C, table: &str, node: &Node) -> Result<(), DbErr> {
-    match interleaved_as(db, table).await? {
-        Some(found) if found != (node.index, node.count) => Err(DbErr::Custom(format!(
-            "table `{table}` draws ids as node {} of {} already, not {} of {}; to change that, stop both applications once all \
-             is applied, and delete the table's row of `sync_keys` on both sides: see \"Keys\" in the README",
-            found.0, found.1, node.index, node.count
-        ))),
-        _ => Ok(()),
-    }
 }
 
 async fn interleaved_as<C: ConnectionTrait>(db: &C, table: &str) -> Result<Option<(i64, i64)>, DbErr> {

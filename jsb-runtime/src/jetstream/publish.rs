@@ -116,6 +116,7 @@ struct UnderWay {
     /// By which the limit of its size knows it.
     number: u64,
 }
+
 type Acknowledgement = <PublishAckFuture as IntoFuture>::IntoFuture;
 
 /// Why a message has no answer.

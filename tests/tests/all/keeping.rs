@@ -68,6 +68,17 @@ async fn keepsakes(pair: &Pair) -> Vec<Uuid> {
     pair.rows::<keepsake::Entity>().await.1.into_iter().map(|row| row.id).collect()
 }
 
+/// Starts both, and makes a row on A to which one of B's refers.
+async fn guarded_on_b(pair: &mut Pair) -> heirloom::Model {
+    pair.b.sql("CREATE TABLE guards (guarded_id uuid PRIMARY KEY REFERENCES guarded (id))").await;
+    pair.start_both().await;
+    let row = heirloom::ActiveModel { id: Set(Uuid::now_v7()), ..Default::default() };
+    let row = row.insert(&pair.a.db).await.expect("a save");
+    pair.quiet().await;
+    pair.b.sql("INSERT INTO guards SELECT id FROM guarded").await;
+    row
+}
+
 on_both! {
     async fn a_row_that_each_side_deletes_for_itself_stays(backend: Backend) {
         let mut pair = Pair::create(backend).await;
@@ -106,12 +117,7 @@ on_both! {
 
     async fn a_parent_with_hooks_of_its_own_is_kept_by_them(backend: Backend) {
         let mut pair = Pair::configured(backend, |config| config.keep_parent_after(Duration::from_millis(1))).await;
-        pair.b.sql("CREATE TABLE guards (guarded_id uuid PRIMARY KEY REFERENCES guarded (id))").await;
-        pair.start_both().await;
-        let row = heirloom::ActiveModel { id: Set(Uuid::now_v7()), ..Default::default() };
-        let row = row.insert(&pair.a.db).await.expect("a save");
-        pair.quiet().await;
-        pair.b.sql("INSERT INTO guards SELECT id FROM guarded").await;
+        let row = guarded_on_b(&mut pair).await;
         // By a clock that is ahead: what is kept must be above this delete all the same.
         skewed(TimeDelta::hours(1), row.clone().delete(&pair.a.db)).await.expect("a delete on A");
         let kept = eventually("the row is back on A", || heirloom::Entity::find_by_id(row.id).one(&pair.a.db)).await;
@@ -127,12 +133,7 @@ on_both! {
     async fn a_parent_is_not_kept_for_the_time_in_which_nobody_consumed(backend: Backend) {
         const KEEP_AFTER: Duration = Duration::from_secs(10);
         let mut pair = Pair::configured(backend, |config| config.keep_parent_after(KEEP_AFTER)).await;
-        pair.b.sql("CREATE TABLE guards (guarded_id uuid PRIMARY KEY REFERENCES guarded (id))").await;
-        pair.start_both().await;
-        let row = heirloom::ActiveModel { id: Set(Uuid::now_v7()), ..Default::default() };
-        let row = row.insert(&pair.a.db).await.expect("a save");
-        pair.quiet().await;
-        pair.b.sql("INSERT INTO guards SELECT id FROM guarded").await;
+        let row = guarded_on_b(&mut pair).await;
         row.delete(&pair.a.db).await.expect("a delete on A");
         eventually("the delete is parked", || async {
             Ok::<_, ()>((pair.b.count("inbox_events", "parked").await == 1).then_some(()))

@@ -46,11 +46,8 @@ pub(super) async fn run(
         note(format_args!("error: no letter has the sequence or the event id `{name}`"));
     }
     let count = chosen.len() as u64;
-    let question = format!(
-        "Delete {} of {}? What is not in the inbox either is then gone.",
-        letters(count),
-        settings.config()?.app_name
-    );
+    let question =
+        format!("Delete {} of {}? What is not in the inbox either is then gone.", letters(count), settings.app()?);
     if count > 0 && !terminal.confirms(&question)? {
         return Ok(Exit::Declined);
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, UpdateStatement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::{Filter, Status, TABLE, these};
@@ -18,25 +18,16 @@ use crate::operate::{BATCH, Changed, in_batches};
 ///
 /// When the database fails. What was changed until then stays changed.
 pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Changed, DbErr> {
-    let mut outcome = Changed::default();
-    for named in event_ids.chunks(BATCH) {
-        let update = Move::Retry
-            .update()
-            .cond_where(these(source, named))
-            .cond_where(is_retryable())
-            .returning(Query::returning().column("event_id"))
-            .to_owned();
-        let due = ask::all(db, &update).await?;
-        outcome.note(named, &due, &statuses(db, source, named).await?, |status| {
-            let why = match status {
-                "processed" => "it is processed; trying it again would do what it did twice",
-                "dead" => "it is dead and its payload is not here; `dlq replay` takes it from the DLQ",
-                _ => "a consumer has it in hand; look again in a moment",
-            };
-            why.to_owned()
-        });
-    }
-    Ok(outcome)
+    let retry = || Move::Retry.update().cond_where(is_retryable()).to_owned();
+    change(db, source, event_ids, retry, |status| {
+        let why = match status {
+            "processed" => "it is processed; trying it again would do what it did twice",
+            "dead" => "it is dead and its payload is not here; `dlq replay` takes it from the DLQ",
+            _ => "a consumer has it in hand; look again in a moment",
+        };
+        why.to_owned()
+    })
+    .await
 }
 
 /// Gives up dead events of the app `source`: they count as processed, for the reason `discarded`, and are never tried again. Their
@@ -46,18 +37,24 @@ pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) 
 ///
 /// When the database fails. What was given up until then stays so.
 pub async fn discard(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Changed, DbErr> {
+    let is_dead = || Expr::col("status").eq(Status::Dead.as_str());
+    let discard = || Move::Discard.update().and_where(is_dead()).to_owned();
+    change(db, source, event_ids, discard, |status| format!("it is {status}, and only what is dead is discarded")).await
+}
+
+/// Makes a change to those of the named events that it is for; `why_not` says of a status why it is not for others.
+async fn change(
+    db: &DatabaseConnection,
+    source: &str,
+    event_ids: &[String],
+    update: impl Fn() -> UpdateStatement,
+    why_not: impl Fn(&str) -> String,
+) -> Result<Changed, DbErr> {
     let mut outcome = Changed::default();
     for named in event_ids.chunks(BATCH) {
-        let update = Move::Discard
-            .update()
-            .cond_where(these(source, named))
-            .and_where(Expr::col("status").eq(Status::Dead.as_str()))
-            .returning(Query::returning().column("event_id"))
-            .to_owned();
-        let discarded = ask::all(db, &update).await?;
-        outcome.note(named, &discarded, &statuses(db, source, named).await?, |status| {
-            format!("it is {status}, and only what is dead is discarded")
-        });
+        let event_id = Query::returning().column("event_id");
+        let changed = ask::all(db, update().cond_where(these(source, named)).returning(event_id)).await?;
+        outcome.note(named, &changed, &statuses(db, source, named).await?, &why_not);
     }
     Ok(outcome)
 }
