@@ -5,8 +5,8 @@ use std::panic::AssertUnwindSafe;
 use futures_util::{FutureExt, TryFutureExt};
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 
+use crate::capture::OwnTransaction;
 use crate::dialect::{self, Fault};
-use crate::direct::OwnTransaction;
 use crate::event::{Envelope, event_type};
 use crate::handler::{HandlerContext, Incoming};
 use crate::inbox::{self, Claim};

@@ -1,14 +1,16 @@
 //! One attempt on many events at once: their inbox rows and their rows, in one transaction.
 
+mod merge;
+
 use std::collections::BTreeMap;
 
+use merge::Doomed;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 
 use crate::apply::is_entity_event;
 use crate::dialect;
 use crate::event::Envelope;
 use crate::inbox;
-use crate::merge::{self, Doomed};
 use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{EntityRegistration, Registry};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use sea_orm::{DatabaseConnection, DbErr};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -13,7 +13,6 @@ use tokio_util::task::TaskTracker;
 use crate::causes::chain;
 use crate::config::{Config, Role};
 use crate::dialect::answer;
-use crate::event::NewEvent;
 use crate::jetstream::{ProvisionError, Transport};
 use crate::preflight::{self, StartError};
 use crate::processor::Processor;
@@ -252,29 +251,6 @@ impl Drop for Bridge {
         self.stop.cancel();
         self.stop_direct.cancel();
     }
-}
-
-/// Publishes an event that is no entity's. Within a transaction it goes out if that commits. The other side needs a handler
-/// for it; else it is dead there (`unknown_event`).
-///
-/// # Errors
-///
-/// When the event cannot be recorded, or the outbox is off.
-///
-/// # Example
-///
-/// ```
-/// # use jsb_runtime::NewEvent;
-/// # async fn example(txn: &sea_orm::DatabaseTransaction) -> Result<(), sea_orm::DbErr> {
-/// jsb_runtime::publish(txn, NewEvent::new("report", "42", "finished", serde_json::json!({"pages": 7}))).await
-/// # }
-/// ```
-pub async fn publish<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), DbErr> {
-    let settings = settings::for_save(db, false).await?;
-    if !settings.use_outbox {
-        direct::direct_to(&settings.database_id)?;
-    }
-    direct::record(db, event).await
 }
 
 #[cfg(test)]

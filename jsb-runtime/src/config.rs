@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::names::{UnknownName, named};
 use crate::subject;
 
 mod check;
@@ -106,15 +107,20 @@ pub enum Role {
     Consumer,
 }
 
-impl FromStr for Role {
-    type Err = String;
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Relay => "relay",
+            Self::Consumer => "consumer",
+        })
+    }
+}
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "relay" => Ok(Self::Relay),
-            "consumer" => Ok(Self::Consumer),
-            other => Err(format!("`{other}` is no role: write relay, consumer, or both with a comma")),
-        }
+impl FromStr for Role {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        named(text, "role", [Self::Relay, Self::Consumer])
     }
 }
 

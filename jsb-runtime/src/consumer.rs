@@ -1,11 +1,13 @@
 //! The consumer: pulls, hands each message to the processor, and turns the outcome into an acknowledgement.
 
+mod hold;
 mod pace;
 mod pulled;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use hold::Hold;
 use pace::Pace;
 use pulled::{Ahead, Pulled, pull};
 use sea_orm::DbErr;
@@ -13,12 +15,11 @@ use sea_orm::DbErr;
 use crate::backoff;
 use crate::batch;
 use crate::causes::chain;
-use crate::hold::Hold;
 use crate::jetstream::{Attached, Delivery, Disposition};
 use crate::message::Message;
-use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
 use crate::processor::Processor;
+use crate::processor::origin::Origin;
 use crate::schema::Said;
 use crate::upsert::ApplyError;
 
@@ -47,7 +48,7 @@ pub(crate) async fn run(processor: Arc<Processor>) {
             Ok(Some(batch)) => {
                 (failures, idle) = (0, batch.deliveries.is_empty());
                 processor.transport.report(CONSUMER, None);
-                pace.keep(&batch);
+                pace.adapt_to(&batch);
                 ahead = Ahead::behind(&processor, &batch, pace.limit());
                 let began = Instant::now();
                 process(&processor, batch, &mut stopped).await;

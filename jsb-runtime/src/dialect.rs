@@ -1,6 +1,7 @@
 //! What PostgreSQL and SQLite do differently, in one place: locks, clocks, transactions, and what their errors mean.
 
 mod answer;
+pub(crate) mod arrays;
 mod catalog;
 mod fault;
 

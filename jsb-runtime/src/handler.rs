@@ -44,7 +44,8 @@ impl HandlerError {
         self.permanent
     }
 
-    pub(crate) fn source(&self) -> &(dyn Error + Send + Sync + 'static) {
+    /// What the handler failed with.
+    pub fn error(&self) -> &(dyn Error + Send + Sync + 'static) {
         &*self.source
     }
 }

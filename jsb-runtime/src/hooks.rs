@@ -43,6 +43,7 @@
 
 mod deleting;
 mod forms;
+pub(crate) mod skip;
 mod versions;
 
 use std::any::type_name;
@@ -57,7 +58,7 @@ use crate::event::{NewEvent, event_type};
 use crate::save::{self, Saving};
 use crate::settings::{self, SaveSettings};
 use crate::syncable::{ActiveModelOf, Syncable};
-use crate::{dialect, direct, row, skip};
+use crate::{capture, dialect, row};
 
 /// Draws the row's version, and its key where this node draws keys itself. The values that are about to be written get the form
 /// that they have on the other side too.
@@ -186,10 +187,7 @@ fn admit(settings: &SaveSettings) -> Result<(), DbErr> {
                 .to_owned(),
         ));
     }
-    if !settings.use_outbox {
-        direct::direct_to(&settings.database_id)?;
-    }
-    Ok(())
+    capture::choose_way(settings)
 }
 
 async fn publish_row<M: Syncable, C: ConnectionTrait>(
@@ -199,7 +197,7 @@ async fn publish_row<M: Syncable, C: ConnectionTrait>(
 ) -> Result<(), DbErr> {
     let payload = row::payload_of::<M>(row).map_err(|error| DbErr::Custom(error.to_string()))?;
     let id = row::resource_id(row::key_of::<M>(row).into_iter().flatten());
-    direct::record(db, NewEvent::new(M::RESOURCE, id, event_type, payload)).await
+    capture::record(db, NewEvent::new(M::RESOURCE, id, event_type, payload)).await
 }
 
 /// Marks what the row must go back to if its event is not recorded; a save that is alone goes back with its transaction.

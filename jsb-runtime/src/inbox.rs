@@ -3,7 +3,6 @@
 mod batch;
 mod known;
 mod moves;
-pub mod operate;
 mod waiting;
 
 use std::time::Duration;
@@ -14,18 +13,18 @@ pub(crate) use known::{Kept, among, find, starts, unsettled};
 pub(crate) use moves::{Counters, Move, make, reopen, reopen_for};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr};
-pub(crate) use waiting::{Stored, any_waiting, awaited, due, in_conflict, parked, wake};
+pub(crate) use waiting::{Stored, any_open, awaited, due, in_conflict, parked, wake};
 use waiting::{is_due, waits_since};
 
 use crate::ask;
 use crate::message::Message;
 
-const TABLE: &str = "inbox_events";
+pub(crate) const TABLE: &str = "inbox_events";
 
 /// What is done, and what waits, in the words of the partial indexes: literals, which serve only a condition that is known when
 /// it is planned.
-const SETTLED: &str = "status IN ('processed', 'dead')";
-pub(crate) const WAITING: &str = "status IN ('parked', 'failed')";
+pub(crate) const SETTLED: &str = "status IN ('processed', 'dead')";
+pub(crate) const OPEN: &str = "status IN ('parked', 'failed')";
 
 /// How often a message may begin without an outcome before it is taken for one that kills its process.
 pub(crate) const MAX_STARTS: u32 = 5;

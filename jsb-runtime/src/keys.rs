@@ -148,8 +148,8 @@ struct Place {
     column: &'static str,
 }
 
-/// Without it PostgreSQL would draw each of the taken keys once, in vain. On SQLite the draw would be taken back with the
-/// insert, and the same key be drawn for ever.
+/// Makes later draws go above `id`. Else PostgreSQL would draw each of the taken keys once, in vain; on SQLite the draw would be
+/// taken back with the insert, and the same key be drawn for ever.
 async fn draw_above<C: ConnectionTrait>(db: &C, Place { table, column }: Place, id: i64) -> Result<(), DbErr> {
     if db.get_database_backend() == DbBackend::Postgres {
         return dialect::raise_sequence(db, table, column, id).await;
@@ -185,7 +185,7 @@ fn number(id: &Value) -> Option<i64> {
     }
 }
 
-/// A key above which is drawn. In the upper half of its type nothing is passed over: the other app, or a caller, could leave no
+/// The number of a key that later draws go above. None in the upper half of its type: the other app, or a caller, could leave no
 /// key to draw.
 fn passed_over(id: &Value) -> Option<i64> {
     let highest = match id {

@@ -13,7 +13,7 @@
 
 #![warn(missing_debug_implementations)]
 
-// In the order in which an event meets them.
+// What all speak of.
 mod ask;
 pub mod backoff;
 mod causes;
@@ -21,76 +21,75 @@ mod clock;
 mod config;
 mod event;
 mod message;
+mod names;
 mod outcome;
 mod payload;
+mod reason;
 mod subject;
 mod trace;
 pub mod version;
 
+// What is declared: entities and handlers.
 mod handler;
 mod registry;
 mod row;
 mod schema;
 mod syncable;
 
+// The producing side, from the save to the outbox and on to JetStream.
+mod capture;
+mod direct;
 pub mod hooks;
 mod keys;
-mod save;
-mod settings;
-mod skip;
-
-mod direct;
 mod lease;
 mod outbox;
 mod relay;
+mod save;
+mod settings;
 
+// JetStream.
 mod jetstream;
 pub mod permissions;
 pub mod topology;
 
-pub mod operate;
-
+// The consuming side, from JetStream to the row.
 mod apply;
-mod arrays;
 mod batch;
-mod circle;
 mod consumer;
 mod dlq;
-mod failure;
-mod hold;
 mod inbox;
-mod merge;
-mod obstacle;
-mod origin;
-mod parked;
 mod processor;
-mod rescue;
 mod tombstone;
-mod trial;
 mod upsert;
 
 #[doc(hidden)]
 #[cfg(any(test, fuzzing))]
 pub mod invariants;
 
+// What puts them together, and runs them on a database.
 mod bridge;
 mod dialect;
 mod preflight;
 mod retention;
 mod status;
 
+// For operators.
+pub mod operate;
+
 pub use apply::{handle_event, sync_from_event};
-pub use bridge::{Bridge, ShutdownError, publish, start};
+pub use bridge::{Bridge, ShutdownError, start};
+pub use capture::publish;
 pub use config::{Config, ConfigError, Node, Role};
 pub use event::{Envelope, EnvelopeError, Event, NewEvent, SCHEMA_VERSION, event_type};
 pub use handler::{AsJson, HandlerContext, HandlerError, HandlerResult, Payload};
+pub use hooks::skip::skip_publish;
 pub use jetstream::{ConnectError, Denied, Permission, ProvisionError, PublishError, StreamError};
 pub use jsb_derive::{Syncable, handler};
+pub use names::UnknownName;
 pub use payload::PayloadError;
 pub use preflight::StartError;
 pub use registry::RegistryError;
 pub use save::{SaveConnection, Saving};
-pub use skip::skip_publish;
 pub use status::{Health, Status, Tables};
 pub use syncable::{ActiveModelOf, ColumnOf, Field, Keys, OnDelete, Syncable, VersionType};
 pub use upsert::{ApplyError, Effect};
@@ -104,10 +103,11 @@ pub mod prelude {
 /// For tests of convergence: work under a wrong clock, and the decisions that the model of the protocol is made of.
 #[doc(hidden)]
 pub mod testing {
-    pub use crate::circle::{Circle, Link, follow};
     pub use crate::clock::skewed;
     pub use crate::dialect::Fault;
-    pub use crate::outcome::{Patience, Reason, Verdict, patience, refused};
+    pub use crate::outcome::{Patience, Verdict, patience, refused};
+    pub use crate::processor::circle::{Circle, Link, follow};
+    pub use crate::reason::Reason;
     pub use crate::upsert::{Change, Found, decide, is_kept};
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::causes::{chain, shortened};
 use crate::event::{Envelope, EnvelopeError, SCHEMA_VERSION};
-use crate::outcome::Reason;
+use crate::reason::Reason;
 use crate::subject;
 use crate::trace::{HOPS, MAX_HOPS, Trace};
 
@@ -70,6 +70,12 @@ impl Message {
     pub(crate) fn trace(&self) -> Trace {
         let trace_id = self.envelope.as_ref().ok().map(|envelope| envelope.trace_id.as_str());
         Trace::received(trace_id, header(&self.headers, HOPS))
+    }
+
+    /// The row that it speaks of, as `resource/id`.
+    pub(crate) fn row(&self) -> Option<String> {
+        let event = self.envelope.as_ref().ok()?;
+        Some(format!("{}/{}", event.resource_type, event.resource_id))
     }
 
     /// Resource type, resource id and event type, for the inbox; empty where there is no envelope.

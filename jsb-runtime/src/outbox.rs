@@ -1,21 +1,20 @@
-//! The outbox: events are recorded with the row they speak of, claimed in order, and marked once JetStream has them.
+//! The outbox: events are recorded with the row they speak of, read in order, and marked once JetStream has them.
 
-mod claim;
-pub mod operate;
+mod unsent;
 
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-pub(crate) use claim::{Batch, Pending, claim};
 use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, Order, Query, Value};
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use tokio::sync::watch;
+pub(crate) use unsent::{Batch, Unsent, next_batch};
 
 use crate::dialect;
 use crate::event::NewEvent;
 
-const TABLE: &str = "outbox_events";
+pub(crate) const TABLE: &str = "outbox_events";
 
 /// Wakes the relays of this process. It is a hint only, so that it may be shared by every bridge of the process.
 static RECORDED: LazyLock<watch::Sender<()>> = LazyLock::new(watch::Sender::default);
@@ -35,21 +34,21 @@ pub(crate) fn hints() -> watch::Receiver<()> {
 pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: &NewEvent) -> Result<(), DbErr> {
     let (id, payload) = (event.resource_id.as_str().into(), event.payload.to_string().into());
     let mut insert = Query::insert();
-    insert.into_table(TABLE).columns(COLUMNS).values_panic(row_of(said_of(event)?.map(Expr::val), id, payload));
+    insert.into_table(TABLE).columns(COLUMNS).values_panic(row_of(values_of(event)?.map(Expr::val), id, payload));
     db.execute(&insert).await?;
     hint();
     Ok(())
 }
 
-/// Records, as part of a statement, the event of the row that another part of it, `row`, has written: what is [`said_of`]
+/// Records, as part of a statement, the event of the row that another part of it, `row`, has written: what is [`values_of`]
 /// the event, and an id and a payload that are made of the row.
 pub(crate) fn record_from(
     row: &'static str,
-    said: [Expr; SAID],
+    values: [Expr; VALUES],
     id: Expr,
     payload: Expr,
 ) -> Result<InsertStatement, DbErr> {
-    let values = Query::select().exprs(row_of(said, id, payload)).from(row).to_owned();
+    let values = Query::select().exprs(row_of(values, id, payload)).from(row).to_owned();
     let mut insert = Query::insert();
     insert.into_table(TABLE).columns(COLUMNS);
     insert.select_from(values).map_err(|error| DbErr::Custom(error.to_string()))?;
@@ -69,11 +68,11 @@ const COLUMNS: [&str; 10] = [
     "payload",
 ];
 
-/// How many values [`said_of`] gives: those of the first columns.
-pub(crate) const SAID: usize = 7;
+/// How many values [`values_of`] gives: those of the first columns.
+pub(crate) const VALUES: usize = 7;
 
 /// What an event's row holds besides what is made of the entity's row.
-pub(crate) fn said_of(event: &NewEvent) -> Result<[Value; SAID], DbErr> {
+pub(crate) fn values_of(event: &NewEvent) -> Result<[Value; VALUES], DbErr> {
     let now = crate::clock::now();
     let headers = serde_json::to_string(&event.trace.headers()).map_err(|error| DbErr::Json(error.to_string()))?;
     Ok([
@@ -87,13 +86,13 @@ pub(crate) fn said_of(event: &NewEvent) -> Result<[Value; SAID], DbErr> {
     ])
 }
 
-fn row_of(said: [Expr; SAID], id: Expr, payload: Expr) -> impl Iterator<Item = Expr> {
-    said.into_iter().chain(["pending".into(), id, payload])
+fn row_of(values: [Expr; VALUES], id: Expr, payload: Expr) -> impl Iterator<Item = Expr> {
+    values.into_iter().chain(["pending".into(), id, payload])
 }
 
 /// Whether any row waits.
 pub(crate) async fn any_pending<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
-    // In order, and the limit a question, for the same reason as that of a claim.
+    // In order, and the limit a question, for the same reason as that of a batch.
     let sql = "SELECT 1 FROM outbox_events WHERE status = 'pending' ORDER BY id LIMIT (SELECT 1)";
     Ok(db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.is_some())
 }

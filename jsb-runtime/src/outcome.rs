@@ -1,11 +1,11 @@
 //! What becomes of an event, as closed sets: every decision of the consumer is one `match` over these.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::dialect::{self, Fault};
 use crate::event::{Envelope, event_type};
 use crate::payload::PayloadError;
+use crate::reason::Reason;
 use crate::upsert::{ApplyError, Effect};
 
 /// What became of an event that was tried.
@@ -79,87 +79,6 @@ impl From<Effect> for Settled {
     }
 }
 
-/// Why an event is parked or dead; the text is what the DLQ's `x-dlq-reason` and the inbox's `reason` say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[allow(missing_docs, reason = "README and docs/cli.md say what each means")]
-pub enum Reason {
-    Malformed,
-    UnsupportedVersion,
-    ForgedProducer,
-    HopLimit,
-    UnknownEvent,
-    InvalidPayload,
-    ConstraintViolated,
-    VersionInFuture,
-    OlderThanTombstones,
-    HandlerRefused,
-    MaxAttempts,
-    CrashLoop,
-    ParentMissing,
-    HasChildren,
-    UniqueConflict,
-    DeliveriesSpent,
-    Retried,
-    Discarded,
-}
-
-impl Reason {
-    /// What an event has that has been parked until something here changes, also when somebody has it tried in between.
-    pub(crate) const WAITING: [Self; 4] = [Self::ParentMissing, Self::HasChildren, Self::UniqueConflict, Self::Retried];
-
-    pub(crate) fn is_waiting(self) -> bool {
-        Self::WAITING.contains(&self)
-    }
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnsupportedVersion => "unsupported_version",
-            Self::ForgedProducer => "forged_producer",
-            Self::HopLimit => "hop_limit",
-            Self::UnknownEvent => "unknown_event",
-            Self::InvalidPayload => "invalid_payload",
-            Self::ConstraintViolated => "constraint_violated",
-            Self::VersionInFuture => "version_in_future",
-            Self::OlderThanTombstones => "older_than_tombstones",
-            Self::HandlerRefused => "handler_refused",
-            Self::MaxAttempts => "max_attempts",
-            Self::CrashLoop => "crash_loop",
-            Self::ParentMissing => "parent_missing",
-            Self::HasChildren => "has_children",
-            Self::UniqueConflict => "unique_conflict",
-            Self::DeliveriesSpent => "deliveries_spent",
-            Self::Retried => "retried",
-            Self::Discarded => "discarded",
-        }
-    }
-
-    /// The reason of this name, if events are parked for it until something here changes.
-    pub(crate) fn of_waiting(name: &str) -> Option<Self> {
-        Self::WAITING.into_iter().find(|reason| reason.as_str() == name && *reason != Self::Retried)
-    }
-
-    /// How long an event may be parked for this: then its row is kept, or it is dead.
-    pub(crate) fn longest_parking(self, keep_parent_after: Duration, park_for: Duration) -> Duration {
-        match self {
-            // Of a delete that died, the two sides would differ for ever.
-            Self::HasChildren => keep_parent_after.min(park_for),
-            _ => park_for,
-        }
-    }
-
-    /// Whether it is the event's counters in the inbox that say so.
-    pub(crate) fn is_counted(self) -> bool {
-        matches!(self, Self::MaxAttempts | Self::CrashLoop)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// What a failed attempt calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -183,11 +102,11 @@ pub(crate) fn verdict(error: &ApplyError, event: &Envelope) -> Verdict {
         ApplyError::VersionInFuture(_) => Verdict::Bury(Reason::VersionInFuture),
         ApplyError::OlderThanTombstones(_) => Verdict::Bury(Reason::OlderThanTombstones),
         ApplyError::Db(error) => refused(dialect::fault(error), event.event_type == event_type::DELETED),
-        ApplyError::Handler { error, .. } if is_unreadable(error.source()) => Verdict::Bury(Reason::InvalidPayload),
+        ApplyError::Handler { error, .. } if is_unreadable(error.error()) => Verdict::Bury(Reason::InvalidPayload),
         ApplyError::Handler { error, .. } if error.is_permanent() => Verdict::Bury(Reason::HandlerRefused),
         // If the database that a handler could not reach is ours, the failure cannot be recorded either, and costs no
         // attempt.
-        ApplyError::Handler { error, .. } => match dialect::fault_behind(error.source()) {
+        ApplyError::Handler { error, .. } => match dialect::fault_behind(error.error()) {
             Some(Fault::Outage | Fault::Contention) => Verdict::AtOnce,
             _ => Verdict::Retry,
         },

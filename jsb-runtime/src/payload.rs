@@ -91,7 +91,7 @@ pub(crate) fn cut(value: Value) -> Value {
     }
 }
 
-/// A leap second becomes the second after it: databases know none.
+/// Cuts to whole microseconds; a leap second becomes the second after it, since databases know none.
 fn whole_micros<Z: TimeZone>(time: DateTime<Z>) -> DateTime<Z> {
     let micros = DateTime::from_timestamp_micros(time.timestamp_micros());
     micros.map_or_else(|| time.clone(), |micros| micros.with_timezone(&time.timezone()))
@@ -258,7 +258,7 @@ fn only_char(text: &str) -> Option<char> {
     chars.next().filter(|_| chars.next().is_none())
 }
 
-/// Ours are strings; a foreign producer may write a number.
+/// A decimal from a text, or from a number, as foreign producers may write it.
 fn decimal(json: &Json) -> Option<Decimal> {
     let text = match json {
         Json::String(text) => text.clone(),

@@ -23,6 +23,7 @@ pub const OBSERVER: &str = "observer";
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Permissions {
     /// The admin, each app, and the observer.
     pub users: Vec<User>,
@@ -30,6 +31,7 @@ pub struct Permissions {
 
 /// A user of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct User {
     /// Its name; an app's user is named as the app.
     pub name: String,

@@ -1,22 +1,32 @@
 //! What the consuming tasks of a bridge share, and how they wait for the database.
 
+mod burial;
+pub(crate) mod circle;
+mod failure;
+mod obstacle;
+pub(crate) mod origin;
+mod parked;
+pub(crate) mod rescue;
+mod trial;
+mod untangle;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use origin::Origin;
+use rescue::Sweep;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use trial::Trial;
 
 use crate::batch::{self, Batch};
 use crate::config::Config;
 use crate::jetstream::Transport;
 use crate::message::Message;
-use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
 use crate::registry::Registry;
-use crate::rescue::Sweep;
 use crate::schema::Said;
-use crate::trial::Trial;
 use crate::upsert::ApplyError;
 use crate::{backoff, dialect, inbox};
 
@@ -28,7 +38,7 @@ pub(crate) struct Processor {
     pub(crate) registry: Arc<Registry>,
     pub(crate) stop: CancellationToken,
     /// Whether anything may be parked, so that an applied event need not ask the inbox for who waits for it.
-    pub(crate) parked: watch::Sender<bool>,
+    pub(crate) any_open: watch::Sender<bool>,
     pub(crate) sweep: Mutex<Sweep>,
 }
 
@@ -41,8 +51,8 @@ impl Processor {
         registry: Arc<Registry>,
         stop: CancellationToken,
     ) -> Self {
-        let (parked, sweep) = (watch::Sender::new(true), Mutex::new(Sweep::due_in(Duration::ZERO)));
-        Self { db, transport, config, registry, stop, parked, sweep }
+        let (any_open, sweep) = (watch::Sender::new(true), Mutex::new(Sweep::due_in(Duration::ZERO)));
+        Self { db, transport, config, registry, stop, any_open, sweep }
     }
 
     /// Takes an event to its outcome, waiting while the database is away.

@@ -11,6 +11,13 @@ use crate::schema::Schema;
 use crate::syncable::{ActiveModelOf, ColumnOf, Syncable, VersionType};
 use crate::version::Version;
 
+/// A row by its table and its key as text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct RowId {
+    pub(crate) table: String,
+    pub(crate) id: String,
+}
+
 /// The primary key's columns, in their order.
 pub(crate) fn key_columns<M: Syncable>() -> impl Iterator<Item = ColumnOf<M>> {
     <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column)

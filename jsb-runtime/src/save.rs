@@ -11,7 +11,7 @@ use sea_orm::{
     UpdateResult,
 };
 
-use crate::direct::OwnTransaction;
+use crate::capture::OwnTransaction;
 use crate::syncable::{ActiveModelOf, Syncable};
 use crate::{dialect, outbox};
 

@@ -91,7 +91,7 @@ impl Tables {
     /// rest is left out.
     pub(crate) async fn judged<C: ConnectionTrait>(db: &C, are_dead_judged: bool) -> Result<Self, DbErr> {
         // What takes long here waits for a lock, or for a database that is away.
-        let inbox = answer(inbox_groups(db, Some(inbox::WAITING))).await?;
+        let inbox = answer(inbox_groups(db, Some(inbox::OPEN))).await?;
         let outbox = answer(outbox_groups(db, Some(outbox::IS_PENDING))).await?;
         let unpublishable_events = count(db, UNPUBLISHABLE).await?;
         let dead_events = if are_dead_judged { count(db, DEAD).await? } else { 0 };

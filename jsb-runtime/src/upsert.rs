@@ -39,7 +39,10 @@ pub enum ApplyError {
     #[error(transparent)]
     Payload(#[from] PayloadError),
     /// No entity and no handler in this binary takes such an event.
-    #[error("nothing here takes `{event_type}` events of `{resource}`")]
+    #[error(
+        "nothing here takes `{event_type}` events of `{resource}`: deploy a program with that entity or handler, and replay \
+         (the linker drops a crate that nothing names: `use it as _;`)"
+    )]
     Unknown {
         /// The resource.
         resource: String,
@@ -47,10 +50,15 @@ pub enum ApplyError {
         event_type: String,
     },
     /// The version is more than a year ahead of this side's clock.
-    #[error("version {} is more than a year ahead of this side's clock", .0.time())]
+    #[error(
+        "version {} is more than a year ahead of this side's clock: mend the clock that is wrong, and save the row there again", .0.time()
+    )]
     VersionInFuture(Version),
     /// The row is not here, and tombstones as new as the event were pruned: it may have been deleted.
-    #[error("the row is not here and version {} is not above the pruned tombstones", .0.time())]
+    #[error(
+        "the row is not here and version {} is not above the pruned tombstones, so it may have been deleted: if it should be \
+         here, save it again on the other side", .0.time()
+    )]
     OlderThanTombstones(Version),
     /// The database refused.
     #[error(transparent)]
@@ -69,7 +77,7 @@ impl ApplyError {
     /// The error with its causes, in one line.
     pub(crate) fn described(&self) -> String {
         match self {
-            Self::Handler { name, error } => format!("handler {name} failed: {}", chain(error.source())),
+            Self::Handler { name, error } => format!("handler {name} failed: {}", chain(error.error())),
             other => chain(other),
         }
     }

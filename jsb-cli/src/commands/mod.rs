@@ -18,7 +18,6 @@ use crate::terminal::Terminal;
 
 /// What an operator can do.
 #[derive(Subcommand)]
-#[non_exhaustive]
 pub(crate) enum Command {
     /// Print the users of a nats-server, each with what it needs and nothing else
     Permissions(permissions::Args),

@@ -43,7 +43,7 @@ pub(super) async fn report(settings: &Settings, extent: Extent) -> anyhow::Resul
     let found = db.as_ref().and_then(|db| db.as_ref().ok());
     let mut report = operate::report(config, found, extent).await;
     if let Some(Err(error)) = db {
-        let why = format!("{error:#}");
+        let why = crate::describe(&error);
         // Without a DLQ they are in the inbox.
         if !use_dlq {
             report.dead_letters = Part::fault(why.as_str());

@@ -41,7 +41,7 @@ impl Pace {
 
     /// Asks for half as many where these took longer to come than half of the time that the server waits, and for twice as
     /// many where there were as many as were asked for.
-    pub(super) fn keep(&mut self, batch: &Pulled) {
+    pub(super) fn adapt_to(&mut self, batch: &Pulled) {
         if batch.took() > batch.attached.ack_wait / 2 {
             self.limit = (batch.deliveries.len() / 2).max(1);
         } else if batch.is_full() {

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
+use super::hold::Hold;
 use crate::clock;
-use crate::hold::Hold;
 use crate::jetstream::{Attached, Delivery, PullError};
 use crate::processor::Processor;
-use crate::rescue::LookError;
+use crate::processor::rescue::ConsumeError;
 use crate::schema::Said;
 
 /// A batch, held from the moment when it came.
@@ -53,7 +53,7 @@ pub(super) async fn pull(
     processor: &Processor,
     limit: usize,
     failed_before: bool,
-) -> Result<Option<Pulled>, LookError> {
+) -> Result<Option<Pulled>, ConsumeError> {
     let doubt = |error: &PullError| {
         // Once may be a moment's trouble; twice, somebody should look whether the consumer is still there.
         if failed_before && !error.is_denied() {
@@ -99,7 +99,7 @@ impl Ahead {
     }
 
     /// The batch, `None` if the connection ended first.
-    pub(super) async fn pulled(self) -> Result<Option<Pulled>, LookError> {
+    pub(super) async fn pulled(self) -> Result<Option<Pulled>, ConsumeError> {
         match self.0.await {
             Ok(pulled) => Ok(pulled?),
             Err(error) => match error.try_into_panic() {

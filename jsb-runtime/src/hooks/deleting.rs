@@ -3,11 +3,12 @@
 use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
 
+use super::skip;
 use super::versions::drawn;
 use super::{admit, mark, publish_row, settings_in_transaction};
 use crate::event::event_type;
 use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
-use crate::{dialect, row, save, skip, tombstone};
+use crate::{dialect, row, save, tombstone};
 
 pub(super) fn publishes_delete<M: Syncable>() -> bool {
     M::ON_DELETE == OnDelete::Apply && !skip::publishing_is_skipped()

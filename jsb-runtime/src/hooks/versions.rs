@@ -5,9 +5,10 @@ use sea_orm::{
     ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IdenStatic, QueryFilter, QuerySelect, QueryTrait,
 };
 
+use super::skip;
 use crate::syncable::{ActiveModelOf, Syncable, VersionType};
 use crate::version::{self, Version};
-use crate::{clock, dialect, keys, row, skip, tombstone};
+use crate::{clock, dialect, keys, row, tombstone};
 
 /// The version of a save or delete now.
 pub(crate) fn drawn(resource: &str, above: Option<Version>) -> Result<Version, DbErr> {

@@ -7,7 +7,7 @@ use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 use serde_json::{Value as Json, json};
 
 use super::TABLE;
-use crate::arrays::{self, Column};
+use crate::dialect::arrays::{self, Column};
 use crate::message::Message;
 
 /// Takes events for this transaction as [`claim`](super::claim) does; whether each is new. Of one that comes twice the first is.

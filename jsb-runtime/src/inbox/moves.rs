@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
 use super::{OVERDUE, TABLE, has_key, insert, is, is_due, waits_since};
 use crate::causes::storable;
 use crate::message::Message;
-use crate::outcome::Reason;
+use crate::reason::Reason;
 
 /// What becomes of an event's row.
 #[derive(Debug)]
@@ -137,7 +137,7 @@ impl Move<'_> {
     }
 
     /// The move as an update of the rows that are still to be named.
-    pub(super) fn update(self) -> UpdateStatement {
+    pub(crate) fn update(self) -> UpdateStatement {
         Query::update().table(TABLE).values(self.changes()).to_owned()
     }
 

@@ -7,11 +7,11 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Ord
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use super::known::headers_in;
-use super::{CLOCKS_APART, LONGEST_PARKING, OVERDUE, TABLE, WAITING, has_key};
+use super::{CLOCKS_APART, LONGEST_PARKING, OPEN, OVERDUE, TABLE, has_key};
 use crate::ask;
 use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
-use crate::outcome::Reason;
+use crate::reason::Reason;
 
 /// An event that waits in the inbox.
 pub(crate) struct Stored {
@@ -26,7 +26,7 @@ pub(crate) struct Stored {
 /// Events whose time has come, those that began least often first: one that kills its process must not keep the
 /// others from being tried.
 pub(crate) async fn due<C: ConnectionTrait>(db: &C, longest: Duration, limit: u64) -> Result<Vec<Stored>, DbErr> {
-    stored(db, Condition::all().add(is_waiting()).add(is_due(longest)), limit).await
+    stored(db, Condition::all().add(is_open()).add(is_due(longest)), limit).await
 }
 
 /// Whether the time of an event has come. One that lies further ahead than any event waits was set by a clock that was
@@ -41,14 +41,14 @@ pub(super) fn is_due(longest: Duration) -> Condition {
 }
 
 /// Whether any event waits.
-pub(crate) async fn any_waiting<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
-    let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_waiting()).limit(1).to_owned();
+pub(crate) async fn any_open<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
+    let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_open()).limit(1).to_owned();
     Ok(db.query_one(&select).await?.is_some())
 }
 
 /// How many events are parked.
 pub(crate) async fn parked<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
-    ask::count(db, TABLE, Condition::all().add(is_waiting()).add(is_parked())).await
+    ask::count(db, TABLE, Condition::all().add(is_open()).add(is_parked())).await
 }
 
 /// The parked event that speaks of this row and waits for a unique value.
@@ -140,8 +140,8 @@ pub(super) fn waits_since() -> Expr {
 }
 
 /// Parked, or failed and left to a server that may have lost it.
-fn is_waiting() -> Expr {
-    Expr::cust(WAITING)
+fn is_open() -> Expr {
+    Expr::cust(OPEN)
 }
 
 /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.

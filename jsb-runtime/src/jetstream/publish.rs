@@ -33,7 +33,7 @@ pub enum PublishError {
     #[error("no acknowledgement came from JetStream: {0}")]
     Unacknowledged(#[source] ClientError),
     /// No stream carries the subject.
-    #[error("no stream carries the subject `{0}`")]
+    #[error("no stream carries the subject `{0}`: run `jsb provision`, or compare STREAM_NAME with what is there")]
     NoStream(String),
     /// The server refused the message for now, for example because the stream is full.
     #[error("JetStream refused the message: {0}")]

@@ -24,6 +24,7 @@ pub struct Dlq<'a> {
 /// What was found of what was asked for.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
+#[must_use]
 pub struct FoundLetters {
     /// The letters, oldest first.
     pub letters: Vec<Letter>,

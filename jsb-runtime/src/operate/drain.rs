@@ -13,7 +13,7 @@ use crate::causes::chain;
 use crate::config::Config;
 use crate::dialect::answer;
 use crate::jetstream::{PublishError, Transport};
-use crate::outbox::operate::{Event, Status, count_of, ids_of, span_of_pending, with_ids};
+use crate::operate::outbox::{Event, Status, count_of, ids_of, span_of_pending, with_ids};
 use crate::preflight::{self, StartError};
 use crate::relay::{Hand, Relay, Step};
 

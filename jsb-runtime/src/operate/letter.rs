@@ -61,6 +61,11 @@ struct Context {
 }
 
 impl Letter {
+    /// The row that it speaks of, as `resource/id`; `None` where its body is no event.
+    pub fn row(&self) -> Option<String> {
+        Some(format!("{}/{}", self.resource_type.as_ref()?, self.resource_id.as_ref()?))
+    }
+
     /// Reads a message of a DLQ; `incoming` is the subject that its app consumes.
     pub(crate) fn read(stored: StoredMessage, incoming: &str) -> Self {
         let StoredMessage { sequence, headers, body, stored_at, .. } = stored;

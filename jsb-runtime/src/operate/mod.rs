@@ -5,7 +5,9 @@ mod connection;
 mod dlq;
 mod drain;
 mod health;
+pub mod inbox;
 mod letter;
+pub mod outbox;
 mod provision;
 mod replay;
 mod report;
@@ -15,7 +17,7 @@ mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::DbErr;
 use serde::Serialize;
 
 pub use crate::preflight::check_owner;
@@ -31,22 +33,10 @@ pub use report::{Extent, Part, Report, report};
 pub use republish::{RepublishError, republish};
 pub use sweep::{SweepError, Swept};
 
-pub use crate::inbox::operate as inbox;
 pub use crate::jetstream::{ConsumerState, StreamError, StreamState};
-pub use crate::outbox::operate as outbox;
-use crate::status::Tables;
 
 /// How many events are changed in one transaction, so that neither relay nor consumer waits long for it.
 pub(crate) const BATCH: usize = 1_000;
-
-/// How many events stand where, as the tables say.
-///
-/// # Errors
-///
-/// When the database fails.
-pub async fn tables(db: &DatabaseConnection) -> Result<Tables, DbErr> {
-    Tables::read(db).await
-}
 
 /// Does what changes up to so many events at a time until fewer are left; returns how many it were. `progress` hears it.
 pub(crate) async fn in_batches<F: Future<Output = Result<u64, DbErr>>>(

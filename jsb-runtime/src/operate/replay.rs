@@ -10,7 +10,7 @@ use crate::event::Envelope;
 use crate::inbox::{self, Kept};
 use crate::jetstream::{Denied, Outgoing, Permission, PublishError, StreamError};
 use crate::message::{MESSAGE_ID, Message, REPLAY};
-use crate::outcome::Reason;
+use crate::reason::Reason;
 use crate::trace::HOPS;
 use crate::upsert::{self, ApplyError, Overtaken};
 use crate::{causes, preflight, registry};
@@ -26,6 +26,7 @@ pub struct Replayer<'a> {
 /// What became of a letter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[must_use]
 pub enum Replay {
     /// The event is on its way again, and the letter gone. `unchecked` says why it is not known whether it is of any use.
     Done {

@@ -134,7 +134,7 @@ pub async fn report(config: Config, db: Option<&DatabaseConnection>, extent: Ext
 async fn read(db: &DatabaseConnection, config: &Config, extent: Extent) -> Result<Tables, StartError> {
     preflight::check_owner(db, &config.app_name).await?;
     Ok(match extent {
-        Extent::Everything => super::tables(db).await?,
+        Extent::Everything => Tables::read(db).await?,
         // Without a DLQ, the dead events of the inbox are what is judged as the dead letters.
         Extent::Judged => Tables::judged(db, !config.use_dlq).await?,
     })

@@ -3,8 +3,9 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{DatabaseConnection, DbErr};
 
+use super::outbox::unsend;
 use crate::lease::Lease;
-use crate::outbox::{self, operate::unsend};
+use crate::outbox;
 use crate::relay;
 
 /// Why events were not made pending again, or not all of them. Doing it again goes on with the rest.

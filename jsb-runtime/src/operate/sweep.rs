@@ -8,7 +8,7 @@ use super::{Connection, OperateError};
 use crate::inbox::{self, Move};
 use crate::jetstream::{ConsumerState, Progress, StoredMessage, StreamError};
 use crate::message::Message;
-use crate::rescue::unswept;
+use crate::processor::rescue::unswept;
 use crate::{clock, preflight, subject};
 
 /// What a sweep found.

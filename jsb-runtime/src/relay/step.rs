@@ -50,9 +50,9 @@ impl Relay {
         }
         let batch = match hand.ahead.take() {
             Some(batch) => batch,
-            None => answer(outbox::claim(&self.db, self.config.batch_size, &[])).await?,
+            None => answer(outbox::next_batch(&self.db, self.config.batch_size, &[])).await?,
         };
-        let (acknowledged, is_empty) = (mem::take(&mut hand.acknowledged), batch.rows.is_empty());
+        let (acknowledged, is_empty) = (mem::take(&mut hand.acknowledged), batch.events.is_empty());
         let publish = self.publish_beside(batch, &acknowledged, hand.is_unanswered);
         match hand.lease.beside(&self.db, publish).await? {
             Some((published, ahead)) => match self.settle(hand, published, ahead).await? {
@@ -74,15 +74,15 @@ impl Relay {
         acknowledged: &[i64],
         alone: bool,
     ) -> Result<(Published, Option<Batch>), DbErr> {
-        let in_hand: Vec<i64> = batch.rows.iter().map(|row| row.id).collect();
+        let in_hand: Vec<i64> = batch.events.iter().map(|event| event.id).collect();
         let is_full = batch.is_full;
-        let waves = self.waves(batch.rows, alone);
+        let waves = self.waves(batch.events, alone);
         // A row that waits must be read together with the younger events that wait behind it.
         let none_waits = waves.iter().map(Vec::len).sum::<usize>() == in_hand.len();
         let beside = async {
             answer(outbox::mark_sent(&self.db, acknowledged)).await?;
             match is_full && none_waits {
-                true => answer(outbox::claim(&self.db, self.config.batch_size, &in_hand)).await.map(Some),
+                true => answer(outbox::next_batch(&self.db, self.config.batch_size, &in_hand)).await.map(Some),
                 false => Ok(None),
             }
         };
@@ -107,7 +107,7 @@ impl Relay {
         hand.acknowledged = acknowledged;
         hand.is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));
         // Younger events of a row that was refused, or is still to go out shortened, keep their place behind it.
-        hand.ahead = ahead.filter(|next| refused.is_none() && !is_any_shortened && !next.rows.is_empty());
+        hand.ahead = ahead.filter(|next| refused.is_none() && !is_any_shortened && !next.events.is_empty());
         if hand.ahead.is_none() {
             self.put_down(hand).await?;
         }

@@ -12,11 +12,11 @@ use crate::causes::chain;
 use crate::event::event_type::DELETED;
 use crate::event::{SCHEMA_VERSION, StoredEnvelope};
 use crate::jetstream::{Outgoing, PublishError};
-use crate::outbox::Pending;
+use crate::outbox::Unsent;
 use crate::registry;
 use crate::trace::{TRACEPARENT, Trace};
 
-/// What came of a batch, by the ids of its rows.
+/// What came of a batch, by the ids of its events.
 #[derive(Default)]
 pub(super) struct Published {
     pub(super) acknowledged: Vec<i64>,
@@ -30,7 +30,7 @@ pub(super) struct Published {
     pub(super) refused: Option<PublishError>,
 }
 
-/// What is still to be known of a row whose event is on its way.
+/// What is still to be known of an event that is on its way.
 struct Offered {
     id: i64,
     event_id: String,
@@ -40,24 +40,24 @@ struct Offered {
 }
 
 impl Relay {
-    /// The rows in waves: each holds at most one event of a row, the oldest first. Events of a row that waits after a
+    /// The events in waves: each holds at most one of a row, the oldest first. Events of a row that waits after a
     /// failure of its own are left out. Where the oldest is to go `alone`, or the last event was denied, there is only one, to see
     /// what comes of it.
-    pub(super) fn waves(&self, rows: Vec<Pending>, alone: bool) -> Vec<Vec<Pending>> {
+    pub(super) fn waves(&self, events: Vec<Unsent>, alone: bool) -> Vec<Vec<Unsent>> {
         let longest_delay = self.config.backoff.iter().max().copied().unwrap_or(FIRST_PAUSE);
         let now = crate::clock::now();
-        let places = places(rows.iter().map(|event| Place {
+        let places = places(events.iter().map(|event| Place {
             row: event.row(),
             deletes: event.event_type == DELETED,
             waits: event.is_delayed(now, longest_delay),
         }));
-        let mut waves: Vec<Vec<Pending>> = Vec::new();
-        for (row, place) in rows.into_iter().zip(places) {
+        let mut waves: Vec<Vec<Unsent>> = Vec::new();
+        for (event, place) in events.into_iter().zip(places) {
             let Some(place) = place else { continue };
             if waves.len() == place {
                 waves.push(Vec::new());
             }
-            waves[place].push(row);
+            waves[place].push(event);
         }
         if alone || self.transport.is_denied(&self.config.outgoing()) {
             waves.truncate(1);
@@ -68,14 +68,14 @@ impl Relay {
 
     /// Publishes wave after wave, up to one of which something was refused: younger events of a row keep their place
     /// behind it.
-    pub(super) async fn publish(&self, waves: Vec<Vec<Pending>>) -> Published {
+    pub(super) async fn publish(&self, waves: Vec<Vec<Unsent>>) -> Published {
         let (subject, mut published) = (self.config.outgoing(), Published::default());
         for wave in waves {
             let offered: Vec<Offered> = wave.iter().map(Offered::of).collect();
-            let messages = wave.into_iter().map(|row| self.message(row));
+            let messages = wave.into_iter().map(|event| self.message(event));
             let answers = self.transport.publish_all(&subject, messages).await;
-            for (row, answer) in offered.into_iter().zip(answers) {
-                self.note(row, answer, &mut published);
+            for (event, answer) in offered.into_iter().zip(answers) {
+                self.note(event, answer, &mut published);
             }
             if published.refused.is_some() || !published.shortened.is_empty() {
                 break;
@@ -84,52 +84,52 @@ impl Relay {
         published
     }
 
-    fn note(&self, row: Offered, answer: Result<(), PublishError>, published: &mut Published) {
+    fn note(&self, event: Offered, answer: Result<(), PublishError>, published: &mut Published) {
         match answer {
-            Ok(()) => published.acknowledged.push(row.id),
-            Err(PublishError::TooLarge { bytes, .. }) if let Some(payload) = row.shortest() => {
+            Ok(()) => published.acknowledged.push(event.id),
+            Err(PublishError::TooLarge { bytes, .. }) if let Some(payload) = event.shortest() => {
                 tracing::info!(
-                    event_id = row.event_id,
+                    event_id = event.event_id,
                     bytes,
                     "a delete is too large: it goes with its key and version alone"
                 );
-                published.shortened.push((row.id, payload));
+                published.shortened.push((event.id, payload));
             }
             Err(error) if error.is_permanent() => {
-                tracing::error!(event_id = row.event_id, error = chain(&error), "an event cannot be published");
-                published.failed.push((row.id, chain(&error)));
+                tracing::error!(event_id = event.event_id, error = chain(&error), "an event cannot be published");
+                published.failed.push((event.id, chain(&error)));
             }
             Err(error) => {
                 if let PublishError::Rejected(_) = error {
-                    let delay = backoff::listed(&self.config.backoff, row.attempts.unsigned_abs() + 1);
-                    published.delayed.entry((delay, chain(&error))).or_default().push(row.id);
+                    let delay = backoff::listed(&self.config.backoff, event.attempts.unsigned_abs() + 1);
+                    published.delayed.entry((delay, chain(&error))).or_default().push(event.id);
                 }
                 published.refused = Some(error);
             }
         }
     }
 
-    fn message(&self, row: Pending) -> Result<Outgoing, PublishError> {
-        let (message_id, headers) = (row.message_id(), row.headers());
+    fn message(&self, event: Unsent) -> Result<Outgoing, PublishError> {
+        let (message_id, headers) = (event.message_id(), event.headers());
         let envelope = StoredEnvelope {
-            event_id: row.event_id,
+            event_id: event.event_id,
             schema_version: SCHEMA_VERSION,
-            event_type: row.event_type,
+            event_type: event.event_type,
             producer: self.config.app_name.clone(),
-            resource_id: row.resource_id,
-            occurred_at: row.occurred_at,
+            resource_id: event.resource_id,
+            occurred_at: event.occurred_at,
             trace_id: Trace::id_in(headers.get(TRACEPARENT).map(String::as_str)),
-            resource_type: row.resource_type,
-            payload: RawValue::from_string(row.payload).map_err(PublishError::Unreadable)?,
+            resource_type: event.resource_type,
+            payload: RawValue::from_string(event.payload).map_err(PublishError::Unreadable)?,
         };
         Ok(Outgoing::event(&self.config, message_id, headers, &envelope)?)
     }
 }
 
 impl Offered {
-    fn of(row: &Pending) -> Self {
-        let deleted = (row.event_type == DELETED).then(|| (row.resource_type.clone(), row.payload.clone()));
-        Self { id: row.id, event_id: row.event_id.clone(), attempts: row.attempts, deleted }
+    fn of(event: &Unsent) -> Self {
+        let deleted = (event.event_type == DELETED).then(|| (event.resource_type.clone(), event.payload.clone()));
+        Self { id: event.id, event_id: event.event_id.clone(), attempts: event.attempts, deleted }
     }
 
     /// The payload without what the other side does not need, if that is any shorter.
@@ -195,14 +195,14 @@ mod tests {
     }
 
     /// Events of these rows, whose ids count from 1.
-    async fn pending(db: &DatabaseConnection, rows: &[&str]) -> Vec<Pending> {
+    async fn pending(db: &DatabaseConnection, rows: &[&str]) -> Vec<Unsent> {
         let sql = "SELECT key + 1 AS id, 'event' AS event_id, 'user' AS resource_type, value AS resource_id, \
                    'updated' AS event_type, '{}' AS payload, '{}' AS headers, 0 AS attempts, \
                    '2026-01-01T00:00:00+00:00' AS occurred_at, '2026-01-01T00:00:00+00:00' AS available_at, NULL AS sent_at \
                    FROM json_each($1)";
         let rows = serde_json::Value::from(rows.to_vec()).to_string();
         let select = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [rows.into()]);
-        Pending::find_by_statement(select).all(db).await.expect("rows that wait")
+        Unsent::find_by_statement(select).all(db).await.expect("rows that wait")
     }
 
     fn placed(events: &[(usize, bool)]) -> Vec<usize> {

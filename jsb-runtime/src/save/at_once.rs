@@ -15,9 +15,10 @@ use statement::Kind;
 
 use crate::dialect::{self, Refusal};
 use crate::event::{NewEvent, event_type};
+use crate::hooks::skip;
 use crate::syncable::{ActiveModelOf, ColumnOf, Keys, Syncable, VersionType};
 use crate::version::{MAX_AHEAD, Version};
-use crate::{clock, hooks, keys, outbox, row, skip};
+use crate::{clock, hooks, keys, outbox, row};
 
 /// Whether saves on this connection are simple enough.
 fn is_simple<M: Syncable, C: ConnectionTrait>(db: &C) -> bool {
@@ -96,7 +97,7 @@ fn statement<M: Syncable>(
     needed: impl IntoIterator<Item = Value>,
     row: &ActiveModelOf<M>,
 ) -> Result<Option<Statement>, DbErr> {
-    let mut values: Vec<Value> = outbox::said_of(event)?.into_iter().chain(needed).collect();
+    let mut values: Vec<Value> = outbox::values_of(event)?.into_iter().chain(needed).collect();
     let mut is_written = Vec::new();
     for column in ColumnOf::<M>::iter() {
         let written = if let ActiveValue::Set(value) = row.get(column) { Some(value) } else { None };

@@ -9,11 +9,11 @@ use super::{Change, Difference, Found, TopologyError, Wanted};
 
 /// The stream to use, and what is to be done about it first. Of a stream that is there nothing changes but its subjects.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Adoption {
+pub(crate) struct Adoption {
     /// The stream that carries the pair, whatever its name.
-    pub stream: String,
+    pub(crate) stream: String,
     /// What is missing, if anything is.
-    pub change: Option<Change>,
+    pub(crate) change: Option<Change>,
 }
 
 /// Compares what is wanted with what is found.
@@ -21,7 +21,7 @@ pub struct Adoption {
 /// # Errors
 ///
 /// [`TopologyError`] when no change short of deleting something would do.
-pub fn adopt(wanted: &Wanted, found: &Found) -> Result<Adoption, TopologyError> {
+pub(crate) fn adopt(wanted: &Wanted, found: &Found) -> Result<Adoption, TopologyError> {
     let streams: BTreeSet<&String> = found.carriers.values().collect();
     let stream = match streams.into_iter().collect::<Vec<_>>().as_slice() {
         [] => wanted.stream.name.clone(),

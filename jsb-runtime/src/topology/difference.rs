@@ -18,6 +18,7 @@ const UNITS: [(u64, &str); 6] = [
 
 /// A setting of a stream or a consumer that is not as wanted. Printed as `max_age: 7d -> 30d`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
+#[non_exhaustive]
 pub struct Difference {
     /// The setting, as the server calls it.
     pub setting: String,

@@ -10,22 +10,22 @@ use super::{Difference, WantedStream};
 
 /// What the server has of what is wanted.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Which stream carries a wanted subject, also through a wildcard.
-    pub carriers: BTreeMap<String, String>,
+    pub(crate) carriers: BTreeMap<String, String>,
     /// The stream of the wanted name, whatever it carries.
-    pub stream: Option<FoundStream>,
+    pub(crate) stream: Option<FoundStream>,
     /// The settings of the wanted consumers that are there, by name.
-    pub consumers: BTreeMap<String, Json>,
+    pub(crate) consumers: BTreeMap<String, Json>,
 }
 
 /// A stream that is there.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct FoundStream {
+pub(crate) struct FoundStream {
     /// Its settings, as the server writes them.
-    pub config: Json,
+    pub(crate) config: Json,
     /// The age of its oldest message, if it holds any.
-    pub oldest: Option<Duration>,
+    pub(crate) oldest: Option<Duration>,
 }
 
 impl FoundStream {

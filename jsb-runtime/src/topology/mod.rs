@@ -10,11 +10,12 @@ mod plan;
 mod rules;
 mod wanted;
 
-pub use adopt::{Adoption, adopt};
+pub(crate) use adopt::{Adoption, adopt};
 pub use difference::Difference;
-pub use found::{Found, FoundStream};
+pub(crate) use found::{Found, FoundStream};
 pub(crate) use plan::object;
-pub use plan::{Change, Plan, Refusal, plan};
+pub(crate) use plan::plan;
+pub use plan::{Change, Plan, Refusal};
 pub use wanted::{TopologyError, Wanted, WantedConsumer, WantedStream};
 
 #[cfg(test)]

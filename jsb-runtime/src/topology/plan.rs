@@ -67,7 +67,7 @@ pub struct Refusal {
 }
 
 /// Compares what is wanted with what is found.
-pub fn plan(wanted: &Wanted, found: &Found) -> Plan {
+pub(crate) fn plan(wanted: &Wanted, found: &Found) -> Plan {
     let mut plan = Plan { changes: Vec::new(), refusals: rules::foreign_streams(&wanted.stream, found) };
     if !plan.refusals.is_empty() {
         // Where the subjects go is to be decided first.

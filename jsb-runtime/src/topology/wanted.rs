@@ -14,6 +14,7 @@ const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
 /// The stream and the consumers that a configuration asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Wanted {
     /// The stream.
     pub stream: WantedStream,
@@ -23,6 +24,7 @@ pub struct Wanted {
 
 /// A stream with limits retention and file storage.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WantedStream {
     /// Its name.
     pub name: String,
@@ -38,6 +40,7 @@ pub struct WantedStream {
 
 /// A durable pull consumer with explicit acknowledgements.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct WantedConsumer {
     /// Its durable name.
     pub name: String,

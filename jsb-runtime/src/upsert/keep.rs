@@ -8,7 +8,7 @@ use super::{ApplyError, is_kept, update};
 use crate::event::{Envelope, NewEvent, event_type};
 use crate::schema::Schema;
 use crate::syncable::{ActiveModelOf, Syncable};
-use crate::{dialect, direct, hooks, row};
+use crate::{capture, dialect, hooks, row};
 
 /// Keeps a parent that the other side deleted while it still has children here: it gets a version above the delete, and
 /// is published, so that it comes back on the other side. `false` if it is gone or newer than the delete by now.
@@ -19,7 +19,7 @@ pub(crate) async fn keep(txn: &DatabaseTransaction, schema: &Schema, event: &Env
     update(txn, schema, schema.versioned(version), &key).await?;
     let kept = txn.query_one(&schema.select_all(schema.has_key(&key))).await?.ok_or(DbErr::RecordNotUpdated)?;
     let id = row::resource_id(key.into_iter());
-    direct::record(txn, NewEvent::new(schema.resource, id, event_type::UPDATED, (schema.types.payload_of)(&kept)?))
+    capture::record(txn, NewEvent::new(schema.resource, id, event_type::UPDATED, (schema.types.payload_of)(&kept)?))
         .await?;
     Ok(true)
 }

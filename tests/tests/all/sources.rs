@@ -17,7 +17,7 @@ const PUT_TOGETHER: [(&str, &str); 7] = [
     // The name of a parameter, whose list is bound; the outbox's table and columns, by constants.
     ("jsb-runtime/src/dialect.rs", "SELECT"),
     ("jsb-runtime/src/outbox.rs", "UPDATE {TABLE}"),
-    ("jsb-runtime/src/outbox/claim.rs", "SELECT {"),
+    ("jsb-runtime/src/outbox/unsent.rs", "SELECT {"),
     // The name of a database of a test server, quoted.
     ("dev-servers/src/postgres.rs", "DATABASE"),
 ];

@@ -49,7 +49,7 @@ fn human(letters: &[Letter]) -> String {
         [
             letter.sequence.to_string(),
             letter.event_id.clone(),
-            row_of(letter).unwrap_or_default(),
+            letter.row().unwrap_or_default(),
             letter.event_type.clone().unwrap_or_default(),
             letter.reason.clone(),
             letter.deliveries.to_string(),
@@ -59,9 +59,4 @@ fn human(letters: &[Letter]) -> String {
     };
     let header = ["sequence", "event", "row", "type", "reason", "deliveries", "dead since", "error"];
     table(header, letters.iter().map(row).collect(), "No letters.")
-}
-
-/// The row that a letter speaks of.
-pub(super) fn row_of(letter: &Letter) -> Option<String> {
-    Some(format!("{}/{}", letter.resource_type.as_ref()?, letter.resource_id.as_ref()?))
 }

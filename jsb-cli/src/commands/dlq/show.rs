@@ -7,7 +7,6 @@ use jsb_runtime::operate::{Connection, Letter};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::list::row_of;
 use crate::exit::Exit;
 use crate::terminal::{Terminal, facts, note, pretty};
 use crate::times;
@@ -49,7 +48,7 @@ fn human(shown: &Shown<'_>) -> String {
     let text = facts([
         ("sequence", Some(letter.sequence.to_string())),
         ("event", Some(letter.event_id.clone())),
-        ("row", row_of(letter)),
+        ("row", letter.row()),
         ("type", letter.event_type.clone()),
         ("reason", Some(letter.reason.clone())),
         ("error", Some(letter.error.clone())),

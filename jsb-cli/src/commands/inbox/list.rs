@@ -1,7 +1,7 @@
 //! `jsb inbox list`
 
 use chrono::{DateTime, Utc};
-use jsb_runtime::operate::inbox::{self, Event, Filter, Status};
+use jsb_runtime::operate::inbox::{self, Event, Filter, Reason, Status};
 
 use crate::exit::Exit;
 use crate::settings::Settings;
@@ -19,7 +19,7 @@ pub(crate) struct Args {
     resource: Option<String>,
     /// Only those that are parked or dead for this reason
     #[arg(long)]
-    reason: Option<String>,
+    reason: Option<Reason>,
     /// Only those received since then: 2h, or 2026-11-21T20:00:00Z
     #[arg(long, value_parser = times::instant)]
     since: Option<DateTime<Utc>>,
@@ -34,7 +34,10 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
     let (config, db) = (settings.config()?, settings.database().await?);
     let filter = Filter { status: args.status, resource: args.resource, reason: args.reason, since: args.since };
-    let events = inbox::list(&db, &config, &filter, args.oldest, args.limit.into()).await?;
+    let events = match args.oldest {
+        true => inbox::oldest(&db, &config, &filter, args.limit.into()).await?,
+        false => inbox::newest(&db, &config, &filter, args.limit.into()).await?,
+    };
     terminal.show(&events, |events| human(events))?;
     Ok(Exit::Done)
 }
@@ -43,7 +46,7 @@ fn human(events: &[Event]) -> String {
     let row = |event: &Event| {
         [
             event.event_id.clone(),
-            format!("{}/{}", event.resource_type, event.resource_id),
+            event.row().unwrap_or_default(),
             event.event_type.clone(),
             event.status.clone(),
             event.reason.clone().unwrap_or_default(),

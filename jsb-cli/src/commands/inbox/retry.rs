@@ -1,6 +1,7 @@
 //! `jsb inbox retry`
 
-use jsb_runtime::operate::inbox::{self, Filter, Status};
+use anyhow::ensure;
+use jsb_runtime::operate::inbox::{self, Filter, Reason, Status};
 
 use crate::commands::changed;
 use crate::exit::Exit;
@@ -24,17 +25,16 @@ pub(crate) struct Args {
     resource: Option<String>,
     /// With --all: only those that are parked or dead for this reason
     #[arg(long, requires = "all")]
-    reason: Option<String>,
+    reason: Option<Reason>,
     /// The app that published them; the other one of the pair, if not given
     #[arg(long)]
     source: Option<String>,
 }
 
-fn retryable(text: &str) -> Result<Status, String> {
-    match text.parse()? {
-        Status::Processed => Err("what is processed is not tried again: write failed, parked or dead".to_owned()),
-        status => Ok(status),
-    }
+fn retryable(text: &str) -> anyhow::Result<Status> {
+    let status = text.parse()?;
+    ensure!(status != Status::Processed, "what is processed is not tried again: write failed, parked or dead");
+    Ok(status)
 }
 
 pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {

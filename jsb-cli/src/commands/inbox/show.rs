@@ -32,7 +32,7 @@ fn human(details: &Details) -> String {
     facts([
         ("event", Some(event.event_id.clone())),
         ("from", Some(event.source_app.clone())),
-        ("row", Some(format!("{}/{}", event.resource_type, event.resource_id))),
+        ("row", event.row()),
         ("type", Some(event.event_type.clone())),
         ("status", Some(event.status.clone())),
         ("reason", event.reason.clone()),

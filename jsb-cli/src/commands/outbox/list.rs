@@ -31,7 +31,10 @@ pub(crate) struct Args {
 pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
     let db = settings.database().await?;
     let filter = Filter { status: args.status, resource: args.resource, since: args.since };
-    let events = outbox::list(&db, &filter, args.oldest, args.limit.into()).await?;
+    let events = match args.oldest {
+        true => outbox::oldest(&db, &filter, args.limit.into()).await?,
+        false => outbox::newest(&db, &filter, args.limit.into()).await?,
+    };
     terminal.show(&events, |events| human(events))?;
     Ok(Exit::Done)
 }
@@ -40,7 +43,7 @@ fn human(events: &[Event]) -> String {
     let row = |event: &Event| {
         [
             event.event_id.clone(),
-            format!("{}/{}", event.resource_type, event.resource_id),
+            event.row(),
             event.event_type.clone(),
             event.status.clone(),
             times::short(event.created_at),

@@ -40,13 +40,10 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
         return Ok(Exit::Done);
     }
     let pending = Filter { status: Some(Status::Pending), ..Filter::default() };
-    let left = outbox::list(&db, &pending, true, drained.left.min(NAMED)).await?;
+    let left = outbox::oldest(&db, &pending, drained.left.min(NAMED)).await?;
     for event in drained.first_failed.iter().chain(&left) {
         let why = event.last_error.as_deref().unwrap_or("it was not tried, or waits for an older event");
-        note(format_args!(
-            "{} {} of {}/{}: {why}",
-            event.status, event.event_id, event.resource_type, event.resource_id
-        ));
+        note(format_args!("{} {} of {}: {why}", event.status, event.event_id, event.row()));
     }
     Ok(Exit::Failed)
 }

@@ -28,7 +28,7 @@ fn human(details: &Details) -> String {
     let waits = event.status == "pending" && event.attempts > 0;
     facts([
         ("event", Some(event.event_id.clone())),
-        ("row", Some(format!("{}/{}", event.resource_type, event.resource_id))),
+        ("row", Some(event.row())),
         ("type", Some(event.event_type.clone())),
         ("status", Some(event.status.clone())),
         ("attempts", Some(event.attempts.to_string())),

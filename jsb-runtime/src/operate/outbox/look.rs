@@ -39,6 +39,13 @@ pub struct Event {
     pub sent_at: Option<DateTime<Utc>>,
 }
 
+impl Event {
+    /// The row that it speaks of, as `resource/id`.
+    pub fn row(&self) -> String {
+        format!("{}/{}", self.resource_type, self.resource_id)
+    }
+}
+
 pub(super) const COLUMNS: [&str; 11] = [
     "id",
     "event_id",
@@ -66,7 +73,7 @@ pub struct Details {
     pub payload: Json,
 }
 
-/// Up to `limit` events in their order: the oldest, or else the newest.
+/// The oldest events, up to `limit`, in their order.
 ///
 /// # Errors
 ///
@@ -79,14 +86,28 @@ pub struct Details {
 ///
 /// # async fn example(db: &sea_orm::DatabaseConnection) -> Result<(), sea_orm::DbErr> {
 /// let failed = Filter { status: Some(Status::Failed), ..Filter::default() };
-/// for event in outbox::list(db, &failed, true, 50).await? {
+/// for event in outbox::oldest(db, &failed, 50).await? {
 ///     println!("{}: {:?}", event.event_id, event.last_error);
 /// }
 /// # Ok(())
 /// # }
 /// ```
-pub async fn list(db: &DatabaseConnection, filter: &Filter, oldest: bool, limit: u64) -> Result<Vec<Event>, DbErr> {
-    let order = if oldest { Order::Asc } else { Order::Desc };
+pub async fn oldest(db: &DatabaseConnection, filter: &Filter, limit: u64) -> Result<Vec<Event>, DbErr> {
+    first(db, filter, Order::Asc, limit).await
+}
+
+/// The newest events, up to `limit`, in their order: the newest comes last.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn newest(db: &DatabaseConnection, filter: &Filter, limit: u64) -> Result<Vec<Event>, DbErr> {
+    let mut events = first(db, filter, Order::Desc, limit).await?;
+    events.reverse();
+    Ok(events)
+}
+
+async fn first(db: &DatabaseConnection, filter: &Filter, order: Order, limit: u64) -> Result<Vec<Event>, DbErr> {
     let select = Query::select()
         .columns(COLUMNS)
         .from(TABLE)
@@ -94,11 +115,7 @@ pub async fn list(db: &DatabaseConnection, filter: &Filter, oldest: bool, limit:
         .order_by("id", order)
         .limit(limit)
         .to_owned();
-    let mut events = read(db, &select).await?;
-    if !oldest {
-        events.reverse();
-    }
-    Ok(events)
+    read(db, &select).await
 }
 
 pub(super) async fn read(db: &DatabaseConnection, select: &SelectStatement) -> Result<Vec<Event>, DbErr> {

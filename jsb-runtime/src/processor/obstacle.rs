@@ -9,9 +9,10 @@ use uuid::Uuid;
 
 use crate::dialect::{self, Fault};
 use crate::event::Envelope;
+use crate::payload;
+use crate::row::{self, RowId};
 use crate::schema::{Column, Reference, Said, Schema, Values};
 use crate::upsert::{self, ApplyError};
-use crate::{payload, row};
 
 /// How many rows are looked at that have the same values, of which a unique index covers one.
 const MOST_HOLDERS: u64 = 100;
@@ -23,13 +24,6 @@ pub(crate) enum Obstacle {
     Parent,
     /// Another row holds the values that it has in these columns.
     Unique(Vec<String>),
-}
-
-/// A row by its table and its key as text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct RowId {
-    pub(crate) table: String,
-    pub(crate) id: String,
 }
 
 /// The row that an event waits for, if it can be told. It may be any of several where a unique index covers only some rows.

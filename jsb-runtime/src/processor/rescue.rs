@@ -7,13 +7,13 @@ use futures_util::StreamExt;
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::time::MissedTickBehavior;
 
+use super::Processor;
+use super::origin::Origin;
 use crate::causes::chain;
 use crate::dialect::answer;
 use crate::jetstream::{Progress, PullError};
 use crate::message::Message;
-use crate::origin::Origin;
 use crate::outcome::{Outcome, Settled};
-use crate::processor::Processor;
 use crate::{inbox, settings};
 
 /// The look for what was given up, to the status.
@@ -49,9 +49,9 @@ struct Reached {
     stored: u64,
 }
 
-/// Why it could not be looked for messages that were given up.
+/// Why nothing could be consumed for now.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum LookError {
+pub(crate) enum ConsumeError {
     #[error(transparent)]
     Pull(#[from] PullError),
     #[error(transparent)]
@@ -74,7 +74,7 @@ pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Res
     Ok((if is_acknowledged { floor.max(swept) } else { swept } + 1, delivered))
 }
 
-impl LookError {
+impl ConsumeError {
     /// The error, if it is JetStream's.
     pub(crate) fn of_pull(&self) -> Option<&PullError> {
         match self {
@@ -97,7 +97,7 @@ impl Processor {
         }
         *self.sweep_state() = Sweep::UnderWay;
         let swept = self.sweep().await;
-        let refused = swept.as_ref().err().and_then(LookError::of_pull).filter(|error| !error.is_denied());
+        let refused = swept.as_ref().err().and_then(ConsumeError::of_pull).filter(|error| !error.is_denied());
         self.transport.report(SWEEP, refused.map(|error| chain(error)));
         let mut state = self.sweep_state();
         match swept {
@@ -105,11 +105,11 @@ impl Processor {
             // Another one has become due meanwhile.
             Ok(true) => {}
             Ok(false) => *state = Sweep::due_in(RETRY),
-            Err(LookError::Pull(error)) => {
+            Err(ConsumeError::Pull(error)) => {
                 tracing::warn!(error = chain(&error), "could not look for events whose deliveries are spent");
                 *state = Sweep::due_in(if error.is_denied() { RETRY_DENIED } else { RETRY });
             }
-            Err(LookError::Db(error)) => {
+            Err(ConsumeError::Db(error)) => {
                 *state = Sweep::due_in(Duration::ZERO);
                 return Err(error);
             }
@@ -137,7 +137,7 @@ impl Processor {
     /// Processes what was delivered and not acknowledged, up to where the server is now; what others have settled
     /// meanwhile is a duplicate. The server's floor rises over what was given up once nothing else waits for its
     /// acknowledgement, so the place that was reached is remembered. Says whether everything was looked at.
-    async fn sweep(&self) -> Result<bool, LookError> {
+    async fn sweep(&self) -> Result<bool, ConsumeError> {
         let Some(progress) = self.unless_stopped(self.transport.progress()).await.transpose()? else {
             return Ok(false);
         };
@@ -206,7 +206,7 @@ impl Processor {
         }
     }
 
-    async fn rescue_while_attached(&self) -> Result<(), LookError> {
+    async fn rescue_while_attached(&self) -> Result<(), ConsumeError> {
         let Some(spent) = self.unless_stopped(self.transport.spent()).await.transpose()? else { return Ok(()) };
         let mut spent = Box::pin(spent);
         let (mut look, mut reached) = (tokio::time::interval(CHECKPOINT), Reached::default());
@@ -235,7 +235,7 @@ impl Processor {
 
     /// Stores the place from which the next start has to look. What the server gave up below a floor that was seen one look
     /// ago has been told by now.
-    async fn store_place(&self, reached: &mut Reached) -> Result<(), LookError> {
+    async fn store_place(&self, reached: &mut Reached) -> Result<(), ConsumeError> {
         let floor = self.transport.progress().await?.floor;
         let before = reached.floor.replace(floor);
         if let Some(known) = before.filter(|known| *self.sweep_state() == Sweep::Done && *known > reached.stored) {

@@ -9,7 +9,7 @@ use sea_orm::sea_query::extension::postgres::PgFunc;
 use sea_orm::sea_query::{Expr, ExprTrait, LockType, Order, Value};
 use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
-use crate::arrays;
+use crate::dialect::arrays;
 use crate::event::{Envelope, event_type};
 use crate::row;
 use crate::schema::{Said, Schema, Values};

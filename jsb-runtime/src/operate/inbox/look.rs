@@ -10,7 +10,7 @@ use super::{Filter, Status, TABLE, these};
 use crate::ask;
 use crate::config::Config;
 use crate::inbox::SETTLED;
-use crate::outcome::Reason;
+use crate::reason::Reason;
 
 /// An event of the inbox, but for what it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromQueryResult)]
@@ -74,6 +74,11 @@ const COLUMNS: [&str; 16] = [
 ];
 
 impl Event {
+    /// The row that it speaks of, as `resource/id`; `None` where its body is no event.
+    pub fn row(&self) -> Option<String> {
+        (!self.resource_type.is_empty()).then(|| format!("{}/{}", self.resource_type, self.resource_id))
+    }
+
     fn read(row: &QueryResult, config: &Config) -> Result<Self, DbErr> {
         let mut event = Self::from_query_result(row, "")?;
         let waits = event.reason.as_deref().filter(|_| event.status == Status::Parked.as_str());
@@ -98,8 +103,7 @@ pub struct Details {
     pub payload: Option<Json>,
 }
 
-/// Up to `limit` events in the order in which they came: the oldest, or else the newest. `config` says how long events
-/// may stay parked.
+/// The events that came first, up to `limit`, in the order in which they came. `config` says how long events may stay parked.
 ///
 /// # Errors
 ///
@@ -113,34 +117,54 @@ pub struct Details {
 /// # async fn example(db: &sea_orm::DatabaseConnection) -> Result<(), Box<dyn std::error::Error>> {
 /// let config = jsb_runtime::Config::from_env()?;
 /// let parked = Filter { status: Some(Status::Parked), ..Filter::default() };
-/// for event in inbox::list(db, &config, &parked, true, 50).await? {
+/// for event in inbox::oldest(db, &config, &parked, 50).await? {
 ///     println!("{} waits for {:?}", event.event_id, event.waits_for);
 /// }
 /// # Ok(())
 /// # }
 /// ```
-pub async fn list(
+pub async fn oldest(
     db: &DatabaseConnection,
     config: &Config,
     filter: &Filter,
-    oldest: bool,
     limit: u64,
 ) -> Result<Vec<Event>, DbErr> {
-    let order = || if oldest { Order::Asc } else { Order::Desc };
+    first(db, config, filter, Order::Asc, limit).await
+}
+
+/// The events that came last, up to `limit`, in the order in which they came: the newest comes last. `config` says how long
+/// events may stay parked.
+///
+/// # Errors
+///
+/// When the database fails.
+pub async fn newest(
+    db: &DatabaseConnection,
+    config: &Config,
+    filter: &Filter,
+    limit: u64,
+) -> Result<Vec<Event>, DbErr> {
+    let mut events = first(db, config, filter, Order::Desc, limit).await?;
+    events.reverse();
+    Ok(events)
+}
+
+async fn first(
+    db: &DatabaseConnection,
+    config: &Config,
+    filter: &Filter,
+    order: Order,
+    limit: u64,
+) -> Result<Vec<Event>, DbErr> {
     let select = Query::select()
         .columns(COLUMNS)
         .from(TABLE)
         .cond_where(filter.condition())
-        .order_by("received_at", order())
-        .order_by("stream_seq", order())
+        .order_by("received_at", order.clone())
+        .order_by("stream_seq", order)
         .limit(limit)
         .to_owned();
-    let rows = db.query_all(&select).await?;
-    let mut events = rows.iter().map(|row| Event::read(row, config)).collect::<Result<Vec<_>, _>>()?;
-    if !oldest {
-        events.reverse();
-    }
-    Ok(events)
+    db.query_all(&select).await?.iter().map(|row| Event::read(row, config)).collect()
 }
 
 /// All that is known of an event of the app `source`, if there is one of this id.

@@ -1,26 +1,19 @@
-//! What a failed event calls for is done here: counted, parked, kept or buried, each before anyone is told.
+//! What a failed event calls for is done here, unless it is dead: it is counted or parked, or its parent row is kept, before anyone is told.
 
 use std::time::Duration;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 
+use super::obstacle::{self, Obstacle};
+use super::trial::Trial;
 use crate::apply::unless_panicked;
-use crate::causes::chain;
-use crate::direct::OwnTransaction;
-use crate::dlq::DeadLetter;
+use crate::capture::OwnTransaction;
 use crate::event::Envelope;
 use crate::inbox::{self, Claim, Move};
-use crate::obstacle::{self, Obstacle};
-use crate::outcome::{Death, Outcome, Patience, Reason, Settled, Tried, patience};
-use crate::trial::Trial;
+use crate::outcome::{Death, Outcome, Patience, Settled, Tried, patience};
+use crate::reason::Reason;
 use crate::upsert::ApplyError;
 use crate::{backoff, dialect, row, trace};
-
-/// What takes dead letters, to the status.
-pub(crate) const DLQ: &str = "dlq";
-
-/// How soon an event is tried again whose dead letter was not taken.
-const DLQ_RETRY: Duration = Duration::from_secs(5);
 
 impl Trial<'_> {
     pub(crate) async fn fail(&self, error: &ApplyError) -> Result<Tried, DbErr> {
@@ -43,7 +36,7 @@ impl Trial<'_> {
         if self.is_left_to_server() {
             return Ok(Outcome::Retry(delay).into());
         }
-        self.keep_in_inbox(Reason::DeliveriesSpent, None, delay, &text).await
+        self.put_into_inbox(Reason::DeliveriesSpent, None, delay, &text).await
     }
 
     pub(crate) async fn park(&self, event: &Envelope, reason: Reason, error: ApplyError) -> Result<Tried, DbErr> {
@@ -72,15 +65,15 @@ impl Trial<'_> {
             true => tracing::info!(event_id, %reason, waits_for, error = text, "an event is parked"),
             false => tracing::debug!(event_id, %reason, waits_for, error = text, "an event is still parked"),
         }
-        self.keep_in_inbox(reason, waits_for, delay, &text).await
+        self.put_into_inbox(reason, waits_for, delay, &text).await
     }
 
     /// Whether the server is to bring the event again, and not the inbox.
-    fn is_left_to_server(&self) -> bool {
+    pub(super) fn is_left_to_server(&self) -> bool {
         self.origin.comes_again() || !self.inbox_keeps()
     }
 
-    async fn keep_in_inbox(
+    async fn put_into_inbox(
         &self,
         reason: Reason,
         waits_for: Option<String>,
@@ -88,7 +81,7 @@ impl Trial<'_> {
         error: &str,
     ) -> Result<Tried, DbErr> {
         inbox::make(&self.processor.db, self.message, Move::Park { reason, waits_for, retry_after, error }).await?;
-        self.processor.parked.send_replace(true);
+        self.processor.any_open.send_replace(true);
         Ok(Outcome::Parked.into())
     }
 
@@ -138,7 +131,7 @@ impl Trial<'_> {
 
     /// The children have had their time to go: this side keeps the parent, and says so to the other.
     async fn keep_parent(&self, event: &Envelope) -> Result<Tried, DbErr> {
-        match self.keep_in_transaction(event).await {
+        match self.keep_parent_in_transaction(event).await {
             Ok(Some(Settled::Duplicate)) => Ok(Outcome::Settled(Settled::Duplicate).into()),
             Ok(Some(kept)) => {
                 let (resource, id) = (&event.resource_type, &event.resource_id);
@@ -150,22 +143,22 @@ impl Trial<'_> {
                 Ok(Outcome::Settled(kept).into())
             }
             // The row has changed since the delete failed a moment ago, so the delete may succeed now.
-            Ok(None) => self.keep_in_inbox(Reason::HasChildren, None, Duration::ZERO, "the row has changed").await,
+            Ok(None) => self.put_into_inbox(Reason::HasChildren, None, Duration::ZERO, "the row has changed").await,
             Err(ApplyError::Db(error)) if dialect::is_passing(&error) => Err(error),
             Err(error) => self.fail(&error).await,
         }
     }
 
-    async fn keep_in_transaction(&self, event: &Envelope) -> Result<Option<Settled>, ApplyError> {
+    async fn keep_parent_in_transaction(&self, event: &Envelope) -> Result<Option<Settled>, ApplyError> {
         let own = OwnTransaction::begin(&self.processor.db).await?;
-        match own.run(self.keep_in(&own.txn, event)).await {
+        match own.run(self.keep_parent_in(&own.txn, event)).await {
             // Nor is the event processed, as its row says that was inserted just now.
             Ok(None) => Ok(own.txn.rollback().await.map(|()| None)?),
             kept => own.end(kept).await,
         }
     }
 
-    async fn keep_in(&self, txn: &DatabaseTransaction, event: &Envelope) -> Result<Option<Settled>, ApplyError> {
+    async fn keep_parent_in(&self, txn: &DatabaseTransaction, event: &Envelope) -> Result<Option<Settled>, ApplyError> {
         let Some(entity) = self.processor.registry.entity(&event.resource_type) else { return Ok(None) };
         dialect::take_time(txn).await?;
         if inbox::claim(txn, self.message).await? == Claim::Settled {
@@ -178,55 +171,5 @@ impl Trial<'_> {
             inbox::processed(txn, self.message).await?;
         }
         Ok(kept.then_some(Settled::Stale))
-    }
-
-    /// Tells the DLQ of a death, once, and then records it. The letter may be on its way for as long as the link takes, with no
-    /// transaction open.
-    pub(crate) async fn bury(&self, death: &mut Death) -> Result<Outcome, DbErr> {
-        death.is_told = death.is_told || !self.processor.config.use_dlq || self.is_letter_taken(death).await;
-        let death = &*death;
-        let record = async {
-            match death.is_told {
-                true => self.record_death(death).await,
-                false => self.postpone_death(death).await,
-            }
-        };
-        dialect::unless_lost(&self.processor.db, self.outages, record).await
-    }
-
-    async fn is_letter_taken(&self, death: &Death) -> bool {
-        let (stream, deliveries) =
-            (self.processor.transport.stream_name(), self.origin.deliveries(self.processor.config.max_deliver));
-        let letter = DeadLetter { message: self.message, death, deliveries, stream: &stream };
-        let taken = letter.publish(&self.processor.transport, &self.processor.config).await;
-        if let Err(refused) = &taken {
-            tracing::error!(event_id = self.message.event_id, error = chain(refused), "a dead letter was not taken");
-        }
-        let problem = taken.as_ref().err().filter(|refused| !refused.stands_elsewhere()).map(|refused| chain(refused));
-        self.processor.transport.report(DLQ, problem);
-        taken.is_ok()
-    }
-
-    async fn record_death(&self, death: &Death) -> Result<Outcome, DbErr> {
-        let Death { reason, error, .. } = death;
-        if self.inbox_keeps() {
-            inbox::make(&self.processor.db, self.message, Move::Bury { reason: *reason, error }).await?;
-        }
-        tracing::error!(event_id = self.message.event_id, subject = self.message.subject, %reason, error, "an event is dead");
-        Ok(Outcome::Dead)
-    }
-
-    async fn postpone_death(&self, death: &Death) -> Result<Outcome, DbErr> {
-        let reason = death.reason;
-        if self.is_left_to_server() {
-            if self.inbox_keeps() && !reason.is_counted() {
-                inbox::had_outcome(&self.processor.db, self.message).await?;
-            }
-            return Ok(Outcome::Retry(DLQ_RETRY));
-        }
-        let postpone = Move::Postpone { reason, retry_after: DLQ_RETRY, error: &death.error };
-        inbox::make(&self.processor.db, self.message, postpone).await?;
-        self.processor.parked.send_replace(true);
-        Ok(Outcome::Parked)
     }
 }

@@ -10,9 +10,11 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 
 pub use change::{discard, prune, retry, retry_all};
-pub use look::{Details, Event, list, settled_before, show};
+pub use look::{Details, Event, newest, oldest, settled_before, show};
 
-use super::{SETTLED, TABLE, WAITING};
+use crate::inbox::{OPEN, SETTLED, TABLE};
+use crate::names::{UnknownName, named};
+pub use crate::reason::Reason;
 
 /// What became of an event of the inbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,7 @@ impl Status {
     /// Literals rather than bound values; the second is in the words of the partial indexes.
     fn condition(self) -> Condition {
         let indexed = match self {
-            Self::Failed | Self::Parked => WAITING,
+            Self::Failed | Self::Parked => OPEN,
             Self::Processed | Self::Dead => SETTLED,
         };
         Condition::all().add(Expr::cust(format!("status = '{self}'"))).add(Expr::cust(indexed))
@@ -55,12 +57,10 @@ impl fmt::Display for Status {
 }
 
 impl FromStr for Status {
-    type Err = String;
+    type Err = UnknownName;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Processed, Self::Failed, Self::Parked, Self::Dead];
-        let found = all.into_iter().find(|status| status.as_str() == text);
-        found.ok_or_else(|| format!("`{text}` is no status of an inbox event: write processed, failed, parked or dead"))
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        named(text, "status of an inbox event", [Self::Processed, Self::Failed, Self::Parked, Self::Dead])
     }
 }
 
@@ -72,18 +72,17 @@ pub struct Filter {
     /// Those of this resource.
     pub resource: Option<String>,
     /// Those that are parked or dead for this reason.
-    pub reason: Option<String>,
+    pub reason: Option<Reason>,
     /// Those that were received at this time or later.
     pub since: Option<DateTime<Utc>>,
 }
 
 impl Filter {
     fn condition(&self) -> Condition {
-        let equal = |column, value: &Option<String>| value.as_ref().map(|value| Expr::col(column).eq(value.as_str()));
         Condition::all()
             .add_option(self.status.map(Status::condition))
-            .add_option(equal("resource_type", &self.resource))
-            .add_option(equal("reason", &self.reason))
+            .add_option(self.resource.as_deref().map(|resource| Expr::col("resource_type").eq(resource)))
+            .add_option(self.reason.map(|reason| Expr::col("reason").eq(reason.as_str())))
             .add_option(self.since.map(|since| Expr::col("received_at").gte(since)))
     }
 }

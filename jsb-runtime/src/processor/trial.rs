@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use sea_orm::DbErr;
 
+use super::Processor;
+use super::origin::Origin;
 use crate::apply::Attempt;
 use crate::backoff;
 use crate::causes::chain;
@@ -12,9 +14,8 @@ use crate::dialect::{self, Fault};
 use crate::event::Envelope;
 use crate::inbox::{self, Counters, MAX_STARTS, Move};
 use crate::message::Message;
-use crate::origin::Origin;
-use crate::outcome::{Death, Outcome, Reason, Settled, Tried, Verdict, verdict};
-use crate::processor::Processor;
+use crate::outcome::{Death, Outcome, Settled, Tried, Verdict, verdict};
+use crate::reason::Reason;
 use crate::upsert::ApplyError;
 
 /// How often a transaction that lost a lock conflict is tried again before that counts as a failure.

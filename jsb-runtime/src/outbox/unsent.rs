@@ -1,4 +1,4 @@
-//! What the relay reads: the oldest rows that wait, as many as fit in memory.
+//! What the relay reads: the oldest events that wait, as many as fit in memory.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,9 +10,9 @@ use super::{IS_PENDING, TABLE};
 use crate::config::MAX_BATCH_BYTES;
 use crate::dialect;
 
-/// A row that waits to be published.
+/// An event that waits to be published.
 #[derive(Debug, FromQueryResult)]
-pub(crate) struct Pending {
+pub(crate) struct Unsent {
     pub(crate) id: i64,
     pub(crate) event_id: String,
     pub(crate) resource_type: String,
@@ -30,7 +30,7 @@ pub(crate) struct Pending {
 const COLUMNS: &str = "id, event_id, resource_type, resource_id, event_type, payload, headers, occurred_at, attempts, \
                        available_at, sent_at";
 
-impl Pending {
+impl Unsent {
     pub(crate) fn headers(&self) -> BTreeMap<String, String> {
         serde_json::from_str(&self.headers).unwrap_or_default()
     }
@@ -55,17 +55,17 @@ impl Pending {
     }
 }
 
-/// Rows that are published together.
+/// Events that are published together.
 #[derive(Debug)]
 pub(crate) struct Batch {
-    pub(crate) rows: Vec<Pending>,
+    pub(crate) events: Vec<Unsent>,
     /// Whether there may be more than these.
     pub(crate) is_full: bool,
 }
 
-/// The oldest rows that wait and are not in hand, as many as fit in memory but at least one. By status, not by a cursor
+/// The oldest events that wait and are not in hand, as many as fit in memory but at least one. By status, not by a cursor
 /// over ids: a transaction that drew its id early may commit late.
-pub(crate) async fn claim<C: ConnectionTrait>(db: &C, limit: usize, in_hand: &[i64]) -> Result<Batch, DbErr> {
+pub(crate) async fn next_batch<C: ConnectionTrait>(db: &C, limit: usize, in_hand: &[i64]) -> Result<Batch, DbErr> {
     let backend = db.get_database_backend();
     let sql = match backend {
         DbBackend::Sqlite => {
@@ -76,13 +76,13 @@ pub(crate) async fn claim<C: ConnectionTrait>(db: &C, limit: usize, in_hand: &[i
         _ => oldest_fitting(COLUMNS, backend),
     };
     let values = [(limit as i64).into(), (MAX_BATCH_BYTES as i64).into(), dialect::list(in_hand, backend)];
-    let claimed = Statement::from_sql_and_values(backend, sql, values);
-    let rows = Pending::find_by_statement(claimed).all(db).await?;
-    let bytes: usize = rows.iter().map(|row| row.payload.len()).sum();
-    Ok(Batch { is_full: rows.len() >= limit || bytes >= MAX_BATCH_BYTES, rows })
+    let select = Statement::from_sql_and_values(backend, sql, values);
+    let events = Unsent::find_by_statement(select).all(db).await?;
+    let bytes: usize = events.iter().map(|event| event.payload.len()).sum();
+    Ok(Batch { is_full: events.len() >= limit || bytes >= MAX_BATCH_BYTES, events })
 }
 
-/// These columns of the oldest rows that wait, up to the one that makes the batch full. The length of a payload is known
+/// These columns of the oldest events that wait, up to the one that makes the batch full. The length of a payload is known
 /// without reading it.
 fn oldest_fitting(columns: &str, backend: DbBackend) -> String {
     let in_hand = dialect::each_of("$3", backend);

@@ -11,10 +11,11 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 
 pub(crate) use change::unsend;
 pub use change::{discard, prune, retry, retry_all};
-pub use look::{Details, Event, list, sent_before, sent_since, show};
+pub use look::{Details, Event, newest, oldest, sent_before, sent_since, show};
 pub(crate) use look::{count_of, ids_of, span_of_pending, with_ids};
 
-use super::TABLE;
+use crate::names::{UnknownName, named};
+use crate::outbox::TABLE;
 
 /// Where an event of the outbox stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +51,10 @@ impl fmt::Display for Status {
 }
 
 impl FromStr for Status {
-    type Err = String;
+    type Err = UnknownName;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let all = [Self::Pending, Self::Failed, Self::Sent];
-        let found = all.into_iter().find(|status| status.as_str() == text);
-        found.ok_or_else(|| format!("`{text}` is no status of an outbox event: write pending, failed or sent"))
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        named(text, "status of an outbox event", [Self::Pending, Self::Failed, Self::Sent])
     }
 }
 

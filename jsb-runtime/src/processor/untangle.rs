@@ -1,125 +1,31 @@
-//! Events that wait in the inbox: tried again when what they wait for was applied, and by a timer.
-
-use std::collections::VecDeque;
-use std::sync::Arc;
-use std::time::Duration;
+//! Rows that exchange unique values: a circle of parked events is found and applied in one transaction.
 
 use chrono::TimeDelta;
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 
+use super::Processor;
+use super::circle::{self, Circle, Link};
+use super::obstacle::{self, Obstacle};
+use super::origin::Origin;
+use super::trial::Trial;
 use crate::apply::Written;
-use crate::causes::chain;
-use crate::circle::{self, Circle, Link};
-use crate::dialect::{answer, unless_lost};
-use crate::direct::OwnTransaction;
-use crate::failure::DLQ;
+use crate::capture::OwnTransaction;
+use crate::dialect::{self, answer};
 use crate::inbox::{self, Stored};
 use crate::message::Message;
-use crate::obstacle::{self, Obstacle, RowId};
-use crate::origin::Origin;
-use crate::outcome::{Death, Outcome, Tried, Verdict, verdict};
-use crate::processor::Processor;
-use crate::trial::Trial;
+use crate::outcome::{Death, Tried, Verdict, verdict};
+use crate::row::RowId;
 use crate::upsert::{ApplyError, Effect};
-use crate::{clock, dialect};
 
-/// How many parked events are read at a time.
-const BATCH: u64 = 100;
 /// How the events of a circle came, however long ago.
-const CIRCLE: Origin = Origin::Stored { age: TimeDelta::zero() };
-/// How often the timer looks: while more may be due, while something waits, and while nothing does.
-const NEXT_BATCH: Duration = Duration::from_millis(10);
-const POLL: Duration = Duration::from_secs(1);
-const IDLE_POLL: Duration = Duration::from_secs(10);
+pub(super) const CIRCLE: Origin = Origin::Stored { age: TimeDelta::zero() };
+/// How many events a circle has at the most.
+const MOST: usize = 100;
 
 impl Processor {
-    /// Tries parked events whose time has come, until the bridge stops.
-    pub(crate) async fn retry_parked(self: Arc<Self>) {
-        while !self.stop.is_cancelled() {
-            let (pause, is_idle) = match self.retry_due().await {
-                Ok(true) => (NEXT_BATCH, false),
-                Ok(false) if *self.parked.borrow() => (POLL, false),
-                Ok(false) => (IDLE_POLL, true),
-                Err(error) => {
-                    tracing::warn!(error = chain(&error), "parked events could not be read");
-                    (IDLE_POLL, false)
-                }
-            };
-            let mut parked = self.parked.subscribe();
-            tokio::select! {
-                () = self.stop.cancelled() => {}
-                _ = parked.wait_for(|parked| *parked), if is_idle => {}
-                () = tokio::time::sleep(pause) => {}
-            }
-        }
-    }
-
-    /// Tries what is due; whether more may be.
-    async fn retry_due(&self) -> Result<bool, DbErr> {
-        self.parked.send_replace(answer(inbox::any_waiting(&self.db)).await?);
-        if !*self.parked.borrow() {
-            // A death whose letter was not taken would wait.
-            self.transport.report(DLQ, None);
-            return Ok(false);
-        }
-        let due = answer(inbox::due(&self.db, self.longest_wait(), BATCH)).await?;
-        let is_full = due.len() == BATCH as usize;
-        for stored in due {
-            if self.stop.is_cancelled() {
-                break;
-            }
-            self.retry(stored).await?;
-        }
-        Ok(is_full)
-    }
-
-    /// Tries the events that wait for rows that were just settled, and then those that wait for theirs.
-    pub(crate) async fn release(&self, settled: impl IntoIterator<Item = &Message>) -> Result<(), DbErr> {
-        if !*self.parked.borrow() {
-            return Ok(());
-        }
-        let settled: Vec<String> = settled.into_iter().filter_map(row_of).collect();
-        let mut rows = VecDeque::from(answer(inbox::awaited(&self.db, &settled)).await?);
-        while let Some(row) = rows.pop_front() {
-            for stored in unless_lost(&self.db, 0, inbox::wake(&self.db, &row, BATCH)).await? {
-                if self.stop.is_cancelled() {
-                    // It is due, and tried at the next start.
-                    return Ok(());
-                }
-                let released = row_of(&stored.message);
-                if let Outcome::Settled(_) = self.process(&stored.message, stored.origin()).await {
-                    rows.extend(released);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn retry(&self, stored: Stored) -> Result<(), DbErr> {
-        let outcome = self.process(&stored.message, stored.origin()).await;
-        match outcome {
-            Outcome::Settled(_) => self.release([&stored.message]).await?,
-            Outcome::Parked if stored.is_in_conflict && stored.waits_for.is_some() => {
-                match unless_lost(&self.db, 0, self.untangle(stored)).await {
-                    Ok(None) => {}
-                    Ok(Some((message, mut death))) => {
-                        Trial::of(self, &message, CIRCLE).bury(&mut death).await?;
-                    }
-                    Err(error) => {
-                        // They stay parked, and each says for what.
-                        let error = error.described();
-                        tracing::warn!(error, "rows that exchange a unique value could not be applied together");
-                    }
-                }
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
     /// Applies a circle of events that each wait for a unique value that the next one gives up. One of them may be dead, since a
     /// handler refused it.
-    async fn untangle(&self, stored: Stored) -> Result<Option<(Message, Death)>, ApplyError> {
+    pub(super) async fn untangle(&self, stored: Stored) -> Result<Option<(Message, Death)>, ApplyError> {
         let Some(mut events) = self.circle(stored).await? else { return Ok(None) };
         let mut died = self.apply_circle(&events, false).await;
         // Somebody holds a lock for longer than that, and may do so the next time too.
@@ -136,7 +42,7 @@ impl Processor {
             true => dialect::take_time(&own.txn).await?,
             false => dialect::give_way(&own.txn).await?,
         }
-        let rows: Vec<String> = events.iter().filter_map(|stored| row_of(&stored.message)).collect();
+        let rows: Vec<String> = events.iter().filter_map(|stored| stored.message.row()).collect();
         let mut to_come = Circle::of(rows.iter().cloned());
         let mut all_written = Vec::new();
         for (stored, row) in events.iter().zip(&rows) {
@@ -180,9 +86,9 @@ impl Processor {
 
     /// The parked events that wait for one another in a circle, beginning with this one.
     async fn circle(&self, first: Stored) -> Result<Option<Vec<Stored>>, DbErr> {
-        let Some(start) = row_of(&first.message) else { return Ok(None) };
+        let Some(start) = first.message.row() else { return Ok(None) };
         let (mut rows, mut events) = (vec![start], vec![first]);
-        while events.len() < BATCH as usize {
+        while events.len() < MOST {
             let waits_for = events.last().and_then(|last| last.waits_for.clone());
             let next = match circle::follow(&rows, waits_for) {
                 Link::Closed => return Ok(Some(events)),
@@ -241,16 +147,4 @@ impl Processor {
         let Ok(event) = &message.envelope else { return Ok(()) };
         Trial::of(self, message, CIRCLE).attempt_on(event, 1).finish_in(txn, written).await
     }
-}
-
-impl Stored {
-    fn origin(&self) -> Origin {
-        Origin::Stored { age: self.waits_since.map_or(TimeDelta::zero(), |since| clock::now() - since) }
-    }
-}
-
-/// The row that an event speaks of, as `resource/id`.
-fn row_of(message: &Message) -> Option<String> {
-    let event = message.envelope.as_ref().ok()?;
-    Some(format!("{}/{}", event.resource_type, event.resource_id))
 }

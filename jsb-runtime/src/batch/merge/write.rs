@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, OnConflict, PostgresQueryBuilder, Query, TableRef};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 
-use crate::arrays::{self, Column, Rows};
+use crate::dialect::arrays::{self, Column, Rows};
 use crate::schema::{Schema, Values};
 
 /// How many values one insert of rows binds: far below the 32,766 of SQLite, and PostgreSQL's 65,535.

@@ -1,0 +1,119 @@
+//! Events that wait in the inbox: tried again when what they wait for was applied, and by a timer.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::TimeDelta;
+use sea_orm::DbErr;
+
+use super::Processor;
+use super::burial::DLQ;
+use super::origin::Origin;
+use super::trial::Trial;
+use super::untangle::CIRCLE;
+use crate::causes::chain;
+use crate::clock;
+use crate::dialect::{answer, unless_lost};
+use crate::inbox::{self, Stored};
+use crate::message::Message;
+use crate::outcome::Outcome;
+
+/// How many parked events are read at a time.
+const BATCH: u64 = 100;
+/// How often the timer looks: while more may be due, while something waits, and while nothing does.
+const NEXT_BATCH: Duration = Duration::from_millis(10);
+const POLL: Duration = Duration::from_secs(1);
+const IDLE_POLL: Duration = Duration::from_secs(10);
+
+impl Processor {
+    /// Tries parked events whose time has come, until the bridge stops.
+    pub(crate) async fn retry_parked(self: Arc<Self>) {
+        while !self.stop.is_cancelled() {
+            let (pause, is_idle) = match self.retry_due().await {
+                Ok(true) => (NEXT_BATCH, false),
+                Ok(false) if *self.any_open.borrow() => (POLL, false),
+                Ok(false) => (IDLE_POLL, true),
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "parked events could not be read");
+                    (IDLE_POLL, false)
+                }
+            };
+            let mut any_open = self.any_open.subscribe();
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                _ = any_open.wait_for(|any| *any), if is_idle => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Tries what is due; whether more may be.
+    async fn retry_due(&self) -> Result<bool, DbErr> {
+        self.any_open.send_replace(answer(inbox::any_open(&self.db)).await?);
+        if !*self.any_open.borrow() {
+            // A death whose letter was not taken would wait.
+            self.transport.report(DLQ, None);
+            return Ok(false);
+        }
+        let due = answer(inbox::due(&self.db, self.longest_wait(), BATCH)).await?;
+        let is_full = due.len() == BATCH as usize;
+        for stored in due {
+            if self.stop.is_cancelled() {
+                break;
+            }
+            self.retry(stored).await?;
+        }
+        Ok(is_full)
+    }
+
+    /// Tries the events that wait for rows that were just settled, and then those that wait for theirs.
+    pub(crate) async fn release(&self, settled: impl IntoIterator<Item = &Message>) -> Result<(), DbErr> {
+        if !*self.any_open.borrow() {
+            return Ok(());
+        }
+        let settled: Vec<String> = settled.into_iter().filter_map(Message::row).collect();
+        let mut rows = VecDeque::from(answer(inbox::awaited(&self.db, &settled)).await?);
+        while let Some(row) = rows.pop_front() {
+            for stored in unless_lost(&self.db, 0, inbox::wake(&self.db, &row, BATCH)).await? {
+                if self.stop.is_cancelled() {
+                    // It is due, and tried at the next start.
+                    return Ok(());
+                }
+                let released = stored.message.row();
+                if let Outcome::Settled(_) = self.process(&stored.message, stored.origin()).await {
+                    rows.extend(released);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn retry(&self, stored: Stored) -> Result<(), DbErr> {
+        let outcome = self.process(&stored.message, stored.origin()).await;
+        match outcome {
+            Outcome::Settled(_) => self.release([&stored.message]).await?,
+            Outcome::Parked if stored.is_in_conflict && stored.waits_for.is_some() => {
+                match unless_lost(&self.db, 0, self.untangle(stored)).await {
+                    Ok(None) => {}
+                    Ok(Some((message, mut death))) => {
+                        Trial::of(self, &message, CIRCLE).bury(&mut death).await?;
+                    }
+                    Err(error) => {
+                        // They stay parked, and each says for what.
+                        let error = error.described();
+                        tracing::warn!(error, "rows that exchange a unique value could not be applied together");
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Stored {
+    fn origin(&self) -> Origin {
+        Origin::Stored { age: self.waits_since.map_or(TimeDelta::zero(), |since| clock::now() - since) }
+    }
+}
