@@ -1,6 +1,6 @@
 mod server;
 
-use sea_orm::{ConnectOptions, ConnectionTrait, Database};
+use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr, RuntimeErr};
 use url::Url;
 
 use self::server::{FAST_SHUTDOWN, IMMEDIATE_SHUTDOWN, OwnServer};
@@ -10,6 +10,9 @@ const URL_VARIABLE: &str = "JSB_TEST_POSTGRES_URL";
 
 /// The database that is always there.
 const MAINTENANCE: &str = "postgres";
+
+/// PostgreSQL's code for a database that is there already.
+const DUPLICATE_DATABASE: &str = "42P04";
 
 /// A PostgreSQL server to make databases in: one of our own, or one that runs already.
 ///
@@ -77,6 +80,14 @@ impl Postgres {
         Ok(self.url(name))
     }
 
+    /// The same, unless there is one of this name, which stays as it is.
+    pub async fn ensure_database(&self, name: &str) -> Result<String, Error> {
+        match self.create_database(name).await {
+            Err(Error::Database(error)) if is_duplicate(&error) => Ok(self.url(name)),
+            made => made,
+        }
+    }
+
     /// Drops a database, with everybody who is connected to it; one that is not there is no error.
     pub async fn drop_database(&self, name: &str) -> Result<(), Error> {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
@@ -122,6 +133,12 @@ impl Postgres {
         connection.close().await?;
         Ok(result.map(|_| ())?)
     }
+}
+
+fn is_duplicate(error: &DbErr) -> bool {
+    let DbErr::Exec(RuntimeErr::SqlxError(error)) = error else { return false };
+    let code = error.as_database_error().and_then(|error| error.code());
+    code.is_some_and(|code| code == DUPLICATE_DATABASE)
 }
 
 /// An identifier in SQL.

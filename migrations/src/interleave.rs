@@ -65,7 +65,7 @@ impl Node {
         }
         Err(DbErr::Custom(format!(
             "table `{table}` draws ids as node {} of {} already, not {} of {}; to change that, stop both applications once all \
-             is applied, and delete the table's row of `sync_keys` on both sides: see \"Keys\" in the README",
+             is applied, and delete the table's row of `sync_keys` on both sides: see \"Another share of the keys\" in docs/changes.md",
             found.0, found.1, self.index, self.count
         )))
     }

@@ -39,7 +39,8 @@ pub use remote::Remote;
 pub use stream::Stream;
 pub use wait::{DEADLINE, eventually};
 
-/// The README's programs compile.
+/// The programs in the documentation compile.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
-pub struct Readme;
+#[doc = include_str!("../../docs/provisioning.md")]
+pub struct Documentation;

@@ -65,8 +65,23 @@ async fn a_postgres_that_runs_already_is_used() -> TestResult {
     let running = Postgres::start_own().await?;
     let url = running.url("postgres");
     let machine = Machine::new()?;
-    let output = machine.command().arg("postgres").env("JSB_TEST_POSTGRES_URL", &url).output()?;
-    assert_eq!(String::from_utf8(output.stdout)?.trim(), url);
+    // The second run finds the databases of the first.
+    for _ in 0..2 {
+        let output = machine.command().arg("postgres").env("JSB_TEST_POSTGRES_URL", &url).output()?;
+        assert!(output.status.success(), "{}", stderr(&output));
+        let said = String::from_utf8(output.stdout)?;
+        assert_eq!(said.lines().collect::<Vec<_>>(), [running.url("system_a"), running.url("system_b")]);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_server_that_nobody_knows_is_an_error_before_any_starts() -> TestResult {
+    let machine = Machine::new()?;
+    let output = machine.command().args(["nats", "postgresql"]).output()?;
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(stderr(&output).contains("there is no server `postgresql`"), "{}", stderr(&output));
+    assert!(!stderr(&output).contains("nats-server serves"), "{}", stderr(&output));
     Ok(())
 }
 
