@@ -1,10 +1,9 @@
 //! What a container's health check and an orchestrator's probes rely on.
 
-use std::net::TcpListener;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use dev_servers::{NatsOptions, NatsServer, Postgres};
+use dev_servers::{NatsOptions, NatsServer, Postgres, free_port};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
@@ -61,11 +60,6 @@ fn demo() -> Command {
 
 fn ask(url: &str) -> Output {
     demo().args(["health", "--url", url]).output().expect("the health check runs")
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("its address").port()
 }
 
 fn said(output: &[u8]) -> String {

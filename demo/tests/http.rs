@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dev_servers::{NatsOptions, NatsServer, Postgres};
+use dev_servers::{NatsOptions, NatsServer, Postgres, free_port};
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::Value;
 
@@ -47,8 +47,7 @@ struct System {
 impl System {
     /// Starts it, and waits until it lives and its database answers.
     fn start(database: &str, nats: &NatsServer) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let port = port.expect("a free port").port();
+        let port = free_port();
         let process = Command::new(env!("CARGO_BIN_EXE_demo"))
             .args(["system-a", "--port", &port.to_string(), "--database-url", database])
             .args(["--nats-url", &format!("nats://127.0.0.1:{}", nats.port())])
@@ -148,7 +147,7 @@ impl Answer {
         Some(Self { status, body: String::from_utf8(body).ok()? })
     }
 
-    /// The answer is a refusal as the README has it: of this status, JSON, short, and without internals.
+    /// The answer is a refusal as demo/README.md has it: of this status, JSON, short, and without internals.
     fn is_refused(&self, statuses: &[u16]) -> &Self {
         let json: Value = serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"));
         assert!(statuses.contains(&self.status), "{self:?}, not {statuses:?}");
@@ -281,8 +280,11 @@ async fn what_cannot_be_served_is_refused_as_json() {
     // Of a key that is there twice the last counts, as everywhere in JSON; and it still serves.
     let twice = system.post(r#"{"organization": {"name": 1, "name": "Twice", "domain": "twice.example"}}"#);
     assert!(twice.status == 201 && twice.body.contains("Twice"), "{twice:?}");
+    // What is not known is ignored, whatever it says.
+    let unknown = r#"{"organization": {"name": "Strange", "domain": "strange.example", "note": "\u0000"}}"#;
+    assert_eq!(system.post(unknown).status, 201);
     let all: Value = serde_json::from_str(&system.ask("GET", "/organizations").body).expect("JSON");
-    assert_eq!(all.as_array().map(Vec::len), Some(2), "only what was answered with 201 is there");
+    assert_eq!(all.as_array().map(Vec::len), Some(3), "only what was answered with 201 is there");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -328,4 +330,50 @@ async fn what_goes_wrong_inside_stays_inside() {
     system.post(FINE).is_refused(&[503]);
     postgres.restart().await.expect("PostgreSQL starts again");
     system.until(200, || system.try_ask("GET", "/organizations", None));
+}
+
+/// What is called `Gone` goes with the commit, as if the other side deleted it right after.
+const GOES_AT_COMMIT: &str = "
+    CREATE FUNCTION go() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        EXECUTE format('DELETE FROM %I WHERE id = $1', TG_TABLE_NAME) USING NEW.id;
+        RETURN NULL;
+    END $$;
+    CREATE CONSTRAINT TRIGGER go AFTER INSERT OR UPDATE ON organizations DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW WHEN (NEW.name = 'Gone') EXECUTE FUNCTION go();
+    CREATE CONSTRAINT TRIGGER go AFTER INSERT OR UPDATE ON users DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW WHEN (NEW.name = 'Gone') EXECUTE FUNCTION go()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_saved_is_answered_whatever_comes_next() {
+    let nats = NatsServer::start(NatsOptions::default()).await.expect("nats-server starts");
+    let postgres = Postgres::start_own().await.expect("PostgreSQL starts");
+    let url = postgres.create_database("system_a").await.expect("a database");
+    let system = System::start(&url, &nats);
+    let db = Database::connect(&url).await.expect("a connection");
+    db.execute_unprepared(GOES_AT_COMMIT).await.expect("the triggers");
+    let save = |method, path, body: &str| {
+        let answer = system.try_ask(method, path, Some(("application/json", body.as_bytes())));
+        answer.unwrap_or_else(|| panic!("no answer to {method} {path}"))
+    };
+
+    let (gone, gone_user) = (r#"{"organization": {"name": "Gone"}}"#, r#"{"user": {"name": "Gone"}}"#);
+    let saves = [
+        ("POST", "/organizations", FINE, 201),
+        ("POST", "/organizations", r#"{"organization": {"name": "Gone", "domain": "gone.acme.example"}}"#, 201),
+        ("POST", "/organizations", r#"{"organization": {"name": "Other", "domain": "other.acme.example"}}"#, 201),
+        ("PATCH", "/organizations/5", gone, 200),
+        ("POST", "/users", r#"{"user": {"organization_id": 1, "name": "Gone", "email": "gone@x.example"}}"#, 201),
+        ("POST", "/users", r#"{"user": {"organization_id": 1, "name": "Ann", "email": "ann@x.example"}}"#, 201),
+        ("PATCH", "/users/3", gone_user, 200),
+    ];
+    for (method, path, body, status) in saves {
+        let answer = save(method, path, body);
+        assert_eq!(answer.status, status, "{method} {path} {body}: {answer:?}");
+        assert!(answer.body.contains("acme.example"), "the organization is missing: {answer:?}");
+    }
+
+    // A user is saved even where its organization cannot be read afterwards.
+    db.execute_unprepared("ALTER TABLE organizations RENAME TO elsewhere").await.expect("another name");
+    let eve = save("POST", "/users", r#"{"user": {"organization_id": 1, "name": "Eve", "email": "eve@x.example"}}"#);
+    assert!(eve.status == 201 && eve.body.contains(r#""organization":null"#), "{eve:?}");
 }

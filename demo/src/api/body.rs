@@ -106,7 +106,7 @@ impl<R: Resource> Body<R> {
 
     fn into_row(self) -> Result<R::ActiveModel, ApiError> {
         // SQLite would keep a NUL, and PostgreSQL on the other side could never store it.
-        if self.fields.values().any(has_nul) {
+        if R::TEXTS.iter().any(|text| self.fields.get(text.field).is_some_and(has_nul)) {
             return Err(ApiError::bad_request("text must not contain NUL characters"));
         }
         let fields: R::Fields = serde_json::from_value(Value::Object(self.fields))

@@ -28,18 +28,18 @@ async fn list<R: Resource>(State(db): Db) -> Answer<Json<Vec<R::View>>> {
 }
 
 async fn show<R: Resource>(State(db): Db, id: Id) -> Answer<Json<R::View>> {
-    find::<R>(parse::<R>(id)?, &db).await
+    let found = R::load(R::find_by_id(parse::<R>(id)?), &db).await?.pop();
+    found.map(Json).ok_or(ApiError::NotFound(R::NAME))
 }
 
 async fn create<R: Resource>(State(db): Db, body: Body<R>) -> Answer<(StatusCode, Json<R::View>)> {
-    let id = R::create(body.into_new_row()?, &db).await.map_err(explain::<R>)?;
-    Ok((StatusCode::CREATED, find::<R>(id, &db).await?))
+    let row = R::create(body.into_new_row()?, &db).await.map_err(explain::<R>)?;
+    Ok((StatusCode::CREATED, Json(row)))
 }
 
 async fn change<R: Resource>(State(db): Db, id: Id, body: Body<R>) -> Answer<Json<R::View>> {
-    let id = parse::<R>(id)?;
-    R::change(id, body.into_changes()?, &db).await.map_err(explain::<R>)?;
-    find::<R>(id, &db).await
+    let row = R::change(parse::<R>(id)?, body.into_changes()?, &db).await.map_err(explain::<R>)?;
+    Ok(Json(row))
 }
 
 async fn remove<R: Resource>(State(db): Db, id: Id) -> Answer<StatusCode> {
@@ -48,11 +48,6 @@ async fn remove<R: Resource>(State(db): Db, id: Id) -> Answer<StatusCode> {
         0 => Err(ApiError::NotFound(R::NAME)),
         _ => Ok(StatusCode::NO_CONTENT),
     }
-}
-
-async fn find<R: Resource>(id: i64, db: &DatabaseConnection) -> Answer<Json<R::View>> {
-    let found = R::load(R::find_by_id(id), db).await?.pop();
-    found.map(Json).ok_or(ApiError::NotFound(R::NAME))
 }
 
 /// What is no number names no row.
@@ -70,7 +65,8 @@ fn explain<R: Resource>(error: DbErr) -> ApiError {
             let (field, complaint) = R::FOREIGN_KEY;
             ApiError::invalid(field, complaint)
         }
-        (_, DbErr::RecordNotUpdated) => ApiError::NotFound(R::NAME),
+        // An update of nothing only reads the row.
+        (_, DbErr::RecordNotUpdated | DbErr::RecordNotFound(_)) => ApiError::NotFound(R::NAME),
         (_, error) => error.into(),
     }
 }

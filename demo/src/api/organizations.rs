@@ -32,14 +32,14 @@ impl Resource for Entity {
         Ok(rows.all(db).await?.into_iter().map(Row).collect())
     }
 
-    async fn create(mut row: ActiveModel, db: &DatabaseConnection) -> Result<i64, DbErr> {
+    async fn create(mut row: ActiveModel, db: &DatabaseConnection) -> Result<Row<Model>, DbErr> {
         row.created_at = Set(Utc::now());
-        Ok(row.insert(db).await?.id)
+        row.insert(db).await.map(Row)
     }
 
-    async fn change(id: i64, mut changes: ActiveModel, db: &DatabaseConnection) -> Result<Model, DbErr> {
+    async fn change(id: i64, mut changes: ActiveModel, db: &DatabaseConnection) -> Result<Row<Model>, DbErr> {
         changes.id = Set(id);
-        changes.update(db).await
+        changes.update(db).await.map(Row)
     }
 
     async fn remove(id: i64, db: &DatabaseConnection) -> Result<DeleteResult, DbErr> {

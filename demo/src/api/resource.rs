@@ -37,15 +37,18 @@ pub(crate) trait Resource: EntityTrait<ActiveModel: Send, PrimaryKey: PrimaryKey
     fn load(rows: Select<Self>, db: &DatabaseConnection)
     -> impl Future<Output = Result<Vec<Self::View>, DbErr>> + Send;
 
-    /// Saves a new row and returns its key.
-    fn create(row: Self::ActiveModel, db: &DatabaseConnection) -> impl Future<Output = Result<i64, DbErr>> + Send;
+    /// Saves a new row, and returns it as it was saved: from then on nothing may fail.
+    fn create(
+        row: Self::ActiveModel,
+        db: &DatabaseConnection,
+    ) -> impl Future<Output = Result<Self::View, DbErr>> + Send;
 
-    /// Saves the fields that are set.
+    /// Saves the fields that are set, and returns the row alike.
     fn change(
         id: i64,
         changes: Self::ActiveModel,
         db: &DatabaseConnection,
-    ) -> impl Future<Output = Result<Self::Model, DbErr>> + Send;
+    ) -> impl Future<Output = Result<Self::View, DbErr>> + Send;
 
     /// Deletes the row with this key.
     fn remove(id: i64, db: &DatabaseConnection) -> impl Future<Output = Result<DeleteResult, DbErr>> + Send;

@@ -1,7 +1,7 @@
 //! `/users`; each comes with its organization.
 
 use chrono::Utc;
-use sea_orm::{DatabaseConnection, DbErr, DeleteResult, DeriveIntoActiveModel, Select, Set};
+use sea_orm::{DatabaseConnection, DbErr, DeleteResult, DeriveIntoActiveModel, EntityTrait, Select, Set};
 use serde::{Deserialize, Serialize};
 
 use super::body::{Required, Text};
@@ -26,6 +26,16 @@ pub(crate) struct View {
     organization: Option<Row<organization::Model>>,
 }
 
+/// A user that is saved, which stays so where its organization cannot be read.
+async fn saved(user: Model, db: &DatabaseConnection) -> View {
+    let found = organization::Entity::find_by_id(user.organization_id).one(db).await;
+    let organization = found.unwrap_or_else(|error| {
+        tracing::warn!(%error, "a user is answered without its organization");
+        None
+    });
+    View { user: Row(user), organization: organization.map(Row) }
+}
+
 impl Resource for Entity {
     const NAME: &'static str = "user";
     const PATH: &'static str = "/users";
@@ -46,14 +56,14 @@ impl Resource for Entity {
         Ok(rows.into_iter().map(view).collect())
     }
 
-    async fn create(mut row: ActiveModel, db: &DatabaseConnection) -> Result<i64, DbErr> {
+    async fn create(mut row: ActiveModel, db: &DatabaseConnection) -> Result<View, DbErr> {
         row.created_at = Set(Utc::now());
-        Ok(row.insert(db).await?.id)
+        Ok(saved(row.insert(db).await?, db).await)
     }
 
-    async fn change(id: i64, mut changes: ActiveModel, db: &DatabaseConnection) -> Result<Model, DbErr> {
+    async fn change(id: i64, mut changes: ActiveModel, db: &DatabaseConnection) -> Result<View, DbErr> {
         changes.id = Set(id);
-        changes.update(db).await
+        Ok(saved(changes.update(db).await?, db).await)
     }
 
     async fn remove(id: i64, db: &DatabaseConnection) -> Result<DeleteResult, DbErr> {

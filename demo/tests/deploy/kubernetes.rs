@@ -79,6 +79,25 @@ fn is_demo(container: &Value) -> bool {
     text(&container["image"]).starts_with("jsb-demo")
 }
 
+/// The Deployments of the demo, each with its container.
+pub(crate) fn systems() -> Vec<(String, String)> {
+    let deployments = workloads().into_iter().filter(|(_, object)| object["kind"] == "Deployment");
+    let named = |(deployment, object): (String, Value)| {
+        let containers = items(&object["spec"]["template"]["spec"]["containers"]).to_vec();
+        let ours = containers.into_iter().filter(is_demo);
+        ours.map(move |container| (deployment.clone(), text(&container["name"])))
+    };
+    deployments.flat_map(named).collect()
+}
+
+/// What the provisioner goes by, but for who it is to NATS.
+pub(crate) fn provisioning() -> BTreeMap<String, String> {
+    let provisioner = containers().into_iter().find(|(name, _)| name == "provisioner/provisioner");
+    let mut variables = variables(&provisioner.expect("the provisioner").1);
+    variables.retain(|name, _| !name.starts_with("NATS_"));
+    variables
+}
+
 fn object(document: &Value) -> Reading {
     match (text(&document["apiVersion"]).as_str(), text(&document["kind"]).as_str()) {
         ("v1", "Namespace") => typed::<Namespace>(document),
@@ -200,10 +219,10 @@ fn everything_that_keeps_running_is_probed_on_a_port_it_has() {
 }
 
 #[test]
-fn each_system_is_one_deployment_of_an_api_and_a_consumer() {
+fn each_system_is_an_api_and_a_consumer_with_one_environment() {
     for (system, port) in [("system-a", "3100"), ("system-b", "3101")] {
         let environments = ["api", "consumer"].map(|role| {
-            let name = format!("{system}/{role}");
+            let name = format!("{system}-{role}/{role}");
             let (_, container) = containers().into_iter().find(|(found, _)| *found == name).expect("the container");
             assert_eq!(items(&container["args"]), [system, "--role", role].map(Value::from));
             let mut variables = variables(&container);
@@ -216,6 +235,26 @@ fn each_system_is_one_deployment_of_an_api_and_a_consumer() {
         assert_eq!(environments[0], environments[1], "{system}");
         assert_eq!(environments[0].get("AUTO_PROVISION").map(String::as_str), Some("false"), "{system}");
     }
+}
+
+/// A pod is in service when all of its containers are ready, and a consumer says nothing of the API.
+#[test]
+fn no_consumer_stands_behind_a_service() {
+    let mut behind = 0;
+    for (_, service) in objects().into_iter().filter(|(_, object)| object["kind"] == "Service") {
+        for (name, object) in workloads() {
+            let pod = &object["spec"]["template"];
+            let mut selector = entries(&service["spec"]["selector"]);
+            if !selector.all(|(label, value)| pod["metadata"]["labels"][label.as_str()] == *value) {
+                continue;
+            }
+            behind += 1;
+            for container in items(&pod["spec"]["containers"]) {
+                assert!(!items(&container["args"]).contains(&Value::from("consumer")), "{name}: {container:?}");
+            }
+        }
+    }
+    assert_eq!(behind, 5, "each Service has one workload: NATS, two databases, two APIs");
 }
 
 /// The variables of a container; a secret stands as `secret/key`.
@@ -260,7 +299,8 @@ fn the_urls_agree_with_the_servers_and_everybody_takes_their_own_password() {
         containers().iter().map(|(name, container)| (name.clone(), variables(container))).collect();
     for (name, variables) in servers.iter().filter(|(_, variables)| variables.contains_key("NATS_URL")) {
         let workload = name.split('/').next().expect("its workload");
-        let key = if workload == "provisioner" { "admin" } else { workload };
+        let system = workload.trim_end_matches("-api").trim_end_matches("-consumer");
+        let key = if workload == "provisioner" { "admin" } else { system };
         let user = key.replace('-', "_");
         let password = format!("nats-users/{key}");
         assert_eq!(variables["NATS_PASSWORD"], password, "{name}");
@@ -268,7 +308,7 @@ fn the_urls_agree_with_the_servers_and_everybody_takes_their_own_password() {
         assert_eq!(variables["NATS_URL"], format!("nats://{user}:$(NATS_PASSWORD)@nats:4222"), "{name}");
 
         let Some(url) = variables.get("DATABASE_URL") else { continue };
-        let host = workload.replace("system", "postgres");
+        let host = system.replace("system", "postgres");
         let postgres = &servers[&format!("{host}/postgres")];
         assert_eq!(variables["DATABASE_PASSWORD"], postgres["POSTGRES_PASSWORD"], "{name}");
         let (user, database) = (&postgres["POSTGRES_USER"], &postgres["POSTGRES_DB"]);
@@ -315,7 +355,7 @@ fn whatever_is_named_is_there() {
         }
     }
     for system in ["system-a", "system-b"] {
-        let (service, deployment) = (named("Service", system), named("Deployment", system));
+        let (service, deployment) = (named("Service", system), named("Deployment", &format!("{system}-api")));
         assert_eq!(service["spec"]["selector"], deployment["spec"]["template"]["metadata"]["labels"], "{system}");
         assert_eq!(service["spec"]["ports"][0]["targetPort"], "http", "{system}");
     }

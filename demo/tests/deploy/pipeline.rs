@@ -1,12 +1,13 @@
 //! The pipeline example.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use github_actions_models::workflow::Workflow;
 use yaml_serde::Value;
 
-use crate::environment;
 use crate::reading::{assert_understood, documents, entries, items, text, typed};
+use crate::{environment, kubernetes};
 
 const PATH: &str = "pipeline/deploy.yml";
 
@@ -71,6 +72,41 @@ fn jsb_reads_every_variable() {
             environment::assert_known(&text(&step["name"]), &variables, None);
         }
     }
+}
+
+#[test]
+fn it_provisions_by_the_variables_of_the_provisioner() {
+    let mut variables: BTreeMap<String, String> =
+        entries(&workflow()["env"]).map(|(name, value)| (name, text(value))).collect();
+    // The demo knows its pair; `jsb` is told.
+    for name in ["APP_NAME", "DESTINATION_APP"] {
+        assert!(variables.remove(name).is_some(), "{name}");
+    }
+    assert_eq!(variables, kubernetes::provisioning());
+}
+
+#[test]
+fn the_image_goes_to_every_deployment_and_each_is_waited_for() {
+    let deploy = job(&workflow(), "deploy");
+    let roll_out = deploy["steps"][1]["run"].as_str().expect("a script");
+    let script = format!("kubectl() {{ echo \"$@\"; }}\n{roll_out}");
+    let mut bash = Command::new("bash");
+    bash.args(["-e", "-c", &script]).env("IMAGE", "demo:2").env("RUNNER_TEMP", "/nowhere");
+    let output = bash.output().expect("bash runs");
+    assert!(output.status.success(), "{output:?}");
+    let said = String::from_utf8(output.stdout).expect("text");
+    let mut said: Vec<&str> = said.lines().collect();
+    said.sort_unstable();
+
+    let commands = |(deployment, container): (String, String)| {
+        [
+            format!("--namespace jsb set image deployment/{deployment} {container}=demo:2"),
+            format!("--namespace jsb rollout status deployment/{deployment} --timeout 5m"),
+        ]
+    };
+    let mut wanted: Vec<String> = kubernetes::systems().into_iter().flat_map(commands).collect();
+    wanted.sort_unstable();
+    assert_eq!(said, wanted);
 }
 
 #[test]

@@ -1,12 +1,11 @@
 //! The compose files, run: each service as its file says, on this machine instead of in containers.
 
 use std::collections::BTreeMap;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dev_servers::Postgres;
+use dev_servers::{Postgres, free_port};
 use tempfile::TempDir;
 
 use crate::compose::{AUTO_PROVISION, RESTRICTIVE, Service, services};
@@ -39,9 +38,7 @@ impl Deployment {
     }
 
     fn port(&mut self, service: &str, port: &str) -> u16 {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let free = listener.local_addr().expect("its address").port();
-        *self.ports.entry((service.to_owned(), port.to_owned())).or_insert(free)
+        *self.ports.entry((service.to_owned(), port.to_owned())).or_insert_with(free_port)
     }
 
     async fn start_nats(&mut self, service: &Service) {
@@ -102,11 +99,7 @@ impl Deployment {
     /// The database of a system, which its API and its consumer share.
     async fn database(&self, system: &str) -> String {
         let name = format!("{system}_{}", self._folder.path().file_name().expect("a name").display());
-        // The second to come finds it there.
-        match self._postgres.create_database(&name).await {
-            Ok(url) => url,
-            Err(_) => self._postgres.url(&name),
-        }
+        self._postgres.ensure_database(&name).await.expect("a database")
     }
 
     fn spawn(&mut self, command: &mut Command) {
