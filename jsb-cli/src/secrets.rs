@@ -12,6 +12,8 @@ use tempfile::NamedTempFile;
 
 /// The cost that nats-server's own tool hashes with.
 const BCRYPT_COST: u32 = 11;
+/// In bytes: of more, bcrypt would leave out the end. It takes 72, one of which ends the password.
+const LONGEST_PASSWORD: usize = 71;
 /// Letters and digits, 190 bits; none of them means anything in a URL.
 const PASSWORD_LENGTH: usize = 32;
 
@@ -53,9 +55,15 @@ impl Secrets {
 
     /// The hash of a user's password, as nats-server reads it.
     pub(crate) fn password_hash(&self, user: &str) -> anyhow::Result<String> {
-        let password = self.password(user)?;
+        let (password, file) = (self.password(user)?, self.password_file(user));
+        ensure!(
+            password.len() <= LONGEST_PASSWORD,
+            "`{}` holds a password of {} bytes: bcrypt takes {LONGEST_PASSWORD} at the most",
+            file.display(),
+            password.len()
+        );
         let hash = bcrypt::non_truncating_hash_with_result(&password, BCRYPT_COST);
-        let hash = hash.with_context(|| format!("hashing `{}`", self.password_file(user).display()))?;
+        let hash = hash.with_context(|| format!("hashing `{}`", file.display()))?;
         Ok(hash.format_for_version(bcrypt::Version::TwoA))
     }
 

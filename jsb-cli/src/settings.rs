@@ -13,6 +13,8 @@ use crate::database::{connect_options, explained};
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
 /// How long a command waits for SQLite's write lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The variables that name files for the connection to NATS.
+const NATS_FILES: [&str; 5] = ["NATS_CREDS", "NATS_NKEY", "NATS_CA", "NATS_CERT", "NATS_KEY"];
 
 /// The connections of a command. What is not given here comes from the variables that the bridge itself reads.
 #[derive(Args, Clone)]
@@ -32,9 +34,17 @@ pub(crate) struct Settings {
     /// The stream
     #[arg(long, env = "STREAM_NAME", global = true)]
     stream: Option<String>,
+    /// Whether nothing is asked of NATS.
+    #[arg(skip)]
+    without_nats: bool,
 }
 
 impl Settings {
+    /// The same for a command that asks nothing of NATS: the files for a connection may be elsewhere.
+    pub(crate) fn without_nats(&self) -> Self {
+        Self { without_nats: true, ..self.clone() }
+    }
+
     /// The bridge's configuration, as the application has it.
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
         self.config_of(None)
@@ -48,6 +58,7 @@ impl Settings {
             "DESTINATION_APP" => other.clone().or_else(|| self.destination.clone()),
             "NATS_URL" => self.nats_url.clone(),
             "STREAM_NAME" => self.stream.clone(),
+            file if self.without_nats && NATS_FILES.contains(&file) => None,
             other => std::env::var(other).ok(),
         })?)
     }

@@ -14,6 +14,9 @@ mod env;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long a stream that is made keeps its messages where nobody says.
+pub(crate) const STREAM_MAX_AGE: Duration = Duration::from_secs(30 * DAY.as_secs());
+
 /// Everything that a bridge can be told, by variable, default and meaning; every field may be set.
 ///
 /// ```
@@ -61,10 +64,11 @@ pub struct Config {
     /// `MAX_ACK_PENDING`, 20,000: how many deliveries may wait for their acknowledgement, failed ones for their next try among
     /// them. Less where a server, an account or a stream allows less.
     pub max_ack_pending: u32,
-    /// `STREAM_REPLICAS`, 1: replicas of a stream that is made.
-    pub stream_replicas: usize,
-    /// `STREAM_MAX_AGE`, 30 d: how long a stream that is made keeps its messages.
-    pub stream_max_age: Duration,
+    /// `STREAM_REPLICAS`: replicas of a stream that is made, 1 where unset. One that is there keeps its own where unset.
+    pub stream_replicas: Option<usize>,
+    /// `STREAM_MAX_AGE`: how long a stream that is made keeps its messages, 30 d where unset. One that is there keeps its own
+    /// where unset.
+    pub stream_max_age: Option<Duration>,
     /// `BATCH_SIZE`, 1,000: how many events are relayed or pulled at a time, as far as they fit in 8 MiB.
     pub batch_size: usize,
     /// `OUTBOX_RETENTION`, 7 d: how long sent events are kept.
@@ -154,8 +158,8 @@ impl Config {
             ack_wait: Duration::from_secs(30),
             backoff: [1, 5, 15, 30, 60].map(Duration::from_secs).to_vec(),
             max_ack_pending: 20_000,
-            stream_replicas: 1,
-            stream_max_age: 30 * DAY,
+            stream_replicas: None,
+            stream_max_age: None,
             batch_size: 1_000,
             outbox_retention: 7 * DAY,
             inbox_retention: 45 * DAY,
@@ -198,8 +202,8 @@ setters! {
     ack_wait: Duration => ack_wait;
     backoff: impl Into<Vec<Duration>> => backoff.into();
     max_ack_pending: u32 => max_ack_pending;
-    stream_replicas: usize => stream_replicas;
-    stream_max_age: Duration => stream_max_age;
+    stream_replicas: usize => Some(stream_replicas);
+    stream_max_age: Duration => Some(stream_max_age);
     batch_size: usize => batch_size;
     outbox_retention: Duration => outbox_retention;
     inbox_retention: Duration => inbox_retention;

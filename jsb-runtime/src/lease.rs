@@ -47,13 +47,18 @@ impl Lease {
         Ok(held)
     }
 
+    /// Renews the lease if it is time to; whether nobody else can have had it since the last time.
+    pub(crate) async fn keep(&mut self, db: &DatabaseConnection) -> Result<bool, DbErr> {
+        let is_in_time = self.renewed.is_some_and(|renewed| renewed.elapsed() < TIME_TO_LIVE);
+        Ok(self.hold(db).await? && is_in_time)
+    }
+
     /// Renews the lease again and again; ends when somebody else has it, or may have had it in between.
     async fn until_lost(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
         loop {
             let due = self.renewed.map_or(Duration::ZERO, |renewed| RENEW_AFTER.saturating_sub(renewed.elapsed()));
             tokio::time::sleep(due).await;
-            let is_in_time = self.renewed.is_some_and(|renewed| renewed.elapsed() < TIME_TO_LIVE);
-            if !dialect::answer(self.hold(db)).await? || !is_in_time {
+            if !dialect::answer(self.keep(db)).await? {
                 return Ok(());
             }
         }

@@ -41,13 +41,13 @@ pub(crate) enum Command {
 impl Command {
     pub(crate) async fn run(self, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
         match self {
-            Self::Permissions(args) => permissions::run(args, settings, terminal),
+            Self::Permissions(args) => permissions::run(args, &settings.without_nats(), terminal),
             Self::Provision(args) => provision::run(args, settings, terminal).await,
             Self::Status(args) => status::run(args, settings, terminal).await,
             Self::Health(args) => health::run(args, settings, terminal).await,
             Self::Dlq(command) => dlq::run(command, settings, terminal).await,
             Self::Outbox(command) => outbox::run(command, settings, terminal).await,
-            Self::Inbox(command) => inbox::run(command, settings, terminal).await,
+            Self::Inbox(command) => inbox::run(command, &settings.without_nats(), terminal).await,
         }
     }
 }

@@ -10,7 +10,8 @@ impl Display for NatsConf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "accounts {{")?;
         for (name, account) in &self.accounts {
-            writeln!(f, "  {name} {{\n{account}  }}")?;
+            // Bare, `include` would name a file.
+            writeln!(f, "  \"{name}\" {{\n{account}  }}")?;
         }
         writeln!(f, "}}")
     }

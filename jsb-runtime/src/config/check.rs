@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Config, ConfigError};
+use super::{Config, ConfigError, STREAM_MAX_AGE};
 use crate::subject::{self, MAX_TOKEN};
 
 /// Beyond it, times and what NATS counts in nanoseconds run over.
@@ -38,7 +38,7 @@ impl Config {
         [
             ("ACK_WAIT", self.ack_wait),
             ("BACKOFF", self.backoff.iter().copied().max().unwrap_or_default()),
-            ("STREAM_MAX_AGE", self.stream_max_age),
+            ("STREAM_MAX_AGE", self.stream_max_age.unwrap_or_default()),
             ("OUTBOX_RETENTION", self.outbox_retention),
             ("INBOX_RETENTION", self.inbox_retention),
             ("TOMBSTONE_RETENTION", self.tombstone_retention.unwrap_or_default()),
@@ -97,11 +97,15 @@ impl Config {
         rule(self.backoff.iter().all(|delay| !delay.is_zero()), "BACKOFF must hold delays above zero");
         rule(self.max_ack_pending >= 1, "MAX_ACK_PENDING must be at least 1");
         rule(self.ack_wait >= Duration::from_secs(1), "ACK_WAIT must be at least 1s");
-        rule(!self.stream_max_age.is_zero(), "STREAM_MAX_AGE must be above zero, which the server takes for ever");
-        rule((1..=5).contains(&self.stream_replicas), "STREAM_REPLICAS must be between 1 and 5");
+        let stream_max_age = self.stream_max_age.unwrap_or(STREAM_MAX_AGE);
+        rule(!stream_max_age.is_zero(), "STREAM_MAX_AGE must be above zero, which the server takes for ever");
+        rule(
+            self.stream_replicas.is_none_or(|replicas| (1..=5).contains(&replicas)),
+            "STREAM_REPLICAS must be between 1 and 5",
+        );
         rule((1..=10_000).contains(&self.batch_size), "BATCH_SIZE must be between 1 and 10000");
         rule(
-            self.inbox_retention >= self.stream_max_age.saturating_add(self.outbox_retention),
+            self.inbox_retention >= stream_max_age.saturating_add(self.outbox_retention),
             "INBOX_RETENTION must be at least STREAM_MAX_AGE plus OUTBOX_RETENTION: \
              an event that can still come again must be remembered",
         );

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{Config, ConfigError, Node};
 
 impl Config {
-    /// The names of all variables that a configuration is read from, in the order of the README's table.
+    /// The names of all variables that a configuration is read from, in the order of the table in docs/configuration.md.
     pub const VARIABLES: &[&str] = &[
         "APP_NAME",
         "DESTINATION_APP",
@@ -75,8 +75,8 @@ impl Config {
         env.read("ACK_WAIT", &mut config.ack_wait, duration);
         env.read("BACKOFF", &mut config.backoff, |text| list(text, duration));
         env.read("MAX_ACK_PENDING", &mut config.max_ack_pending, parsed);
-        env.read("STREAM_REPLICAS", &mut config.stream_replicas, parsed);
-        env.read("STREAM_MAX_AGE", &mut config.stream_max_age, duration);
+        env.read("STREAM_REPLICAS", &mut config.stream_replicas, optional);
+        env.read("STREAM_MAX_AGE", &mut config.stream_max_age, |text| duration(text).map(Some));
         env.read("BATCH_SIZE", &mut config.batch_size, parsed);
         env.read("OUTBOX_RETENTION", &mut config.outbox_retention, duration);
         env.read("INBOX_RETENTION", &mut config.inbox_retention, duration);

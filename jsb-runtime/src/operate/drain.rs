@@ -6,6 +6,7 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, as_user};
 use crate::backoff;
@@ -76,7 +77,7 @@ pub async fn process_pending(
     let config = Arc::new(as_user(config, &app));
     let until = Instant::now() + timeout;
     let transport = Transport::connect(Arc::clone(&config), until.min(Instant::now() + PATIENCE)).await?;
-    let relay = Relay { db: db.clone(), transport: transport.clone(), config };
+    let relay = Relay { db: db.clone(), transport: transport.clone(), config, stop: CancellationToken::new() };
     let drained = Drain { relay, span, until }.run(progress).await;
     transport.close().await;
     Ok(drained?)

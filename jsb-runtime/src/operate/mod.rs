@@ -17,8 +17,11 @@ mod sweep;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::DbErr;
+use chrono::{DateTime, TimeDelta, Utc};
+use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
+
+use crate::{clock, dialect};
 
 pub use crate::preflight::check_owner;
 pub use connection::{Connection, OperateError};
@@ -37,6 +40,14 @@ pub use crate::jetstream::{ConsumerState, StreamError, StreamState};
 
 /// How many events are changed in one transaction, so that neither relay nor consumer waits long for it.
 pub(crate) const BATCH: usize = 1_000;
+
+/// A time that this process reckoned, by the clock that is behind, its own or the database's: to one that is ahead, everything is
+/// old.
+pub(crate) async fn by_the_clock_behind(db: &DatabaseConnection, time: DateTime<Utc>) -> Result<DateTime<Utc>, DbErr> {
+    let ours = clock::now();
+    let ahead = (ours - dialect::now(db).await?).max(TimeDelta::zero());
+    Ok(time.checked_sub_signed(ahead).unwrap_or(DateTime::<Utc>::MIN_UTC))
+}
 
 /// Does what changes up to so many events at a time until fewer are left; returns how many it were. `progress` hears it.
 pub(crate) async fn in_batches<F: Future<Output = Result<u64, DbErr>>>(

@@ -20,9 +20,10 @@ pub enum RepublishError {
         /// What the database says.
         source: DbErr,
     },
-    /// Another process took the relay's lease meanwhile, so the order could not be kept.
+    /// Another process took the relay's lease meanwhile, or may have, so the order could not be kept.
     #[error(
-        "after {republished} events or a few more another process took the relay's lease: do it again once the relay is idle"
+        "after {republished} events or a few more another process took the relay's lease, or may have: do it again once the \
+         relay is idle"
     )]
     Disturbed {
         /// How many are pending again, but for a batch that was on its way to the database.
@@ -68,14 +69,16 @@ async fn unsend_all(
     mut progress: impl FnMut(u64),
 ) -> Result<bool, DbErr> {
     lease.seize(db).await?;
-    let mut after = None;
-    while lease.hold(db).await? {
+    let (mut after, mut is_held) = (None, lease.hold(db).await?);
+    while is_held {
         // In a large outbox the first batch alone may take longer than the lease lives.
         let Some(batch) = lease.beside(db, unsend(db, since, resource, after)).await? else { return Ok(false) };
         let Some((changed, last)) = batch else { return Ok(true) };
         *republished += changed;
         after = Some(last);
         progress(*republished);
+        // Whoever hears of the progress may take long.
+        is_held = lease.keep(db).await?;
     }
     Ok(false)
 }

@@ -5,6 +5,7 @@ use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
 use super::{Connection, OperateError};
+use crate::dialect::{self, Fault};
 use crate::inbox::{self, Move};
 use crate::jetstream::{ConsumerState, Progress, StoredMessage, StreamError};
 use crate::message::Message;
@@ -20,7 +21,8 @@ pub struct Swept {
     pub looked_at: u64,
     /// How many of them the inbox did not have, or had as failed: they are due there now.
     pub found: u64,
-    /// How many deliveries the consumer had in hand; if any, not everything could be looked at.
+    /// How many deliveries the consumer had in hand; if any, what came in the last ten minutes was looked at only as far as the
+    /// server is done with it.
     pub in_hand: u64,
 }
 
@@ -58,8 +60,10 @@ impl Connection {
     /// bounds how far back; at most it is INBOX_RETENTION, beyond which the inbox forgets what it has processed.
     /// `progress` hears how many sequences are behind and how many there are.
     ///
-    /// What the consumer has in hand cannot be told from what was given up after it, so while it is at work, what came
-    /// after its oldest delivery is left to the next sweep. The place up to which bridges have looked stays as it is.
+    /// What the consumer has in hand cannot be told from what was given up after it, so while it is at work, of what came
+    /// after its oldest delivery only what is in the stream for longer than ten minutes is looked at. Of that, an event that is in
+    /// hand all the same is applied once: whoever comes second finds it settled. The place up to which bridges have looked
+    /// stays as it is.
     ///
     /// # Errors
     ///
@@ -74,7 +78,7 @@ impl Connection {
         preflight::check_owner(db, &self.config.app_name).await.map_err(OperateError::Database)?;
         let stream = self.transport.find_stream(&self.config.incoming()).await?;
         let consumer = self.transport.consumer(&stream, &subject::durable(app)).await?;
-        let Range { first, last, since } = self.range(db, &consumer, since).await?;
+        let Range { first, last, since } = self.range(db, &stream, &consumer, since).await?;
         let (transport, subject) = (&self.transport, &consumer.filter_subject);
         let first = transport.stored_since(&stream, subject, (first, last), since).await?;
         let mut swept = Swept { in_hand: consumer.ack_pending, ..Swept::default() };
@@ -92,6 +96,7 @@ impl Connection {
     async fn range(
         &self,
         db: &DatabaseConnection,
+        stream: &str,
         consumer: &ConsumerState,
         since: Option<DateTime<Utc>>,
     ) -> Result<Range, SweepError> {
@@ -100,9 +105,15 @@ impl Connection {
         let since = since.map_or(remembered, |since| since.max(remembered));
         match (self.config.use_inbox, consumer.ack_pending) {
             (true, 0) => Ok(Range { first: 1, last: delivered, since }),
-            (true, _) => Ok(Range { first: 1, last: acknowledged, since }),
+            (true, _) => {
+                // The server's floor stays below what it has given up for as long as anything is in hand.
+                let (above, overdue) = ((acknowledged + 1, delivered), clock::now() - inbox::OVERDUE);
+                let recent = self.transport.stored_since(stream, &consumer.filter_subject, above, overdue).await?;
+                Ok(Range { first: 1, last: delivered.min(recent - 1), since })
+            }
             (false, 0) => {
-                let is_acknowledged = self.transport.has_given_up_nothing(consumer.redelivered);
+                let is_acknowledged =
+                    consumer.max_deliver != 1 && self.transport.has_given_up_nothing(consumer.redelivered);
                 let progress = Progress { floor: acknowledged, is_acknowledged, delivered, in_flight: 0 };
                 let (first, last) = unswept(db, &progress).await?;
                 Ok(Range { first, last, since })
@@ -115,8 +126,23 @@ impl Connection {
     async fn adopt(&self, db: &DatabaseConnection, messages: Vec<Message>) -> Result<u64, DbErr> {
         let mut found = 0;
         for message in inbox::unsettled(db, &self.config.destination_app, messages).await? {
-            found += u64::from(inbox::make(db, &message, Move::Adopt).await?.is_some());
+            found += u64::from(is_adopted(db, &message).await?);
         }
         Ok(found)
+    }
+}
+
+/// Puts an event into the inbox, due at once, unless it is settled by now, or a process is in the middle of it. That is not
+/// waited for: its handler may hang.
+async fn is_adopted(db: &DatabaseConnection, message: &Message) -> Result<bool, DbErr> {
+    let txn = dialect::begin(db).await?;
+    let adopted = async {
+        dialect::give_way(&txn).await?;
+        inbox::make(&txn, message, Move::Adopt).await
+    };
+    let adopted = adopted.await;
+    match dialect::end(txn, adopted).await {
+        Err(error) if dialect::fault(&error) == Fault::Contention => Ok(false),
+        adopted => Ok(adopted?.is_some()),
     }
 }

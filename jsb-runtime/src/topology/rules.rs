@@ -37,7 +37,7 @@ pub(super) fn stream(wanted: &WantedStream, stream: &FoundStream, found: &Found)
         reason: reason.to_owned(),
         steps,
     };
-    let mut settings = wanted.settings();
+    let mut settings = wanted.settings_beside(&stream.config);
     settings["subjects"] = with_missing_subjects(wanted, stream, found);
     if stream.is_shared(wanted) {
         settings = json!({"subjects": settings["subjects"]});

@@ -6,7 +6,11 @@ use super::*;
 use crate::Config;
 
 fn wanted() -> Wanted {
-    Wanted::pairs(&Config::new("operator", "nobody"), [("system_a", "system_b")]).expect("a pair")
+    wanted_of(Config::new("operator", "nobody").stream_replicas(1).stream_max_age(MONTH))
+}
+
+fn wanted_of(config: Config) -> Wanted {
+    Wanted::pairs(&config, [("system_a", "system_b")]).expect("a pair")
 }
 
 /// What a server would have after the changes of a plan.
@@ -59,6 +63,8 @@ fn drifted(object: &str, setting: &str, value: Json) -> Found {
 }
 
 const HOUR: u64 = 3_600_000_000_000;
+const MINUTE: u64 = HOUR / 60;
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 #[test]
 fn whatever_can_be_mended_is_mended_by_one_plan() {
@@ -67,7 +73,7 @@ fn whatever_can_be_mended_is_mended_by_one_plan() {
         ("stream", "subjects", json!(["system_a.sync.system_b"])),
         ("stream", "num_replicas", json!(3)),
         ("stream", "max_age", json!(0)),
-        ("stream", "duplicate_window", json!(HOUR)),
+        ("stream", "duplicate_window", json!(MINUTE)),
         ("stream", "no_ack", json!(true)),
         ("consumer", "filter_subject", json!("system_b.sync.>")),
         ("consumer", "filter_subject", json!("*.sync.system_a")),
@@ -122,16 +128,45 @@ fn a_shorter_max_age_waits_until_no_message_is_older() {
         found.stream.as_mut().expect("the stream").oldest = age;
         plan(&wanted, &found)
     };
-    let limit = wanted.stream.max_age;
-    for younger in [None, Some(limit)] {
+    for younger in [None, Some(MONTH)] {
         assert_eq!(with_oldest(younger).to_string(), "~ stream sync-stream\n    ~ max_age: none -> 30d");
     }
-    let refused = with_oldest(Some(limit + Duration::from_secs(5)));
+    let refused = with_oldest(Some(MONTH + Duration::from_secs(5)));
     assert_eq!((refused.changes(), refused.refusals().len()), ([].as_slice(), 1));
     assert_eq!(
         refused.refusals()[0].reason,
         "max_age: none -> 30d would delete messages: it holds some that are 30days 5s old"
     );
+}
+
+#[test]
+fn a_default_is_nobody_s_wish() {
+    let mut found = provisioned();
+    let config = &mut found.stream.as_mut().expect("the stream").config;
+    (config["max_age"], config["num_replicas"]) = (json!(365 * 24 * HOUR), json!(3));
+    assert!(plan(&wanted_of(Config::new("operator", "nobody")), &found).is_empty());
+    let asked = "~ stream sync-stream\n    ~ num_replicas: 3 -> 1\n    ~ max_age: 365d -> 30d";
+    assert_eq!(plan(&wanted(), &found).to_string(), asked);
+}
+
+#[test]
+fn message_ids_are_forgotten_no_sooner_than_before() {
+    let silent = wanted_of(Config::new("operator", "nobody"));
+    let with_window = |window: u64, age: u64| {
+        let mut found = drifted("stream", "duplicate_window", json!(window));
+        found.stream.as_mut().expect("the stream").config["max_age"] = json!(age);
+        found
+    };
+    for (window, age) in [(HOUR, 24 * HOUR), (HOUR, 0), (MINUTE, MINUTE)] {
+        let plan = plan(&silent, &with_window(window, age));
+        assert!(plan.is_empty(), "{window} of {age}: {plan}");
+    }
+    let longer = plan(&silent, &with_window(MINUTE, 0)).to_string();
+    assert_eq!(longer, "~ stream sync-stream\n    ~ duplicate_window: 1m -> 2m");
+    // The server takes none that is longer than the age that is asked for.
+    let brief = wanted_of(Config::new("operator", "nobody").stream_max_age(Duration::from_secs(60)));
+    let shorter = plan(&brief, &with_window(HOUR, 24 * HOUR)).to_string();
+    assert_eq!(shorter, "~ stream sync-stream\n    ~ max_age: 1d -> 1m\n    ~ duplicate_window: 1h -> 1m");
 }
 
 #[test]
@@ -198,9 +233,8 @@ fn one_filter_may_stand_in_either_place() {
 
 #[test]
 fn a_duplicate_window_fits_into_the_age() {
-    let config = Config::new("operator", "nobody").stream_max_age(Duration::from_secs(60));
-    let wanted = Wanted::pairs(&config, [("a", "b")]).expect("a pair");
-    assert_eq!(wanted.stream.duplicate_window, Duration::from_secs(60));
+    let wanted = wanted_of(Config::new("operator", "nobody").stream_max_age(Duration::from_secs(60)));
+    assert_eq!(wanted.stream.settings()["duplicate_window"], MINUTE);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value as Json, json};
 
 use super::difference::{Difference, differences};
-use crate::config::Config;
+use crate::config::{Config, STREAM_MAX_AGE};
 use crate::subject;
 
 /// How far back the server recognises a message id, unless the stream keeps its messages for less; its default.
@@ -30,12 +30,10 @@ pub struct WantedStream {
     pub name: String,
     /// Of every pair both directions and both DLQs.
     pub subjects: BTreeSet<String>,
-    /// On how many servers of a cluster it is kept.
-    pub replicas: usize,
-    /// How long it keeps its messages.
-    pub max_age: Duration,
-    /// How far back it recognises a message id.
-    pub duplicate_window: Duration,
+    /// On how many servers of a cluster it is kept. Where nobody says: on one if it is made, as it is if it is there.
+    pub replicas: Option<usize>,
+    /// How long it keeps its messages. Where nobody says: for 30 days if it is made, as it does if it is there.
+    pub max_age: Option<Duration>,
 }
 
 /// A durable pull consumer with explicit acknowledgements.
@@ -150,23 +148,40 @@ impl WantedStream {
             subjects,
             replicas: config.stream_replicas,
             max_age: config.stream_max_age,
-            duplicate_window: DUPLICATE_WINDOW.min(config.stream_max_age),
         }
     }
 
-    /// As the server writes it.
+    /// As the server writes one that is made.
     pub(crate) fn settings(&self) -> Json {
+        let max_age = self.max_age.unwrap_or(STREAM_MAX_AGE);
         json!({
             "name": self.name,
             "subjects": self.subjects,
             "retention": "limits",
             "storage": "file",
-            "num_replicas": self.replicas,
-            "max_age": nanoseconds(self.max_age),
-            "duplicate_window": nanoseconds(self.duplicate_window),
+            "num_replicas": self.replicas.unwrap_or(1),
+            "max_age": nanoseconds(max_age),
+            "duplicate_window": nanoseconds(DUPLICATE_WINDOW.min(max_age)),
             // Without its acknowledgements no event ever counts as sent.
             "no_ack": false,
         })
+    }
+
+    /// The same of one that is there, with these settings: what nobody has set stays as it is, and no message id is forgotten
+    /// sooner than now.
+    pub(super) fn settings_beside(&self, found: &Json) -> Json {
+        let mut settings = self.settings();
+        if self.replicas.is_none() {
+            settings["num_replicas"] = found["num_replicas"].clone();
+        }
+        if self.max_age.is_none() {
+            settings["max_age"] = found["max_age"].clone();
+        }
+        let window = found["duplicate_window"].as_u64().unwrap_or_default().max(nanoseconds(DUPLICATE_WINDOW));
+        // The server takes none that is longer than the age, and no age is for ever.
+        let age = settings["max_age"].as_u64().filter(|age| *age > 0);
+        settings["duplicate_window"] = age.map_or(window, |age| window.min(age)).into();
+        settings
     }
 }
 

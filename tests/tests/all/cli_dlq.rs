@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use async_nats::jetstream::AckKind;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::{StreamExt, TryStreamExt};
 use jsb_runtime::Config;
@@ -13,7 +14,7 @@ use jsb_tests::entities::{label, organization, ticket};
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Backend, Cli, Pair, Proxy, Stream, effects, eventually, inbox, servers};
+use jsb_tests::{App, Backend, Cli, DEADLINE, Pair, Proxy, Stream, effects, eventually, inbox, servers};
 use sea_orm::ActiveValue::{self, Set, Unchanged};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
 use serde_json::{Value as Json, json};
@@ -719,6 +720,69 @@ on_both! {
         assert_eq!(gate.arrivals(), 1);
         pair.stop().await;
     }
+
+    async fn a_sweep_beside_a_busy_consumer_finds_what_came_long_ago(backend: Backend) {
+        // The server brings nothing again meanwhile but what is given back.
+        let mut pair = pair(backend, |config| config.backoff([Duration::from_secs(60); 5])).await;
+        pair.b.stop().await;
+        let stream = Stream::of(&pair.b.config).await;
+        let durable = stream.durable(&pair.b.config.app_name).await;
+        let one = || durable.batch().max_messages(1).expires(Duration::from_millis(200)).messages();
+
+        let in_hand = probe::send(&pair.a.db, "record", Orders::default()).await;
+        let held = eventually("another process has it in hand", || async { one().await?.next().await.transpose() }).await;
+        let lost = probe::send(&pair.a.db, "record", Orders::default()).await;
+        eventually("its deliveries are spent", || async {
+            if let Some(message) = one().await?.next().await {
+                message?.ack_with(AckKind::Nak(None)).await?;
+            }
+            let progress = stream.progress(&pair.b.config.app_name).await;
+            let spent = progress.delivered.stream_sequence == 2 && progress.num_ack_pending == 1;
+            Ok::<_, async_nats::Error>(spent.then_some(()))
+        })
+        .await;
+
+        let connection = Connection::open(pair.b.config.clone()).await.expect("a connection");
+        let sweep = || connection.sweep(&pair.b.db, None, |_, _| {});
+        let swept = sweep().await.expect("a sweep");
+        assert_eq!((swept.in_hand, swept.found), (1, 0), "what came a moment ago may be in hand");
+        let swept = skewed(TimeDelta::minutes(11), sweep()).await.expect("a sweep");
+        assert_eq!((swept.in_hand, swept.looked_at, swept.found), (1, 2, 2));
+        connection.close().await;
+
+        pair.b.start().await;
+        processed(&pair.b, &lost.event_id).await;
+        processed(&pair.b, &in_hand.event_id).await;
+        // By now it is settled for whoever had it in hand.
+        held.ack_with(AckKind::Nak(None)).await.expect("a message that is given back");
+        eventually("the consumer is idle", || async {
+            Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
+        })
+        .await;
+        for event in [lost, in_hand] {
+            assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
+        }
+        pair.stop().await;
+    }
+}
+
+/// On SQLite a handler has the only lock for writing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sweep_does_not_wait_for_a_handler_that_hangs() {
+    let pair = pair(Backend::Postgres, |config| config).await;
+    let slow = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
+    let gate = gate(&slow.gate);
+    let slow = probe::send(&pair.a.db, "wait", slow).await;
+    eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+    let connection = Connection::open(pair.b.config.clone()).await.expect("a connection");
+    let sweep = skewed(TimeDelta::minutes(11), connection.sweep(&pair.b.db, None, |_, _| {}));
+    let swept = tokio::time::timeout(DEADLINE, sweep).await.expect("an end").expect("a sweep");
+    assert_eq!((swept.in_hand, swept.looked_at, swept.found), (1, 1, 0));
+    connection.close().await;
+    gate.open();
+    processed(&pair.b, &slow.event_id).await;
+    assert_eq!(gate.arrivals(), 1);
+    pair.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use dev_servers::{NatsOptions, NatsServer};
 use jsb_tests::cli::{Cli, Output};
 use jsb_tests::{Backend, Pair, Stream};
 
@@ -44,7 +45,7 @@ async fn a_plan_is_shown_then_made_and_then_there_is_nothing_to_do() {
 async fn drift_is_told_and_mended() {
     let (pair, cli) = pair().await;
     done(cli.run(&["provision"]).await);
-    let older = cli.set("STREAM_MAX_AGE", "20d");
+    let older = cli.clone().set("STREAM_MAX_AGE", "20d");
     let check = older.run(&["provision", "--check"]).await;
     assert_eq!((check.code, check.stdout.contains("~ max_age: 30d -> 20d")), (3, true), "{check:?}");
     let made = older.json(&["provision"]).await;
@@ -54,6 +55,8 @@ async fn drift_is_told_and_mended() {
     assert_eq!(again, serde_json::json!({"changes": [], "refusals": [], "made": []}));
     let day = std::time::Duration::from_secs(24 * 60 * 60);
     assert_eq!(Stream::of(&pair.a.config).await.config().await.max_age, 20 * day);
+    // A default is nobody's wish.
+    assert_eq!(done(cli.run(&["provision", "--check"]).await).stdout, "all is as wanted: nothing to do\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,9 +151,12 @@ async fn secrets_that_are_there_are_taken() {
     let printed = done(cli.run(&args("nkey")).await);
     assert!(printed.stdout.contains(&seed.public_key()), "{}", printed.stdout);
 
+    fs::write(folder.path().join("a.password"), "x".repeat(71)).expect("a file");
+    done(cli.run(&args("password")).await);
+
     for (name, content, auth, why) in [
         ("a.password", String::new(), "password", "is empty"),
-        ("a.password", "x".repeat(80), "password", "hashing"),
+        ("a.password", "x".repeat(72), "password", "a password of 72 bytes: bcrypt takes 71 at the most"),
         ("a.nk", "no seed".to_owned(), "nkey", "no seed of an nkey"),
         ("a.nk", nkeys::KeyPair::new_account().seed().expect("a seed"), "nkey", "no user's"),
     ] {
@@ -158,6 +164,36 @@ async fn secrets_that_are_there_are_taken() {
         let refused = cli.run(&args(auth)).await;
         assert_eq!((refused.code, refused.stdout.as_str()), (1, ""), "{refused:?}");
         assert!(refused.stderr.contains(why) && refused.stderr.contains(name), "{}", refused.stderr);
+    }
+}
+
+/// Words of the server's own language, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_server_takes_the_users_whatever_the_apps_are_called() {
+    let (_pair, cli) = pair().await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().display().to_string();
+    let args = ["permissions", "--pair", "include,b", "--auth", "nkey", "--secrets", &path];
+    let config = done(cli.run(&args).await).stdout;
+    let options = NatsOptions { config, ..Default::default() };
+    NatsServer::start(options).await.expect("nats-server takes what was printed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_needs_no_nats_needs_none_of_its_files() {
+    let (_pair, cli) = pair().await;
+    let files = ["NATS_CREDS", "NATS_NKEY", "NATS_CA", "NATS_CERT", "NATS_KEY"];
+    let cli = files.into_iter().fold(cli, |cli, file| cli.set(file, "/no/such/file"));
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().display().to_string();
+    let permissions = ["permissions", "--pair", "a,b", "--auth", "nkey", "--secrets", &path];
+    for args in [&["inbox", "list"][..], &permissions] {
+        done(cli.run(args).await);
+    }
+    let provision = cli.run(&["provision", "--check"]).await;
+    assert_eq!(provision.code, 1, "{provision:?}");
+    for file in files {
+        assert!(provision.stderr.contains(&format!("{file}: the file that it names")), "{provision:?}");
     }
 }
 

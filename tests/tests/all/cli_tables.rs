@@ -7,6 +7,8 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_runtime::Role;
+use jsb_runtime::operate::{self, RepublishError};
+use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{organization, ticket, user};
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
@@ -15,6 +17,8 @@ use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::sea_query::Query;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, TransactionTrait};
 use serde_json::{Value as Json, json};
+use tokio::runtime::Handle;
+use tokio::task::block_in_place;
 use uuid::Uuid;
 
 const DECLINED: i32 = 5;
@@ -662,6 +666,30 @@ on_both! {
         assert_eq!(left, ids[1..]);
         pair.stop().await;
     }
+
+    async fn a_clock_that_is_ahead_prunes_nothing_that_is_young(backend: Backend) {
+        let mut pair = Pair::start(backend).await;
+        for _ in 0..2 {
+            probe::send(&pair.a.db, "record", Orders::default()).await;
+        }
+        pair.quiet().await;
+        pair.a.stop().await;
+        pair.b.stop().await;
+        pair.a.sql(&format!("UPDATE outbox_events SET sent_at = {LONG_AGO} WHERE id = (SELECT MIN(id) FROM outbox_events)")).await;
+        pair.b.sql(&format!("UPDATE inbox_events SET processed_at = {LONG_AGO} WHERE event_id = (SELECT MIN(event_id) FROM inbox_events)")).await;
+        // What the wrong clock takes for a week ago.
+        let ahead = TimeDelta::days(60);
+        let before = Utc::now() + ahead - TimeDelta::days(7);
+        let (a, b) = (&pair.a.db, &pair.b.db);
+        skewed(ahead, async {
+            assert_eq!(operate::outbox::sent_before(a, before).await, Ok(1));
+            assert_eq!(operate::outbox::prune(a, before, |_| {}).await, Ok(1));
+            assert_eq!(operate::inbox::settled_before(b, before).await, Ok(1));
+            assert_eq!(operate::inbox::prune(b, before, |_| {}).await, Ok(1));
+        })
+        .await;
+        assert_eq!((pair.a.count("outbox_events", "sent").await, pair.b.count("inbox_events", "processed").await), (1, 1));
+    }
 }
 
 /// As on a large outbox. What holds up a change on SQLite holds up the lease as well.
@@ -689,6 +717,32 @@ async fn a_batch_that_takes_longer_than_the_lease_is_published_again() {
     held_up.rollback().await.expect("an end");
     assert_eq!(republish.await.expect("a command")["republished"], MANY);
     assert_eq!(pair.a.count("outbox_events", "pending").await, MANY);
+}
+
+/// Waits until the relay's lease has run out, and lets another process have it for a moment.
+async fn another_has_had_the_lease(app: &App) {
+    eventually("the lease has run out", || async {
+        let ends = app.texts("SELECT CAST(expires_at AS text) FROM sync_leases").await;
+        let is_over = |end: &String| end.parse::<i64>().expect("a number") < Utc::now().timestamp_millis();
+        Ok::<_, DbErr>(ends.iter().all(is_over).then_some(()))
+    })
+    .await;
+    app.lend_lease("another").await;
+    app.end_leases().await;
+}
+
+/// As where the terminal takes no more of the progress bar for a while.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lease_that_ran_out_between_two_batches_is_not_taken_again() {
+    let app = Pair::create(Backend::Sqlite).await.a;
+    fill_outbox(&app, Backend::Sqlite, "sent", LONG_AGO).await;
+    let since = "2025-12-31T00:00:00Z".parse().expect("a time");
+    let outcome = operate::republish(&app.db, since, None, |_| {
+        block_in_place(|| Handle::current().block_on(another_has_had_the_lease(&app)));
+    });
+    let outcome = outcome.await;
+    assert!(matches!(outcome, Err(RepublishError::Disturbed { republished: 1_000 })), "{outcome:?}");
+    assert_eq!(app.count("outbox_events", "pending").await, 1_000);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -13,6 +13,8 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 const SECOND: u64 = 1_000_000_000;
+const DAY: u64 = 86_400 * SECOND;
+const MONTH: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// A pair of apps with names of their own, and an operator who provisions it.
 struct Operator {
@@ -145,7 +147,7 @@ async fn what_is_missing_is_made_and_made_once() {
     let stream = operator.stream.config().await;
     assert_eq!(stream.subjects.len(), 4);
     assert_eq!((stream.storage, stream.retention), Default::default());
-    assert_eq!(stream.max_age, Duration::from_secs(30 * 24 * 60 * 60));
+    assert_eq!(stream.max_age, MONTH);
     assert_eq!(stream.duplicate_window, Duration::from_secs(120));
     let consumer = operator.stream.progress(&operator.a).await.config;
     assert_eq!(consumer.filter_subject, format!("{}.sync.{}", operator.b, operator.a));
@@ -158,7 +160,8 @@ async fn what_is_missing_is_made_and_made_once() {
 
 #[tokio::test]
 async fn what_drifted_is_mended_and_messages_and_positions_stay() {
-    let operator = Operator::new().await;
+    let mut operator = Operator::new().await;
+    operator.wanted.stream.max_age = Some(MONTH);
     operator.provision().await;
     let inbound = format!("{}.sync.{}", operator.b, operator.a);
     for _ in 0..3 {
@@ -171,7 +174,7 @@ async fn what_drifted_is_mended_and_messages_and_positions_stay() {
 
     let stream_drifts = [
         (json!({"subjects": [inbound]}), "+ subjects: "),
-        (json!({"max_age": 86_400 * SECOND}), "~ max_age: 1d -> 30d"),
+        (json!({"max_age": DAY}), "~ max_age: 1d -> 30d"),
         (json!({"max_age": 0}), "~ max_age: none -> 30d"),
         (json!({"duplicate_window": 30 * SECOND}), "~ duplicate_window: 30s -> 2m"),
         (json!({"no_ack": true}), "~ no_ack: true -> false"),
@@ -222,14 +225,15 @@ async fn interest_retention_becomes_limits() {
 #[tokio::test]
 async fn settings_that_nobody_asked_about_stay() {
     let operator = Operator::new().await;
-    operator.make_stream(json!({"max_bytes": 1_000_000, "description": "ours", "max_age": 3_600 * SECOND})).await;
+    let made = json!({"max_bytes": 1_000_000, "description": "ours", "max_age": 365 * DAY, "duplicate_window": DAY});
+    operator.make_stream(made).await;
     operator
         .put_consumer(json!({"durable_name": operator.durable(), "ack_policy": "explicit", "max_waiting": 7}))
         .await;
     operator.provision().await;
     let (stream, consumer) = (operator.stream_settings().await, operator.consumer_settings().await);
     assert_eq!((&stream["max_bytes"], &stream["description"]), (&json!(1_000_000), &json!("ours")));
-    assert_eq!(stream["max_age"], 30 * 86_400 * SECOND);
+    assert_eq!((&stream["max_age"], &stream["duplicate_window"]), (&json!(365 * DAY), &json!(DAY)));
     assert_eq!((&consumer["max_waiting"], &consumer["max_deliver"]), (&json!(7), &json!(5)));
 }
 
@@ -299,7 +303,7 @@ async fn a_max_age_that_would_delete_messages_is_refused_until_they_are_gone() {
     let mut operator = Operator::new().await;
     operator.provision().await;
     let age = Duration::from_secs(2);
-    (operator.wanted.stream.max_age, operator.wanted.stream.duplicate_window) = (age, age);
+    operator.wanted.stream.max_age = Some(age);
     let early = operator.plan().await;
     assert!(early.refusals().is_empty() && early.to_string().contains("~ max_age: 30d -> 2s"), "{early}");
 
@@ -396,7 +400,7 @@ async fn a_plan_is_there_for_programs_too() {
 #[tokio::test]
 async fn what_the_server_refuses_is_an_error_with_its_words() {
     let mut operator = Operator::new().await;
-    operator.wanted.stream.replicas = 3;
+    operator.wanted.stream.replicas = Some(3);
     let error = operator.apply(&operator.plan().await).await.expect_err("one server has no replicas");
     let refused = matches!(&error, ProvisionError::Refused { error, .. }
         if error.error_code() == jetstream::ErrorCode::STREAM_REPLICAS_NOT_SUPPORTED);

@@ -41,7 +41,8 @@ fn human(swept: &Swept) -> String {
     }
     if swept.in_hand > 0 {
         text += &format!(
-            "\nThe consumer has {} in hand: what it was given after the oldest of them was not looked at.",
+            "\nThe consumer has {} in hand: of what came after the oldest of them, only what is older than ten minutes was \
+             looked at.",
             events(swept.in_hand)
         );
     }

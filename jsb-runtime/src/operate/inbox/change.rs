@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use super::{Filter, Status, TABLE, these};
 use crate::ask;
 use crate::inbox::{self, Move};
-use crate::operate::{BATCH, Changed, in_batches};
+use crate::operate::{BATCH, Changed, by_the_clock_behind, in_batches};
 
 /// Has events of the app `source` tried again, dead ones too, whose letter in the DLQ stays. They are due at once, a
 /// running consumer takes them within seconds, and their attempts count anew.
@@ -116,11 +116,13 @@ fn is_retryable() -> Condition {
 }
 
 /// Deletes the events that were settled before this time; returns how many. One that comes again after that is taken for
-/// new: its row is safe by its version, but its handlers run again. `progress` hears how many, now and then.
+/// new: its row is safe by its version, but its handlers run again. `progress` hears how many, now and then. As far as this
+/// process's clock is ahead of the database's, the time is set back.
 ///
 /// # Errors
 ///
 /// When the database fails. What was deleted until then stays deleted.
 pub async fn prune(db: &DatabaseConnection, before: DateTime<Utc>, progress: impl FnMut(u64)) -> Result<u64, DbErr> {
+    let before = by_the_clock_behind(db, before).await?;
     in_batches(|limit| inbox::prune(db, before, limit), progress).await
 }

@@ -10,6 +10,7 @@ use super::{Filter, Status, TABLE, these};
 use crate::ask;
 use crate::config::Config;
 use crate::inbox::SETTLED;
+use crate::operate::by_the_clock_behind;
 use crate::reason::Reason;
 
 /// An event of the inbox, but for what it carries.
@@ -199,12 +200,14 @@ fn as_json(body: &[u8]) -> Json {
     serde_json::from_slice(body).unwrap_or_else(|_| String::from_utf8_lossy(body).into_owned().into())
 }
 
-/// How many events were settled, that is processed or dead, before this time.
+/// How many events were settled, that is processed or dead, before this time, which is taken as [`prune`](super::prune) takes
+/// it.
 ///
 /// # Errors
 ///
 /// When the database fails.
 pub async fn settled_before(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u64, DbErr> {
+    let before = by_the_clock_behind(db, before).await?;
     let settled = Condition::all().add(Expr::cust(SETTLED)).add(Expr::col("processed_at").lt(before));
     ask::count(db, TABLE, settled).await
 }

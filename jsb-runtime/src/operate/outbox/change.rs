@@ -8,7 +8,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::look::first_sent_since;
 use super::{Filter, Status, TABLE, was_sent_since};
-use crate::operate::{BATCH, Changed, in_batches};
+use crate::operate::{BATCH, Changed, by_the_clock_behind, in_batches};
 use crate::{ask, outbox};
 
 /// Has failed events published again, and those that the server refused for now at once. Their attempts count anew.
@@ -135,11 +135,12 @@ pub(crate) async fn unsend(
 }
 
 /// Deletes the events that were sent before this time, which can then not be published again; returns how many.
-/// `progress` hears how many, now and then.
+/// `progress` hears how many, now and then. As far as this process's clock is ahead of the database's, the time is set back.
 ///
 /// # Errors
 ///
 /// When the database fails. What was deleted until then stays deleted.
 pub async fn prune(db: &DatabaseConnection, before: DateTime<Utc>, progress: impl FnMut(u64)) -> Result<u64, DbErr> {
+    let before = by_the_clock_behind(db, before).await?;
     in_batches(|limit| outbox::prune(db, before, limit), progress).await
 }

@@ -10,6 +10,7 @@ use serde_json::Value as Json;
 
 use super::{Filter, Status, TABLE, was_sent_since};
 use crate::ask;
+use crate::operate::by_the_clock_behind;
 
 /// An event of the outbox, but for what it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromQueryResult)]
@@ -168,12 +169,13 @@ pub(super) async fn first_sent_since(
     Ok(ask::one(db, &select).await?.flatten())
 }
 
-/// How many events were sent before this time.
+/// How many events were sent before this time, which is taken as [`prune`](super::prune) takes it.
 ///
 /// # Errors
 ///
 /// When the database fails.
 pub async fn sent_before(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u64, DbErr> {
+    let before = by_the_clock_behind(db, before).await?;
     ask::count(db, TABLE, Condition::all().add(Status::Sent.condition()).add(Expr::col("sent_at").lt(before))).await
 }
 
