@@ -8,7 +8,6 @@ use syn::spanned::Spanned;
 use syn::{Attribute, Error, FnArg, Ident, Meta, Result, ReturnType, Signature, Type, Visibility};
 
 use crate::attr;
-use crate::expand;
 use crate::faults::Faults;
 
 /// The events of one kind, and the function that runs for them.
@@ -20,15 +19,16 @@ struct Handler {
 
 struct Function {
     name: Ident,
-    /// Where the types of its parameters are written, for errors about them.
-    event: Span,
+    /// The type of the event that it borrows.
+    event: Type,
+    /// Where the type of its context is written, for errors about it.
     context: Span,
 }
 
 /// A faulty function is left as it is too, so that what calls it compiles.
 pub(crate) fn expand(args: TokenStream, item: TokenStream) -> TokenStream {
     let registration = match Handler::read(args, item.clone()) {
-        Ok(handler) => expand::scope(handler.register()),
+        Ok(handler) => handler.register(),
         Err(faults) => faults.into_compile_error(),
     };
     quote! {
@@ -50,23 +50,27 @@ impl Handler {
         Ok(Self { resource: resource?, event: event?, function: function? })
     }
 
+    /// The user's own type stands in it, so that no name may be brought into scope.
     fn register(&self) -> TokenStream {
         let Self { resource, event, function } = self;
+        let takes = &function.event;
         let label = function.name.unraw().to_string();
         // With the span of its definition, the compiler would offer to mend that where the call is wrong.
         let mut name = function.name.clone();
         name.set_span(Span::call_site());
-        let decoded = quote_spanned!(function.event=> jsb::decode(envelope));
-        let event_argument = quote_spanned!(function.event=> &event);
+        let decoded = quote_spanned!(takes.span()=> ::jsb_runtime::__private::decode(envelope));
+        let event_argument = quote_spanned!(takes.span()=> &event);
         let context_argument = quote_spanned!(function.context=> ctx);
+        let handled = quote!(#name(#event_argument, #context_argument).await);
         quote! {
-            jsb::register_handler! {
+            ::jsb_runtime::__private::register_handler! {
                 resource: #resource,
                 event: #event,
+                takes: #takes,
                 name: ::core::concat!(::core::module_path!(), "::", #label),
-                run: |envelope, ctx| jsb::Box::pin(async move {
+                run: |envelope, ctx| ::jsb_runtime::__private::Box::pin(async move {
                     let event = #decoded?;
-                    let result: jsb::HandlerResult = #name(#event_argument, #context_argument).await;
+                    let result: ::jsb_runtime::__private::HandlerResult = #handled;
                     result
                 })
             }
@@ -109,7 +113,7 @@ impl Function {
         }
         let parameters: Option<Vec<_>> = signature.inputs.iter().map(borrowed).collect();
         let parameters = faults.note(match parameters.as_deref() {
-            Some([event, context]) => Ok((event.span(), context.span())),
+            Some([event, context]) => Ok(((*event).clone(), context.span())),
             _ => Err(misfit(name, name.span(), "a handler borrows an event and its context, and takes nothing else")),
         });
         faults.finish(())?;

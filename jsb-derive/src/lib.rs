@@ -61,7 +61,7 @@ use proc_macro::TokenStream;
 /// On a field it takes
 ///
 /// * `version`: this column holds the row's version, instead of `updated_at`;
-/// * `skip`: the column stays local;
+/// * `skip`: the column stays local, and a save that writes nothing else is no edit of the row;
 /// * `rename = "name"`: what the column is called on the wire.
 #[proc_macro_derive(Syncable, attributes(syncable))]
 pub fn derive_syncable(input: TokenStream) -> TokenStream {
@@ -83,7 +83,7 @@ pub fn derive_syncable(input: TokenStream) -> TokenStream {
 /// }
 /// ```
 ///
-/// The payload is that of a synced entity (`Event<user::Model>`, where columns that stay at home or that the event does not
+/// The payload is that of the resource's entity (`Event<user::Model>`, where columns that stay at home or that the event does not
 /// carry hold their type's default), raw JSON as here, or `Event<AsJson<T>>` of any type that serde reads. Only what is
 /// written through `ctx.db()` happens once; synced rows that are saved there are published.
 #[proc_macro_attribute]

@@ -14,6 +14,7 @@ use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{self, HandlerRegistration, Registry};
 use crate::trace::Trace;
+use crate::upsert::collision::Place;
 use crate::upsert::{self, ApplyError, Effect};
 use crate::{settings, trace};
 
@@ -25,7 +26,7 @@ const WENT_ON: &str = "it went on after the transaction had ended, by an error o
 /// An event and what is needed to try it.
 pub(crate) struct Attempt<'a> {
     pub(crate) registry: &'a Registry,
-    pub(crate) own_app: &'a str,
+    pub(crate) place: Place<'a>,
     pub(crate) message: &'a Message,
     pub(crate) event: &'a Envelope,
     /// Whether the inbox keeps it.
@@ -74,7 +75,7 @@ impl Attempt<'_> {
         }
         let entity = self.registry.entity(&self.event.resource_type).filter(|_| is_entity_event(self.event));
         let effect = match entity {
-            Some(entity) => upsert::apply(txn, entity.schema(), self.event, self.own_app).await?,
+            Some(entity) => upsert::apply(txn, entity.schema(), self.event, self.place).await?,
             None if self.handlers().is_empty() => return Err(unknown(self.event)),
             None => Effect::Applied,
         };
@@ -142,10 +143,11 @@ async fn run_all(
 /// # }
 /// ```
 pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
-    let own_app = settings::app_name(txn).await?.unwrap_or_default();
+    let app = settings::app_name(txn).await?.unwrap_or_default();
+    let place = Place { app: &app, transport: None };
     let entity = registry::entity(&event.resource_type).filter(|_| is_entity_event(event));
     let entity = entity.ok_or_else(|| unknown(event))?;
-    upsert::apply(txn, entity.schema(), event, &own_app).await.map_err(|error| match error {
+    upsert::apply(txn, entity.schema(), event, place).await.map_err(|error| match error {
         ApplyError::Db(error) => ApplyError::Db(dialect::explained(error)),
         other => other,
     })

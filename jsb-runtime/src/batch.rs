@@ -15,6 +15,7 @@ use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{EntityRegistration, Registry};
 use crate::schema::Said;
+use crate::upsert::collision::Place;
 use crate::upsert::ApplyError;
 
 /// How many events are applied together at the most. Each takes a lock, of which PostgreSQL's table holds some 6,400 by
@@ -24,7 +25,7 @@ pub(crate) const MOST: usize = 1_000;
 /// Events that are applied together, in their order; no more than [`MOST`].
 pub(crate) struct Batch<'a> {
     pub(crate) registry: &'a Registry,
-    pub(crate) own_app: &'a str,
+    pub(crate) place: Place<'a>,
     pub(crate) events: &'a [(&'a Message, &'a Said)],
 }
 
@@ -61,7 +62,7 @@ impl Batch<'_> {
         let mut settled = vec![None; messages.len()];
         let mut doomed = Vec::new();
         for (entity, places, events) in self.shares(&new) {
-            let merged = merge::upsert_all(txn, entity.schema(), &events, self.own_app).await?;
+            let merged = merge::upsert_all(txn, entity.schema(), &events, self.place).await?;
             for (place, effect) in places.into_iter().zip(merged.effects) {
                 settled[place] = Some(effect.into());
             }

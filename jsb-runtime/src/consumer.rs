@@ -188,15 +188,16 @@ impl InHand<'_> {
 
     async fn tell(&self, deliveries: &[&Delivery], disposition: Disposition) {
         self.hold.settle(deliveries);
+        let (transport, attached) = (&self.processor.transport, &self.attached);
         if let Disposition::Nak(wait) = disposition {
             for delivery in deliveries {
-                let delay = self.attached.delay_for(wait, delivery.deliveries);
-                self.processor.transport.tell(&[&delivery.reply], Disposition::Nak(delay)).await;
+                let delay = attached.delay_for(wait, delivery.deliveries);
+                transport.tell(attached, &[&delivery.reply], Disposition::Nak(delay)).await;
             }
             return;
         }
         let replies: Vec<_> = deliveries.iter().map(|delivery| &delivery.reply).collect();
-        self.processor.transport.tell(&replies, disposition).await;
+        transport.tell(attached, &replies, disposition).await;
     }
 }
 

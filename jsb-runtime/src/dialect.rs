@@ -156,10 +156,13 @@ pub(crate) fn now_millis(backend: DbBackend) -> &'static str {
 }
 
 /// A list as one value, so that a statement reads the same for every length.
-pub(crate) fn list(ids: &[i64], backend: DbBackend) -> Value {
+pub(crate) fn list<T>(members: Vec<T>, backend: DbBackend) -> Value
+where
+    Vec<T>: Into<Value> + Into<serde_json::Value>,
+{
     match backend {
-        DbBackend::Postgres => ids.to_vec().into(),
-        _ => serde_json::Value::from(ids).to_string().into(),
+        DbBackend::Postgres => members.into(),
+        _ => Into::<serde_json::Value>::into(members).to_string().into(),
     }
 }
 
@@ -171,12 +174,17 @@ pub(crate) fn each_of(list: &str, backend: DbBackend) -> String {
     }
 }
 
-/// Whether a column has one of such a list's members.
-pub(crate) fn is_one_of(column: &str, list: &str, backend: DbBackend) -> String {
+/// The end of an update of the rows whose two columns are a pair of these two lists. What SQLite finds by the first list is hardly
+/// ever another row by the second one.
+pub(crate) fn of_pairs([one, other]: [&str; 2], [ones, others]: [&str; 2], backend: DbBackend) -> String {
     match backend {
-        // PostgreSQL looks each of them up, however many rows it believes there to be.
-        DbBackend::Postgres => format!("{column} = ANY({list})"),
-        _ => format!("{column} IN ({})", each_of(list, backend)),
+        // Not `= ANY`, which would go through the whole list for each row.
+        DbBackend::Postgres => {
+            format!(
+                "FROM unnest({ones}, {others}) AS pair (one, other) WHERE {one} = pair.one AND {other} = pair.other"
+            )
+        }
+        _ => format!("WHERE {one} IN ({}) AND {other} IN ({})", each_of(ones, backend), each_of(others, backend)),
     }
 }
 
@@ -219,4 +227,21 @@ pub(crate) fn sees_commits(isolation: &str) -> bool {
 /// Whether the transaction that asks does so, in SQL. PostgreSQL only.
 pub(crate) fn transaction_sees_commits() -> Expr {
     Expr::cust("current_setting('transaction_isolation')").is_in(SEE_COMMITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::SqlxSqliteConnector;
+    use sea_orm::sqlx::sqlite::SqlitePoolOptions;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_does_not_come_to_an_end_is_not_queued_behind_for_ever() {
+        let _in_front = SQLITE_WRITER.lock().await;
+        let pool = SqlitePoolOptions::new().connect_lazy("sqlite::memory:").expect("a URL");
+        let db = SqlxSqliteConnector::from_sqlx_sqlite_pool(pool);
+        let turn = tokio::time::timeout(2 * LONGEST_QUEUE, queue_to_write(&db)).await;
+        assert!(turn.expect("an end of the wait").is_none());
+    }
 }

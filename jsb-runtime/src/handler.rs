@@ -15,7 +15,7 @@ use crate::syncable::Syncable;
 /// What a handler answers.
 pub type HandlerResult = Result<(), HandlerError>;
 
-/// A handler's failure. Any error becomes one by `?` and is tried again, five times by default; one that no retry heals
+/// A handler's failure. Any error becomes one by `?` and is tried again, five attempts in all by default; one that no retry heals
 /// is made by [`HandlerError::permanent`] and goes to the DLQ at once.
 ///
 /// ```
@@ -100,6 +100,9 @@ pub struct Incoming {
     note = "take `Event<entity::Model>` of a synced entity, `Event<serde_json::Value>`, or `Event<AsJson<T>>` with a `T` that serde reads"
 )]
 pub trait Payload: Sized {
+    /// The resource whose rows these are, where the type tells; `start` refuses a handler that would get those of another one.
+    const ENTITY: Option<&'static str> = None;
+
     /// Reads the payload of an event.
     ///
     /// # Errors
@@ -109,6 +112,8 @@ pub trait Payload: Sized {
 }
 
 impl<M: Syncable> Payload for M {
+    const ENTITY: Option<&'static str> = Some(<M as Syncable>::RESOURCE);
+
     fn read(envelope: &Envelope) -> Result<Self, PayloadError> {
         row::model_in(envelope)
     }
@@ -129,6 +134,21 @@ impl<T: DeserializeOwned> Payload for AsJson<T> {
         T::deserialize(&envelope.payload).map(Self).map_err(|error| PayloadError::Unfit(error.to_string()))
     }
 }
+
+impl<P: Payload> Event<P> {
+    /// What its payload says of itself, where a handler is registered by the type of its event.
+    #[doc(hidden)]
+    pub const ENTITY: Option<&'static str> = <P as Payload>::ENTITY;
+}
+
+/// What is said by any other type in the place of an event's. The call of the handler is where the compiler refuses it, once.
+#[doc(hidden)]
+pub trait NoEvent {
+    /// Nothing.
+    const ENTITY: Option<&'static str> = None;
+}
+
+impl<T: ?Sized> NoEvent for T {}
 
 /// Reads an event for a handler; the payload's type is the one in the handler's signature.
 pub fn decode<P: Payload>(incoming: &Incoming) -> Result<Event<P>, HandlerError> {

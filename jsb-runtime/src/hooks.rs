@@ -50,6 +50,7 @@ use std::any::type_name;
 
 use deleting::{leave_tombstone, load_doomed, publish_delete, publishes_delete};
 pub(crate) use forms::use_common_forms;
+use forms::write_json_anew;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 pub(crate) use versions::drawn;
 use versions::{keep_version, locked_version, new_version_above};
@@ -58,10 +59,13 @@ use crate::event::{NewEvent, event_type};
 use crate::save::{self, Saving};
 use crate::settings::{self, SaveSettings};
 use crate::syncable::{ActiveModelOf, Syncable};
-use crate::{capture, dialect, row};
+use crate::{capture, dialect, keys, row};
 
 /// Draws the row's version, and its key where this node draws keys itself. The values that are about to be written get the form
 /// that they have on the other side too.
+///
+/// Every save that comes here is an edit, also one that writes nothing but columns that stay at home. Where that must not win over
+/// what the other side has changed meanwhile, save within [`skip_publish`](crate::skip_publish).
 ///
 /// In hooks of your own call it last, and give back what it gives: a value that is set after it may undo the drawn version,
 /// or be kept here in another form than is sent.
@@ -140,10 +144,14 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
     }
-    admit(&settings_in_transaction::<M, C>(db).await?)?;
+    if !insert {
+        write_json_anew::<M>(&mut row);
+    }
+    let settings = settings_in_transaction::<M, C>(db).await?;
+    admit(&settings)?;
     let key = row::key_of::<M>(&row);
     let above = match &key {
-        _ if insert => new_version_above::<M, C>(&mut row, db).await?,
+        _ if insert => new_version_above::<M, C>(&mut row, db, Some(settings.are_keys_interleaved)).await?,
         Some(key) => locked_version::<M, C>(db, key).await?,
         None => None,
     };
@@ -166,7 +174,7 @@ async fn settings_in_transaction<M: Syncable, C: ConnectionTrait>(db: &C) -> Res
             type_name::<C>()
         )));
     }
-    settings::for_save(db, save::is_alone()).await
+    settings::for_save(db, save::is_alone(), keys::table::<M>()).await
 }
 
 /// A hook sees a connection and cannot ask it whether it is a transaction, but it can see its type.
@@ -176,7 +184,7 @@ fn is_transaction<C>() -> bool {
 
 /// Refuses what a save in this transaction would be refused for.
 pub(crate) async fn may_save(txn: &DatabaseTransaction) -> Result<(), DbErr> {
-    admit(&settings::for_save(txn, false).await?)
+    admit(&settings::for_save(txn, false, "").await?)
 }
 
 fn admit(settings: &SaveSettings) -> Result<(), DbErr> {

@@ -13,7 +13,7 @@ pub(crate) use known::{Kept, among, find, starts, unsettled};
 pub(crate) use moves::{Counters, Move, make, reopen, reopen_for};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr};
-pub(crate) use waiting::{Stored, any_open, awaited, due, in_conflict, parked, wake};
+pub(crate) use waiting::{Stored, any_open, awaited, due, parked, waiting_at, wake};
 use waiting::{is_due, waits_since};
 
 use crate::ask;
@@ -31,7 +31,7 @@ pub(crate) const MAX_STARTS: u32 = 5;
 
 /// How long after its time an event is taken up from the inbox that the server has not brought again: it may have lost
 /// its store.
-const OVERDUE: TimeDelta = TimeDelta::minutes(10);
+pub(crate) const OVERDUE: TimeDelta = TimeDelta::minutes(10);
 
 /// How far apart the clocks of processes may be that consume side by side.
 const CLOCKS_APART: TimeDelta = TimeDelta::minutes(5);

@@ -10,8 +10,13 @@ use crate::{dialect, row};
 
 const TABLE: &str = "sync_keys";
 
-/// Draws the key of a row where the database does not do so itself: an interleaved one on SQLite.
-pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelOf<M>, db: &C) -> Result<(), DbErr> {
+/// Draws the key of a row where the database does not do so itself: an interleaved one on SQLite. One that was never interleaved
+/// is refused, since the other side would draw it too; whether they are may be known.
+pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(
+    row: &mut ActiveModelOf<M>,
+    db: &C,
+    are_interleaved: Option<bool>,
+) -> Result<(), DbErr> {
     if let Some(column) = integer_left_to_the_database::<M>(row) {
         return Err(DbErr::Custom(format!(
             "`{}.{}` is declared a natural key (`auto_increment = false`), so that its number must be given: both systems would \
@@ -20,8 +25,15 @@ pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(row: &mut ActiveModelO
             column.as_str()
         )));
     }
-    if M::KEYS != Keys::Interleaved || db.get_database_backend() == DbBackend::Postgres {
+    if M::KEYS != Keys::Interleaved {
         return Ok(());
+    }
+    if db.get_database_backend() == DbBackend::Postgres {
+        let are_interleaved = match are_interleaved {
+            Some(known) => known,
+            None => node_of(db, table::<M>()).await?.is_some(),
+        };
+        return are_interleaved.then_some(()).ok_or_else(not_interleaved::<M>);
     }
     let Some(column) = row::key_columns::<M>().next() else { return Ok(()) };
     let mut id = next::<M, _>(db, column).await?;
@@ -115,6 +127,13 @@ pub(crate) async fn pass_over_applied<'a, C: ConnectionTrait>(
     pass_over_all(db, Place { table: schema.table, column: schema.columns[key].name }, ids).await
 }
 
+/// Whether the entity's keys were interleaved, as a condition.
+pub(crate) fn are_interleaved<M: Syncable>() -> Expr {
+    let node =
+        Query::select().expr(Expr::val(1)).from(TABLE).and_where(Expr::col("table_name").eq(table::<M>())).to_owned();
+    Expr::exists(node)
+}
+
 /// Whether a key is of this node's share, as an expression.
 pub(crate) fn is_own(schema: &Schema, key: &[Value]) -> Expr {
     let number = key.first().filter(|_| schema.keys == Keys::Interleaved).and_then(number);
@@ -163,6 +182,11 @@ async fn draw_above<C: ConnectionTrait>(db: &C, Place { table, column }: Place, 
     db.execute(&update).await.map(drop)
 }
 
+/// Whether a key is of a node's share.
+pub(crate) fn is_key_of(node: Node, key: &[Value]) -> bool {
+    key.first().and_then(number).is_some_and(|id| is_of(node, id))
+}
+
 fn is_of(node: Node, id: i64) -> bool {
     id.rem_euclid(node.count.into()) == i64::from(node.index)
 }
@@ -208,7 +232,7 @@ pub(crate) async fn node_of<C: ConnectionTrait>(db: &C, table: &str) -> Result<O
     Ok(Some(Node { index: part("node_index")?, count: part("node_count")? }))
 }
 
-fn table<M: Syncable>() -> &'static str {
+pub(crate) fn table<M: Syncable>() -> &'static str {
     M::Entity::default().table_name()
 }
 

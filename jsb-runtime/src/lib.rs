@@ -114,7 +114,7 @@ pub mod testing {
 /// What generated code calls. Not for use by hand: it changes without notice.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::handler::{Incoming, decode};
+    pub use crate::handler::{Incoming, NoEvent, decode};
     pub use crate::registry::{EntityRegistration, HandlerRegistration, LazySchema};
     pub use crate::save::{delete, delete_model, insert, save, update, update_without_returning};
     pub use crate::syncable::{Field, Keys, OnDelete};
@@ -139,9 +139,19 @@ macro_rules! __register {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __register_handler {
-    (resource: $resource:expr, event: $event:expr, name: $name:expr, run: $run:expr $(,)?) => {
+    (resource: $resource:expr, event: $event:expr, takes: $takes:ty, name: $name:expr, run: $run:expr $(,)?) => {
         $crate::__private::inventory::submit! {
-            $crate::__private::HandlerRegistration { resource: $resource, event: $event, name: $name, run: $run }
+            $crate::__private::HandlerRegistration {
+                resource: $resource,
+                event: $event,
+                entity: {
+                    #[allow(unused_imports)]
+                    use $crate::__private::NoEvent as _;
+                    <$takes>::ENTITY
+                },
+                name: $name,
+                run: $run,
+            }
         }
     };
 }

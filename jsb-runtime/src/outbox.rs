@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, Order, Query, Value};
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{Condition, ConnectionTrait, DbBackend, DbErr, Statement};
 use tokio::sync::watch;
-pub(crate) use unsent::{Batch, Unsent, next_batch};
+pub(crate) use unsent::{Batch, Mark, Unsent, next_batch};
 
 use crate::dialect;
 use crate::event::NewEvent;
@@ -100,41 +100,52 @@ pub(crate) async fn any_pending<C: ConnectionTrait>(db: &C) -> Result<bool, DbEr
 /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
 pub(crate) const IS_PENDING: &str = "status = 'pending'";
 
-/// Marks rows that JetStream has acknowledged.
-pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, ids: &[i64]) -> Result<(), DbErr> {
-    if ids.is_empty() {
+/// Marks events that JetStream has acknowledged.
+pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, marks: &[Mark]) -> Result<(), DbErr> {
+    if marks.is_empty() {
         return Ok(());
     }
     let backend = db.get_database_backend();
-    let is_one = dialect::is_one_of("id", "$2", backend);
-    let sql = format!("UPDATE {TABLE} SET status = 'sent', sent_at = $1, last_error = NULL WHERE {is_one}");
-    let values = [crate::clock::now().into(), dialect::list(ids, backend)];
+    let these = dialect::of_pairs(["id", "event_id"], ["$2", "$3"], backend);
+    let sql = format!("UPDATE {TABLE} SET status = 'sent', sent_at = $1, last_error = NULL {these}");
+    let [ids, event_ids] = listed(marks, backend);
+    let values = [crate::clock::now().into(), ids, event_ids];
     db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(drop)
 }
 
-/// Marks a row that can never be published as it is.
-pub(crate) async fn mark_failed<C: ConnectionTrait>(db: &C, id: i64, error: &str) -> Result<(), DbErr> {
+/// Marks an event that can never be published as it is.
+pub(crate) async fn mark_failed<C: ConnectionTrait>(db: &C, mark: &Mark, error: &str) -> Result<(), DbErr> {
     let update = Query::update()
         .table(TABLE)
         .values([("status", "failed".into()), ("attempts", Expr::col("attempts").add(1)), ("last_error", error.into())])
-        .and_where(Expr::col("id").eq(id))
+        .cond_where(is(mark))
         .to_owned();
     db.execute(&update).await.map(drop)
 }
 
-/// Gives a row that is too large a payload with which it is not.
-pub(crate) async fn shorten<C: ConnectionTrait>(db: &C, id: i64, payload: &str) -> Result<(), DbErr> {
-    let update = Query::update().table(TABLE).value("payload", payload).and_where(Expr::col("id").eq(id)).to_owned();
+/// Gives an event that is too large a payload with which it is not.
+pub(crate) async fn shorten<C: ConnectionTrait>(db: &C, mark: &Mark, payload: &str) -> Result<(), DbErr> {
+    let update = Query::update().table(TABLE).value("payload", payload).cond_where(is(mark)).to_owned();
     db.execute(&update).await.map(drop)
 }
 
-/// Delays rows that the server refused for now.
-pub(crate) async fn delay<C: ConnectionTrait>(db: &C, ids: &[i64], by: Duration, error: &str) -> Result<(), DbErr> {
+/// Delays events that the server refused for now.
+pub(crate) async fn delay<C: ConnectionTrait>(db: &C, marks: &[Mark], by: Duration, error: &str) -> Result<(), DbErr> {
     let backend = db.get_database_backend();
-    let is_one = dialect::is_one_of("id", "$3", backend);
-    let sql = format!("UPDATE {TABLE} SET available_at = $1, attempts = attempts + 1, last_error = $2 WHERE {is_one}");
-    let values = [(crate::clock::now() + by).into(), error.into(), dialect::list(ids, backend)];
+    let these = dialect::of_pairs(["id", "event_id"], ["$3", "$4"], backend);
+    let sql = format!("UPDATE {TABLE} SET available_at = $1, attempts = attempts + 1, last_error = $2 {these}");
+    let [ids, event_ids] = listed(marks, backend);
+    let values = [(crate::clock::now() + by).into(), error.into(), ids, event_ids];
     db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(drop)
+}
+
+fn is(mark: &Mark) -> Condition {
+    Condition::all().add(Expr::col("id").eq(mark.id)).add(Expr::col("event_id").eq(mark.event_id.as_str()))
+}
+
+fn listed(marks: &[Mark], backend: DbBackend) -> [Value; 2] {
+    let event_ids = marks.iter().map(|mark| mark.event_id.clone()).collect();
+    [dialect::list(marks.iter().map(|mark| mark.id).collect(), backend), dialect::list::<String>(event_ids, backend)]
 }
 
 /// Deletes up to `limit` sent rows older than `before`; returns how many.

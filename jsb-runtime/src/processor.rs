@@ -27,6 +27,7 @@ use crate::message::Message;
 use crate::outcome::{Outcome, Settled};
 use crate::registry::Registry;
 use crate::schema::Said;
+use crate::upsert::collision::Place;
 use crate::upsert::ApplyError;
 use crate::{backoff, dialect, inbox};
 
@@ -55,6 +56,11 @@ impl Processor {
         Self { db, transport, config, registry, stop, any_open, sweep }
     }
 
+    /// Where it applies events.
+    pub(crate) fn place(&self) -> Place<'_> {
+        Place { app: &self.config.app_name, transport: Some(&self.transport) }
+    }
+
     /// Takes an event to its outcome, waiting while the database is away.
     pub(crate) async fn process(&self, message: &Message, origin: Origin) -> Outcome {
         Trial::of(self, message, origin).run().await
@@ -70,7 +76,7 @@ impl Processor {
         &self,
         events: &[(&Message, &Said)],
     ) -> Result<Vec<Option<Settled>>, ApplyError> {
-        let batch = Batch { registry: &self.registry, own_app: &self.config.app_name, events };
+        let batch = Batch { registry: &self.registry, place: self.place(), events };
         dialect::answer(batch.run(&self.db)).await
     }
 

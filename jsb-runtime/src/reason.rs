@@ -11,7 +11,7 @@ use crate::names::{UnknownName, named};
 /// Why an event is parked or dead; the text is what the DLQ's `x-dlq-reason` and the inbox's `reason` say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter)]
 #[non_exhaustive]
-#[allow(missing_docs, reason = "README and docs/cli.md say what each means")]
+#[allow(missing_docs, reason = "docs/wire.md and docs/cli.md say what each means")]
 pub enum Reason {
     Malformed,
     UnsupportedVersion,

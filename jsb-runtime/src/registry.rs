@@ -10,7 +10,7 @@ use sea_orm::DatabaseTransaction;
 use serde_json::Value as Json;
 
 use crate::dialect::ForeignKey;
-use crate::event::Envelope;
+use crate::event::{Envelope, event_type};
 use crate::handler::{HandlerContext, HandlerResult, Incoming};
 use crate::payload;
 use crate::row::RowId;
@@ -72,10 +72,26 @@ pub struct HandlerRegistration {
     pub resource: &'static str,
     /// The event type that it gets.
     pub event: &'static str,
+    /// The resource whose rows its type says that it takes, if it says so.
+    pub entity: Option<&'static str>,
     /// Its path, for logs and errors.
     pub name: &'static str,
     /// Decodes the event and runs the handler.
     pub run: for<'a> fn(&'a Incoming, &'a HandlerContext<'a>) -> BoxFuture<'a, HandlerResult>,
+}
+
+impl HandlerRegistration {
+    /// Of another resource's event it would get a row of nothing but defaults.
+    fn check(&self) -> Result<(), RegistryError> {
+        let Self { resource, event, entity, name, .. } = *self;
+        let is_of_row = matches!(event, event_type::CREATED | event_type::UPDATED | event_type::DELETED);
+        match entity {
+            Some(entity) if is_of_row && entity != resource => {
+                Err(RegistryError::Handler { handler: name, resource, event, entity })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 inventory::collect!(EntityRegistration);
@@ -102,8 +118,9 @@ pub enum RegistryError {
     /// A column that travels has a type without a form on the wire.
     #[error(
         "column `{column}` of resource `{resource}` is of a type that cannot be synced, as are arrays, big decimals and \
-         network addresses: give it `#[syncable(skip)]`, or keep its value as a text, and an array's members in a JSON \
-         column or in a table of their own"
+         network addresses: give it `#[syncable(skip)]`, or keep its value as a text, and an array's members in a table of \
+         their own or in a JSON column, there wrapped in a struct of your own, such as \
+         `#[derive(FromJsonQueryResult)] struct Items(Vec<Item>)`, since SeaORM takes a bare `Vec` for an array"
     )]
     Type {
         /// The resource.
@@ -120,6 +137,21 @@ pub enum RegistryError {
         first: &'static str,
         /// The model of the other.
         second: &'static str,
+    },
+    /// A handler takes the rows of another resource than that whose events it gets.
+    #[error(
+        "handler {handler} gets the `{event}` events of `{resource}` and takes rows of `{entity}`: name the one whose rows it \
+         takes, or take `Event<serde_json::Value>` or `Event<AsJson<T>>`"
+    )]
+    Handler {
+        /// The handler's path.
+        handler: &'static str,
+        /// The resource whose events it gets.
+        resource: &'static str,
+        /// Their type.
+        event: &'static str,
+        /// The resource whose rows it takes.
+        entity: &'static str,
     },
 }
 
@@ -166,8 +198,15 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn collect() -> Result<Self, RegistryError> {
+        Self::of(inventory::iter::<EntityRegistration>, inventory::iter::<HandlerRegistration>)
+    }
+
+    fn of(
+        registered_entities: impl IntoIterator<Item = &'static EntityRegistration>,
+        registered_handlers: impl IntoIterator<Item = &'static HandlerRegistration>,
+    ) -> Result<Self, RegistryError> {
         let mut entities = BTreeMap::new();
-        for entity in inventory::iter::<EntityRegistration> {
+        for entity in registered_entities {
             if let Some(column) = entity.schema().columns.iter().find(|column| !has_form(column)) {
                 return Err(RegistryError::Type { resource: entity.resource, column: column.name });
             }
@@ -181,7 +220,8 @@ impl Registry {
             }
         }
         let mut handlers = BTreeMap::<_, BTreeMap<_, Vec<_>>>::new();
-        for handler in inventory::iter::<HandlerRegistration> {
+        for handler in registered_handlers {
+            handler.check()?;
             handlers.entry(handler.resource).or_default().entry(handler.event).or_default().push(handler);
         }
         if entities.is_empty() && handlers.is_empty() {
@@ -245,14 +285,4 @@ impl Registry {
 }
 
 #[cfg(test)]
-mod tests {
-    use sea_orm::sea_query::ArrayType;
-
-    use super::*;
-
-    #[test]
-    fn a_column_travels_unless_it_is_an_array() {
-        let numbers = |is_array| Column { name: "n", field: "n", of: ArrayType::Int, is_nullable: false, is_array };
-        assert!(has_form(&numbers(false)) && !has_form(&numbers(true)));
-    }
-}
+mod tests;

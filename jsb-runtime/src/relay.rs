@@ -35,6 +35,7 @@ pub(crate) struct Relay {
     pub(crate) db: DatabaseConnection,
     pub(crate) transport: Transport,
     pub(crate) config: Arc<Config>,
+    pub(crate) stop: CancellationToken,
 }
 
 /// What one step did.
@@ -64,12 +65,12 @@ enum Pause {
 }
 
 impl Relay {
-    /// Relays until `stop`, then finishes the batch in hand.
-    pub(crate) async fn run(self, stop: CancellationToken) {
+    /// Relays until it is to stop, then finishes what is on its way.
+    pub(crate) async fn run(self) {
         let mut hand = Hand::empty();
         let mut hints = outbox::hints();
         let (mut polls, mut failures) = (0, 0);
-        while !stop.is_cancelled() {
+        while !self.stop.is_cancelled() {
             hints.mark_unchanged();
             let step = self.step(&mut hand, self.transport.is_ready()).await;
             failures = match step {
@@ -97,7 +98,7 @@ impl Relay {
                 Err(error) => self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE),
             };
             tokio::select! {
-                () = stop.cancelled() => {}
+                () = self.stop.cancelled() => {}
                 news = self.sit_out(pause, &mut hints) => if news { (polls, failures) = (0, 0) },
             }
         }

@@ -7,13 +7,13 @@ use std::cell::Cell;
 
 use futures_util::future::BoxFuture;
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, EntityTrait, TransactionTrait,
-    UpdateResult,
+    ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, EntityTrait,
+    PrimaryKeyToColumn, TransactionTrait, UpdateResult,
 };
 
 use crate::capture::OwnTransaction;
 use crate::syncable::{ActiveModelOf, Syncable};
-use crate::{dialect, outbox};
+use crate::{dialect, hooks, outbox};
 
 /// What synced rows are saved on: a connection pool, or a transaction of yours.
 #[diagnostic::on_unimplemented(
@@ -58,7 +58,7 @@ async fn atomically<M: Syncable, S: Save, C: SaveConnection>(save: S, db: &C) ->
         return in_transaction(save, db).await;
     }
     // Anything but a pool may stand for a transaction of the user's, in which this one is a savepoint.
-    let on_pool = type_name::<C>() == type_name::<DatabaseConnection>();
+    let on_pool = is_pool::<C>();
     let alone = on_pool && !M::HAS_OWN_HOOKS;
     let _turn = if alone { dialect::queue_to_write(db).await } else { None };
     let own = OwnTransaction::of(db.begin_with_options(dialect::writing()).await?);
@@ -70,6 +70,10 @@ async fn atomically<M: Syncable, S: Save, C: SaveConnection>(save: S, db: &C) ->
         saved => saved,
     };
     own.end(saved).await.map_err(dialect::explained)
+}
+
+fn is_pool<C>() -> bool {
+    type_name::<C>() == type_name::<DatabaseConnection>()
 }
 
 /// Runs a save in the user's transaction. Where it fails between the row and the event, as when the row cannot be read back, the
@@ -137,12 +141,13 @@ pub fn insert<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> 
     })
 }
 
-/// Updates the row and records its event, atomically; an active model that changes nothing is only read.
+/// Updates the row and records its event, atomically. One that changes nothing is only read, and one that changes nothing that
+/// travels has no event.
 pub fn update<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, M> {
     Box::pin(async move {
         // The application's hooks may write what the caller did not.
-        if !M::HAS_OWN_HOOKS && !row.is_changed() {
-            return M::Entity::update(row).exec(db).await;
+        if !M::HAS_OWN_HOOKS && !is_edit::<M>(&row) {
+            return update_here::<M, C>(row, db).await;
         }
         if let Some(saved) = at_once::update(&row, db).await? {
             outbox::hint();
@@ -150,6 +155,21 @@ pub fn update<M: Syncable, C: SaveConnection>(row: ActiveModelOf<M>, db: &C) -> 
         }
         atomically::<M, _, _>(Update::<M>(row), db).await
     })
+}
+
+/// Whether an update writes anything that travels; the key it never writes.
+fn is_edit<M: Syncable>(row: &ActiveModelOf<M>) -> bool {
+    let is_key = |column| <M::Entity as EntityTrait>::PrimaryKey::from_column(column).is_some();
+    let is_set = |column| matches!(row.get(column), ActiveValue::Set(_));
+    M::FIELDS.iter().any(|field| !is_key(field.column) && is_set(field.column))
+}
+
+/// Writes what stays at home, by SeaORM's own statement: with a version of its own it would undo what the other side has
+/// changed meanwhile in what travels.
+async fn update_here<M: Syncable, C: SaveConnection>(mut row: ActiveModelOf<M>, db: &C) -> Result<M, DbErr> {
+    hooks::use_common_forms::<M>(&mut row, false)?;
+    let _turn = if is_pool::<C>() && row.is_changed() { dialect::queue_to_write(db).await } else { None };
+    M::Entity::update(row).exec(db).await.map_err(dialect::explained)
 }
 
 /// As [`update`], for callers that do not want the row back; the event needs it all the same.

@@ -8,12 +8,12 @@ mod types;
 pub(crate) use event::Said;
 use sea_orm::sea_query::{ArrayType, IntoTableRef, TableRef, Value};
 use sea_orm::{
-    ColumnTrait, ColumnType, EntityName, EntityTrait, IdenStatic, Identity, Iterable, PrimaryKeyToColumn, RelationDef,
-    RelationTrait,
+    ActiveModelTrait, ColumnTrait, ColumnType, EntityName, EntityTrait, IdenStatic, Identity, Iterable,
+    PrimaryKeyToColumn, RelationDef, RelationTrait,
 };
 use types::Types;
 
-use crate::syncable::{Keys, OnDelete, Syncable};
+use crate::syncable::{ActiveModelOf, ColumnOf, Keys, OnDelete, Syncable};
 
 /// An entity's table, its columns that travel, and what they refer to.
 pub(crate) struct Schema {
@@ -64,7 +64,7 @@ impl Schema {
                 field: field.name(),
                 of: M::get_value_type(field.column),
                 is_nullable: field.column.def().is_null(),
-                is_array: is_array(field.column),
+                is_array: is_array(field.column) || takes_array::<M>(field.column),
             });
         }
         // The derive lets neither a part of the key nor the version stay at home.
@@ -95,6 +95,12 @@ impl Schema {
 /// Whether a column holds an array, of which SeaORM says the type of its members where it is asked for a value's.
 pub(crate) fn is_array(column: impl ColumnTrait) -> bool {
     matches!(column.def().get_column_type(), ColumnType::Array(_))
+}
+
+/// Whether a column's Rust type is an array to SeaORM, as a bare `Vec` of structs is even where the column holds JSON.
+fn takes_array<M: Syncable>(column: ColumnOf<M>) -> bool {
+    let empty = Value::Array(M::get_value_type(column), Some(Box::default()));
+    <ActiveModelOf<M> as ActiveModelTrait>::default().try_set(column, empty).is_ok()
 }
 
 fn place(columns: &[Column], name: &str) -> Option<usize> {

@@ -18,30 +18,42 @@ pub(crate) struct SaveSettings {
     pub(crate) database_id: String,
     /// Whether the transaction sees what others commit meanwhile, which the version rules need.
     pub(crate) read_committed: bool,
+    /// Whether the keys of the table were interleaved. SQLite finds that out by drawing.
+    pub(crate) are_keys_interleaved: bool,
 }
 
-/// Reads the settings for a save. Where no bridge was ever started, events wait in the outbox for the first one.
+/// Reads the settings for a save to a table. Where no bridge was ever started, events wait in the outbox for the first one.
 ///
 /// On SQLite a transaction that was not `begun_to_write` takes the write lock before it reads anything: by an update.
-pub(crate) async fn for_save<C: ConnectionTrait>(db: &C, begun_to_write: bool) -> Result<SaveSettings, DbErr> {
+pub(crate) async fn for_save<C: ConnectionTrait>(
+    db: &C,
+    begun_to_write: bool,
+    table: &str,
+) -> Result<SaveSettings, DbErr> {
     let backend = db.get_database_backend();
     let sql = match (backend, begun_to_write) {
         (DbBackend::Postgres, _) => {
-            "SELECT s.use_outbox, s.database_id, current_setting('transaction_isolation') AS isolation \
-             FROM (SELECT 1) AS one LEFT JOIN sync_settings s ON s.id = 1"
+            "SELECT s.use_outbox, s.database_id, current_setting('transaction_isolation') AS isolation, \
+             EXISTS (SELECT 1 FROM sync_keys WHERE table_name = $1) AS are_keys_interleaved FROM (SELECT 1) AS one LEFT JOIN sync_settings s ON s.id = 1"
         }
         (_, true) => "SELECT use_outbox, database_id FROM sync_settings WHERE id = 1",
         (_, false) => "UPDATE sync_settings SET use_outbox = use_outbox WHERE id = 1 RETURNING use_outbox, database_id",
     };
-    let row =
-        db.query_one_raw(Statement::from_string(backend, sql)).await.map_err(
-            |error| match dialect::is_missing_table(&error) {
-                true => DbErr::Custom(format!("{NOT_MIGRATED} ({error})")),
-                false => error,
-            },
-        )?;
+    let statement = match backend {
+        DbBackend::Postgres => Statement::from_sql_and_values(backend, sql, [table.into()]),
+        _ => Statement::from_string(backend, sql),
+    };
+    let row = db.query_one_raw(statement).await.map_err(|error| match dialect::is_missing_table(&error) {
+        true => DbErr::Custom(format!("{NOT_MIGRATED} ({error})")),
+        false => error,
+    })?;
     let Some(row) = row else {
-        return Ok(SaveSettings { use_outbox: true, database_id: String::new(), read_committed: true });
+        return Ok(SaveSettings {
+            use_outbox: true,
+            database_id: String::new(),
+            read_committed: true,
+            are_keys_interleaved: true,
+        });
     };
     let isolation = match backend {
         DbBackend::Postgres => row.try_get::<String>("", "isolation")?,
@@ -51,6 +63,7 @@ pub(crate) async fn for_save<C: ConnectionTrait>(db: &C, begun_to_write: bool) -
         use_outbox: row.try_get::<Option<bool>>("", "use_outbox")?.unwrap_or(true),
         database_id: row.try_get::<Option<String>>("", "database_id")?.unwrap_or_default(),
         read_committed: backend != DbBackend::Postgres || dialect::sees_commits(&isolation),
+        are_keys_interleaved: backend != DbBackend::Postgres || row.try_get("", "are_keys_interleaved")?,
     })
 }
 

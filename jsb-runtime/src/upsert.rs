@@ -1,5 +1,6 @@
 //! Applies one event to one row, past the hooks, so that nothing that is applied is published back.
 
+pub(crate) mod collision;
 mod decide;
 mod here;
 mod keep;
@@ -11,6 +12,7 @@ pub(crate) use keep::{keep, keep_by_hooks};
 use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
+use collision::Place;
 use crate::causes::chain;
 use crate::dialect::{self, Fault};
 use crate::event::{Envelope, event_type};
@@ -120,16 +122,20 @@ pub(crate) async fn apply(
     txn: &DatabaseTransaction,
     schema: &Schema,
     event: &Envelope,
-    own_app: &str,
+    place: Place<'_>,
 ) -> Result<Effect, ApplyError> {
-    let Said { key, id, version, values: row } = schema.said_by(event)?;
-    if version.is_too_far_ahead(clock::now()) {
-        return Err(ApplyError::VersionInFuture(version));
+    let said = schema.said_by(event)?;
+    if said.version.is_too_far_ahead(clock::now()) {
+        return Err(ApplyError::VersionInFuture(said.version));
     }
-    dialect::lock_key(txn, schema.resource, &id).await?;
+    dialect::lock_key(txn, schema.resource, &said.id).await?;
     let deletes = event.event_type == event_type::DELETED;
-    let Here { found, is_own_key } = found(txn, schema, &key, &id, lock_for(deletes)).await?;
-    match decide(version, deletes, &event.producer, &found, own_app) {
+    let Here { found, is_own_key } = found(txn, schema, &said.key, &said.id, lock_for(deletes)).await?;
+    if collision::is_likely(schema, event, &said, &found) {
+        collision::notice(txn, schema, &[(event, &said)], place).await?;
+    }
+    let Said { key, id, version, values: row } = said;
+    match decide(version, deletes, &event.producer, &found, place.app) {
         Change::Stale => return Ok(Effect::Stale),
         Change::OlderThanTombstones => return Err(ApplyError::OlderThanTombstones(version)),
         Change::Delete if schema.on_delete == OnDelete::Ignore => {}

@@ -151,7 +151,7 @@ impl Rules {
     }
 
     pub(crate) fn may_step_aside(&self, circle: &Circle<char>, all: &[char], row: char) -> bool {
-        if self.hold(Rule::StepAsideOnce) { circle.may_step_aside(&row) } else { all.contains(&row) }
+        if self.hold(Rule::StepAsideOnce) { circle.is_to_come(&row) } else { all.contains(&row) }
     }
 
     pub(crate) fn tried(&self, circle: &mut Circle<char>, row: char, is_applied: bool) -> bool {

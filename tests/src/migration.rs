@@ -43,7 +43,21 @@ impl MigrationTrait for Entities {
             .col(timestamp_with_time_zone("updated_at"))
             .foreign_key(ForeignKey::create().from("users", "organization_id").to("organizations", "id"))
             .to_owned();
-        for table in [organizations, users] {
+        let visitors = Table::create()
+            .table("visitors")
+            .col(uuid("id").primary_key())
+            .col(text("name"))
+            .col(timestamp_with_time_zone_null("seen_at"))
+            .col(timestamp_with_time_zone("updated_at"))
+            .to_owned();
+        let parcels = Table::create()
+            .table("parcels")
+            .col(uuid("id").primary_key())
+            .col(json_binary("address"))
+            .col(json_binary("items"))
+            .col(timestamp_with_time_zone("updated_at"))
+            .to_owned();
+        for table in [organizations, users, visitors, parcels] {
             manager.create_table(table).await?;
         }
         Ok(())

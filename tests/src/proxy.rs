@@ -1,4 +1,4 @@
-//! A proxy before a NATS server: it can be cut, as a network can, can lose what a client publishes to some subjects, and
+//! A proxy before a NATS server: it can be cut, as a network can, can lose or spoil some of what a client publishes, and
 //! can hold back what the server answers, or pass it on slowly.
 
 use std::net::Ipv4Addr;
@@ -11,7 +11,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// By a subject.
 type Loses = fn(&str) -> bool;
+/// By a subject and a body.
+type Spoils = fn(&str, &[u8]) -> bool;
 
 /// A proxy; dropped, it ends with all its connections.
 pub struct Proxy {
@@ -19,7 +22,7 @@ pub struct Proxy {
     is_cut: watch::Sender<bool>,
     is_held: watch::Sender<bool>,
     slowness: watch::Sender<Duration>,
-    loses: Arc<Mutex<Loses>>,
+    way_on: Arc<Mutex<WayOn>>,
     listening: JoinHandle<()>,
 }
 
@@ -29,19 +32,19 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let is_cut = watch::Sender::new(false);
-        let loses: Arc<Mutex<Loses>> = Arc::new(Mutex::new(|_| false));
+        let way_on = Arc::new(Mutex::new(WayOn { loses: |_| false, spoils: |_, _| false }));
         let is_held = watch::Sender::new(false);
         let slowness = watch::Sender::new(Duration::ZERO);
-        let (cut, lost) = (is_cut.subscribe(), Arc::clone(&loses));
+        let (cut, way) = (is_cut.subscribe(), Arc::clone(&way_on));
         let way_back = WayBack { held: is_held.subscribe(), slowness: slowness.subscribe() };
         let listening = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 if !*cut.borrow() {
-                    tokio::spawn(connect(client, server_port, cut.clone(), way_back.clone(), Arc::clone(&lost)));
+                    tokio::spawn(connect(client, server_port, cut.clone(), way_back.clone(), Arc::clone(&way)));
                 }
             }
         });
-        Self { port, is_cut, is_held, slowness, loses, listening }
+        Self { port, is_cut, is_held, slowness, way_on, listening }
     }
 
     /// Where clients connect.
@@ -76,7 +79,12 @@ impl Proxy {
 
     /// Loses what clients publish from now on to the subjects that `loses` says.
     pub fn lose(&self, loses: Loses) {
-        *self.loses.lock().unwrap_or_else(PoisonError::into_inner) = loses;
+        self.way_on.lock().unwrap_or_else(PoisonError::into_inner).loses = loses;
+    }
+
+    /// Spoils the end of what clients publish from now on where `spoils` says so: no JSON is left of it.
+    pub fn spoil(&self, spoils: Spoils) {
+        self.way_on.lock().unwrap_or_else(PoisonError::into_inner).spoils = spoils;
     }
 }
 
@@ -92,16 +100,23 @@ async fn connect(
     server_port: u16,
     mut cut: watch::Receiver<bool>,
     way_back: WayBack,
-    loses: Arc<Mutex<Loses>>,
+    way_on: Arc<Mutex<WayOn>>,
 ) {
     let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, server_port)).await else { return };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
         _ = pass_back(from_server, to_client, way_back) => {}
-        _ = pass_on(from_client, to_server, &loses) => {}
+        _ = pass_on(from_client, to_server, &way_on) => {}
         _ = cut.wait_for(|cut| *cut) => {}
     }
+}
+
+/// What becomes of what clients publish.
+#[derive(Clone, Copy)]
+struct WayOn {
+    loses: Loses,
+    spoils: Spoils,
 }
 
 /// What becomes of what the server says.
@@ -128,7 +143,7 @@ async fn pass_back(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut way: Way
 }
 
 /// Passes on what a client sends, line by line; what it publishes is a line that ends with its size, and so many bytes.
-async fn pass_on(from: OwnedReadHalf, mut to: OwnedWriteHalf, loses: &Mutex<Loses>) -> std::io::Result<()> {
+async fn pass_on(from: OwnedReadHalf, mut to: OwnedWriteHalf, way_on: &Mutex<WayOn>) -> std::io::Result<()> {
     let mut from = BufReader::new(from);
     loop {
         let mut frame = Vec::new();
@@ -142,9 +157,13 @@ async fn pass_on(from: OwnedReadHalf, mut to: OwnedWriteHalf, loses: &Mutex<Lose
             let line_end = frame.len();
             frame.resize(line_end + size + "\r\n".len(), 0);
             from.read_exact(&mut frame[line_end..]).await?;
-            let loses = *loses.lock().unwrap_or_else(PoisonError::into_inner);
+            let WayOn { loses, spoils } = *way_on.lock().unwrap_or_else(PoisonError::into_inner);
             if loses(subject) {
                 continue;
+            }
+            let end = line_end + size;
+            if spoils(subject, &frame[line_end..end]) {
+                frame[end - 1] = b'!';
             }
         }
         to.write_all(&frame).await?;

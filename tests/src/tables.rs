@@ -28,6 +28,21 @@ impl MigrationTrait for Tables {
         for table in [tallies(), tickets(), keepsakes(), guarded(), plates(), seats(), stalls()] {
             manager.create_table(table.to_owned().col(timestamp_with_time_zone("updated_at")).to_owned()).await?;
         }
+        let is_postgres = manager.get_database_backend() == DbBackend::Postgres;
+        let key = |name: &str| {
+            ForeignKey::create().name(name).from("guilds", format!("{name}_id")).to("smiths", "id").to_owned()
+        };
+        // Each refers to the other one, which SQLite takes as a promise.
+        let mut guilds = guilds();
+        if !is_postgres {
+            guilds.foreign_key(&mut key("master")).foreign_key(&mut key("deputy"));
+        }
+        manager.create_table(guilds).await?;
+        manager.create_table(smiths()).await?;
+        if is_postgres {
+            manager.create_foreign_key(key("master")).await?;
+            manager.create_foreign_key(key("deputy")).await?;
+        }
         let unique =
             Index::create().name("seat").table("seats").col("organization_id").col("number").unique().to_owned();
         manager.create_index(unique).await
@@ -67,6 +82,20 @@ fn seats() -> TableCreateStatement {
         .col(big_integer("organization_id"))
         .col(integer("number"))
         .foreign_key(ForeignKey::create().from("seats", "organization_id").to("organizations", "id"))
+        .to_owned()
+}
+
+fn guilds() -> TableCreateStatement {
+    let updated_at = timestamp_with_time_zone("updated_at");
+    keyed("guilds").col(text("name")).col(uuid_null("master_id")).col(uuid_null("deputy_id")).col(updated_at).to_owned()
+}
+
+fn smiths() -> TableCreateStatement {
+    keyed("smiths")
+        .col(uuid("guild_id"))
+        .col(text("name"))
+        .col(timestamp_with_time_zone("updated_at"))
+        .foreign_key(ForeignKey::create().from("smiths", "guild_id").to("guilds", "id"))
         .to_owned()
 }
 

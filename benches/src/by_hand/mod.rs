@@ -5,7 +5,7 @@ mod postgres;
 mod relay;
 mod sqlite;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 pub(crate) use apply::apply;
@@ -86,7 +86,7 @@ pub(crate) struct Envelope<'a> {
 }
 
 /// What is read of a message that came in.
-#[derive(Deserialize, Serialize)]
+#[derive(Deserialize)]
 struct Arrived {
     #[serde(default)]
     sequence: i64,
@@ -104,9 +104,9 @@ struct Batch {
 }
 
 impl Batch {
-    /// The newest state of each row: one statement may not write a row twice.
+    /// The newest state of each row, in the order of their keys: one statement may not write a row twice.
     fn newest(&self) -> impl Iterator<Item = &Row> {
-        let mut newest: HashMap<i64, &Row> = HashMap::with_capacity(self.events.len());
+        let mut newest: BTreeMap<i64, &Row> = BTreeMap::new();
         for row in self.events.iter().map(|event| &event.payload) {
             newest.entry(row.id).and_modify(|known| *known = newer(known, row)).or_insert(row);
         }

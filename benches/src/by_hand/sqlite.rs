@@ -83,13 +83,13 @@ pub(super) async fn mark(pool: &SqlitePool, ids: &[i64]) -> Result<()> {
 }
 
 pub(super) async fn write(pool: &SqlitePool, batch: &Batch) -> Result<()> {
-    let (events, rows) = (serde_json::to_string(&batch.events)?, batch.newest().collect::<Vec<_>>());
+    let (events, rows) = (arrivals(batch)?, rows(batch)?);
     let mut txn = pool.begin_with(BEGIN).await?;
     query(
         "INSERT INTO inbox_events (source_app, event_id, resource_type, resource_id, event_type, subject, status, stream_seq, \
          received_at, processed_at) \
-         SELECT ?1, value ->> 'event_id', 'organization', value ->> 'resource_id', value ->> 'event_type', ?2, 'processed', \
-         value ->> 'sequence', ?3, ?3 FROM json_each(?4) WHERE true ON CONFLICT DO NOTHING",
+         SELECT ?1, value ->> 0, 'organization', value ->> 1, value ->> 2, ?2, 'processed', value ->> 3, ?3, ?3 \
+         FROM json_each(?4) WHERE true ON CONFLICT DO NOTHING",
     )
     .bind(&batch.source)
     .bind(&batch.subject)
@@ -99,14 +99,26 @@ pub(super) async fn write(pool: &SqlitePool, batch: &Batch) -> Result<()> {
     .await?;
     query(
         "INSERT INTO organizations (id, name, domain, active, created_at, updated_at) \
-         SELECT value ->> 'id', value ->> 'name', value ->> 'domain', value ->> 'active', value ->> 'created_at', \
-         value ->> 'updated_at' FROM json_each(?1) WHERE true \
+         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5 FROM json_each(?1) WHERE true \
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, domain = excluded.domain, active = excluded.active, \
          created_at = excluded.created_at, updated_at = excluded.updated_at \
          WHERE organizations.updated_at < excluded.updated_at",
     )
-    .bind(serde_json::to_string(&rows)?)
+    .bind(rows)
     .execute(&mut *txn)
     .await?;
     Ok(txn.commit().await?)
+}
+
+/// What the inbox says of each event, as an array.
+fn arrivals(batch: &Batch) -> Result<String> {
+    let arrivals =
+        batch.events.iter().map(|event| (&event.event_id, &event.resource_id, &event.event_type, event.sequence));
+    Ok(serde_json::to_string(&arrivals.collect::<Vec<_>>())?)
+}
+
+/// The columns of each row, as an array.
+fn rows(batch: &Batch) -> Result<String> {
+    let rows = batch.newest().map(|row| (row.id, &row.name, &row.domain, row.active, row.created_at, row.updated_at));
+    Ok(serde_json::to_string(&rows.collect::<Vec<_>>())?)
 }

@@ -1,21 +1,17 @@
 async fn welcome(event: &Event<user::Model>, ctx: &HandlerContext<'_>) -> HandlerResult {
     mail(&event.payload, ctx.db()).await
 }
-const _: () = {
-    use ::jsb_runtime::__private as jsb;
-    jsb::register_handler! {
-        resource : "user", event : "invited", name :
-        ::core::concat!(::core::module_path!(), "::", "welcome"), run : | envelope, ctx |
-        jsb::Box::pin(async move { let event = jsb::decode(envelope) ?; let result :
-        jsb::HandlerResult = welcome(& event, ctx). await; result })
-    }
-};
-const _: () = {
-    use ::jsb_runtime::__private as jsb;
-    jsb::register_handler! {
-        resource : "user", event : "created", name :
-        ::core::concat!(::core::module_path!(), "::", "welcome"), run : | envelope, ctx |
-        jsb::Box::pin(async move { let event = jsb::decode(envelope) ?; let result :
-        jsb::HandlerResult = welcome(& event, ctx). await; result })
-    }
-};
+::jsb_runtime::__private::register_handler! {
+    resource : "user", event : "invited", takes : Event < user::Model >, name :
+    ::core::concat!(::core::module_path!(), "::", "welcome"), run : | envelope, ctx |
+    ::jsb_runtime::__private::Box::pin(async move { let event =
+    ::jsb_runtime::__private::decode(envelope) ?; let result :
+    ::jsb_runtime::__private::HandlerResult = welcome(& event, ctx). await; result })
+}
+::jsb_runtime::__private::register_handler! {
+    resource : "user", event : "created", takes : Event < user::Model >, name :
+    ::core::concat!(::core::module_path!(), "::", "welcome"), run : | envelope, ctx |
+    ::jsb_runtime::__private::Box::pin(async move { let event =
+    ::jsb_runtime::__private::decode(envelope) ?; let result :
+    ::jsb_runtime::__private::HandlerResult = welcome(& event, ctx). await; result })
+}

@@ -14,6 +14,7 @@ use crate::event::{Envelope, event_type};
 use crate::row;
 use crate::schema::{Said, Schema, Values};
 use crate::syncable::OnDelete;
+use crate::upsert::collision::{self, Place};
 use crate::upsert::{self, ApplyError, Change, Effect, Found, decide};
 use crate::version::Version;
 use crate::{ask, clock, dialect, keys, tombstone};
@@ -55,7 +56,7 @@ pub(crate) async fn upsert_all(
     txn: &DatabaseTransaction,
     schema: &Schema,
     events: &[(&Envelope, &Said)],
-    own_app: &str,
+    place: Place<'_>,
 ) -> Result<Merged, ApplyError> {
     let ids = events.iter().map(|(_, said)| said.id.clone()).collect();
     dialect::lock_keys(txn, schema.resource, ids).await?;
@@ -63,14 +64,18 @@ pub(crate) async fn upsert_all(
     let mut rows = find_all(txn, schema, events).await?;
     let mut effects = Vec::with_capacity(events.len());
     // In the order in which they first come up, since an earlier row may give up a unique value that a later one takes.
-    let mut order = Vec::new();
+    let (mut order, mut collisions) = (Vec::new(), Vec::new());
     for (event, said) in events {
         let Some(merging) = rows.get_mut(said.id.as_str()) else { continue };
+        if collision::is_likely(schema, event, said, &merging.found) {
+            collisions.push((*event, *said));
+        }
         if merging.written.is_none() && merging.deleted.is_none() {
             order.push(said.id.as_str());
         }
-        effects.push(merging.take(schema, event, said, own_app)?);
+        effects.push(merging.take(schema, event, said, place.app)?);
     }
+    collision::notice(txn, schema, &collisions, place).await?;
 
     let merged: Vec<_> = order.into_iter().filter_map(|id| rows.remove(id).map(|merging| (id, merging))).collect();
     let (mut changed, mut new, mut doomed) = (Vec::new(), Vec::new(), Vec::new());

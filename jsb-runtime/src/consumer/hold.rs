@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::jetstream::{Delivery, Disposition, Reply, Transport};
+use crate::jetstream::{Attached, Delivery, Disposition, Reply, Transport};
 
 /// However short a foreign consumer's ack wait is.
 const FASTEST_TICK: Duration = Duration::from_millis(10);
@@ -21,12 +21,12 @@ pub(crate) struct Hold {
 }
 
 impl Hold {
-    /// Holds a batch whose deliveries the server would repeat after `ack_wait`. A task of its own ticks, so that a
-    /// handler that blocks its thread does not stop it.
-    pub(crate) fn start(transport: Transport, ack_wait: Duration, batch: &[Delivery]) -> Self {
+    /// Holds a batch, which the server would repeat after its ack wait. A task of its own ticks, so that a handler that
+    /// blocks its thread does not stop it.
+    pub(crate) fn start(transport: Transport, attached: Attached, batch: &[Delivery]) -> Self {
         let open: Open = batch.iter().map(|delivery| (delivery.message.stream_seq, delivery.reply.clone())).collect();
         let open = Arc::new(Mutex::new(open));
-        let ticking = tokio::spawn(tick(transport, (ack_wait / 3).max(FASTEST_TICK), Arc::clone(&open)));
+        let ticking = tokio::spawn(tick(transport, attached, Arc::clone(&open)));
         Self { open, _ticking: AbortOnDropHandle::new(ticking) }
     }
 
@@ -39,11 +39,12 @@ impl Hold {
     }
 }
 
-async fn tick(transport: Transport, every: Duration, open: Arc<Mutex<Open>>) {
+async fn tick(transport: Transport, attached: Attached, open: Arc<Mutex<Open>>) {
+    let every = (attached.ack_wait / 3).max(FASTEST_TICK);
     loop {
         tokio::time::sleep(every).await;
         let in_hand: Vec<Reply> = locked(&open).values().cloned().collect();
-        transport.tell(&in_hand.iter().collect::<Vec<_>>(), Disposition::Progress).await;
+        transport.tell(&attached, &in_hand.iter().collect::<Vec<_>>(), Disposition::Progress).await;
     }
 }
 

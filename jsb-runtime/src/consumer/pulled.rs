@@ -26,7 +26,7 @@ pub(super) struct Pulled {
 
 impl Pulled {
     fn new(processor: &Processor, attached: Attached, asked: usize, deliveries: Vec<Delivery>) -> Self {
-        let hold = Hold::start(processor.transport.clone(), attached.ack_wait, &deliveries);
+        let hold = Hold::start(processor.transport.clone(), attached.clone(), &deliveries);
         let read = |delivery: &Delivery| match delivery.deliveries {
             1 => processor.read(&delivery.message),
             _ => None,
@@ -68,7 +68,7 @@ pub(super) async fn pull(
     let pulled = tokio::select! {
         pulled = processor.transport.pull(&attached, limit) => pulled,
         // The server has forgotten the request.
-        () = processor.transport.until_detached() => return Ok(None),
+        () = processor.transport.until_detached_from(&attached) => return Ok(None),
         () = processor.stop.cancelled() => return Ok(None),
     };
     let batch = pulled.inspect_err(doubt)?;
@@ -91,7 +91,7 @@ impl Ahead {
         let pull = async move {
             let there = tokio::select! {
                 there = processor.transport.pull_what_is_there(&attached, limit) => there?,
-                () = processor.transport.until_detached() => return Ok(None),
+                () = processor.transport.until_detached_from(&attached) => return Ok(None),
             };
             Ok(Some(Pulled::new(&processor, attached, limit, there)))
         };

@@ -63,3 +63,31 @@ async fn any_open(db: &DatabaseConnection, age: Duration) -> Result<bool, DbErr>
     let values = [age.as_secs_f64().into()];
     Ok(db.query_one_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?.is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::SqlxPostgresConnector;
+    use sea_orm::sqlx::postgres::PgPoolOptions;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// How long work goes on, in seconds, until somebody looks after it.
+    async fn unseen(given_up: u32) -> u64 {
+        let pool = PgPoolOptions::new().connect_lazy("postgres://localhost/nowhere").expect("a URL");
+        // The look fails, and ends the work.
+        pool.close().await;
+        let db = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+        let began = Instant::now();
+        let work = std::future::pending::<Result<(), DbErr>>();
+        unless_lost(&db, given_up, work).await.expect_err("a look that fails");
+        began.elapsed().as_secs()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn work_that_was_given_up_before_goes_on_for_longer_unseen() {
+        for (given_up, expected) in [(0, 10), (1, 20), (2, 40), (99, 3_600)] {
+            assert_eq!(unseen(given_up).await, expected, "given up {given_up} times");
+        }
+    }
+}

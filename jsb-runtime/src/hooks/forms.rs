@@ -25,6 +25,16 @@ pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: 
     Ok(())
 }
 
+/// Has an update write the JSON that its model holds: what is sent is made of the model, and the row may hold members that the
+/// model's type does not know.
+pub(super) fn write_json_anew<M: Syncable>(row: &mut ActiveModelOf<M>) {
+    for field in M::FIELDS {
+        if let ActiveValue::Unchanged(value @ Value::Json(_)) = row.get(field.column) {
+            row.set(field.column, value);
+        }
+    }
+}
+
 /// Timestamps in microseconds; decimals with as many places as their column has, to which PostgreSQL rounds and SQLite does not;
 /// and since a payload has one null only, a nullable column holds no other.
 fn common_form(value: Value, column: &ColumnDef) -> Value {

@@ -32,7 +32,7 @@ pub(super) async fn keep_version<M: Syncable, C: ConnectionTrait>(
         row.not_set(M::VERSION);
         return Ok(row);
     }
-    let above = new_version_above::<M, C>(&mut row, db).await?;
+    let above = new_version_above::<M, C>(&mut row, db, None).await?;
     // Else the row's next edit, which draws above the row alone, could lose against the tombstone on the other side.
     let stays = row::version_of::<M>(&row).is_some_and(|given| above.is_none_or(|above| given > above));
     if !stays {
@@ -69,13 +69,14 @@ async fn deleted_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
     tombstone::find(db, M::RESOURCE, &id).await
 }
 
-/// What a new row's version must be above. Its key is drawn if it was not chosen.
+/// What a new row's version must be above. Its key is drawn if it was not chosen; whether the keys are interleaved may be known.
 pub(super) async fn new_version_above<M: Syncable, C: ConnectionTrait>(
     row: &mut ActiveModelOf<M>,
     db: &C,
+    are_keys_interleaved: Option<bool>,
 ) -> Result<Option<Version>, DbErr> {
     let Some(key) = row::key_of::<M>(row) else {
-        return keys::draw::<M, C>(row, db).await.map(|()| None);
+        return keys::draw::<M, C>(row, db, are_keys_interleaved).await.map(|()| None);
     };
     match skip::publishing_is_skipped() {
         true => keys::pass_over::<M, C>(db, &key).await?,

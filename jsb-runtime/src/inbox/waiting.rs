@@ -16,9 +16,8 @@ use crate::reason::Reason;
 /// An event that waits in the inbox.
 pub(crate) struct Stored {
     pub(crate) message: Message,
+    /// The row that it waits for: its parent, or the holder of a unique value of its.
     pub(crate) waits_for: Option<String>,
-    /// Whether that has a unique value of its.
-    pub(crate) is_in_conflict: bool,
     /// Since when it waits for what it lacks; none, if it failed for another reason.
     pub(crate) waits_since: Option<DateTime<Utc>>,
 }
@@ -51,14 +50,14 @@ pub(crate) async fn parked<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
     ask::count(db, TABLE, Condition::all().add(is_open()).add(is_parked())).await
 }
 
-/// The parked event that speaks of this row and waits for a unique value.
-pub(crate) async fn in_conflict<C: ConnectionTrait>(db: &C, row: &str) -> Result<Option<Stored>, DbErr> {
+/// The parked event that speaks of this row and waits for another one.
+pub(crate) async fn waiting_at<C: ConnectionTrait>(db: &C, row: &str) -> Result<Option<Stored>, DbErr> {
     let (resource, id) = row.split_once('/').unwrap_or_default();
     let about = Condition::all()
         .add(is_parked())
         .add(Expr::col("resource_type").eq(resource))
         .add(Expr::col("resource_id").eq(id))
-        .add(Expr::col("reason").eq(Reason::UniqueConflict.as_str()));
+        .add(Expr::col("waits_for").is_not_null());
     Ok(stored(db, about, 1).await?.pop())
 }
 
@@ -121,13 +120,11 @@ fn read(row: &QueryResult) -> Result<Stored, DbErr> {
     let stream_seq: Option<i64> = row.try_get("", "stream_seq")?;
     let seq = stream_seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0);
     let reason: Option<String> = row.try_get("", "reason")?;
-    let is_in_conflict = reason.as_deref() == Some(Reason::UniqueConflict.as_str());
     let has_waited = reason.is_some_and(|reason| Reason::WAITING.map(Reason::as_str).contains(&reason.as_str()));
     let received_at = row.try_get("", "received_at")?;
     Ok(Stored {
         message: Message::read(row.try_get("", "subject")?, headers_in(row)?, body.unwrap_or_default(), seq),
         waits_for: row.try_get("", "waits_for")?,
-        is_in_conflict,
         waits_since: has_waited.then_some(received_at),
     })
 }

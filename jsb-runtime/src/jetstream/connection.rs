@@ -3,31 +3,34 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use async_nats::jetstream::{self, consumer::PullConsumer};
+use async_nats::jetstream;
 use async_nats::{ClientError, Event, ServerError};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout_at};
 
+use super::attached::Attached;
 use super::denials::Denials;
 use super::limit::{self, Limit};
 use super::link::{self, Link, Trouble};
 use super::options::{self, ConnectError};
-use super::pull::Most;
 use crate::causes::chain;
 use crate::config::Config;
 
 /// How long the client waits before it connects again: short, since an outage ends at some moment, not after a while.
 const LONGEST_RECONNECT_DELAY: Duration = Duration::from_secs(2);
-/// How often a silent server is asked whether it is there; with the third question unanswered the connection counts as lost.
-const PING_INTERVAL: Duration = Duration::from_secs(5);
+/// How often a silent server is asked whether it is there; with the third question unanswered the connection counts as lost. On a
+/// slow link the answers come behind a large message, which has [`REQUEST_TIMEOUT`] and [`LONGEST_WAY`].
+const PING_INTERVAL: Duration = Duration::from_secs(9);
 /// How long the server may take to answer.
 pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The shortest delay of a redelivery: without any, the server would bring it at once.
-const SHORTEST_DELAY: Duration = Duration::from_millis(1);
+/// Bytes a second: how slow a link may be that a large message has its time on.
+pub(super) const SLOWEST_LINK: usize = 64 * 1024;
+/// The longest that a message has for its way, beside what an answer has.
+pub(super) const LONGEST_WAY: Duration = Duration::from_secs(20);
 
 /// The connection and what was found behind it.
 #[derive(Clone)]
@@ -37,43 +40,16 @@ pub(crate) struct Transport {
     pub(super) denials: Arc<Denials>,
     pub(super) limit: Arc<Limit>,
     link: watch::Receiver<Link>,
-    attached: watch::Sender<Option<Attached>>,
-    problems: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    pub(super) attached: watch::Sender<Option<Attached>>,
+    problems: Arc<Mutex<Problems>>,
 }
+
+/// Problems by the tasks that have them.
+type Problems = BTreeMap<&'static str, String>;
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transport").field("config", &self.config).finish_non_exhaustive()
-    }
-}
-
-/// The stream and the consumer of this app, once they are known to be there.
-#[derive(Clone)]
-pub(crate) struct Attached {
-    pub(super) consumer: PullConsumer,
-    pub(crate) stream: String,
-    /// How often the server really delivers a message.
-    pub(crate) max_deliver: u32,
-    /// How long the server really waits for an acknowledgement: with a back-off list, its shortest entry at some time.
-    pub(crate) ack_wait: Duration,
-    /// What may be asked for at once, so that the server has an answer.
-    pub(crate) most: Most,
-    /// Whether the consumer's settings are taken for what is configured, since this app may not ask for them.
-    pub(crate) is_unchecked: bool,
-    /// Since when.
-    pub(crate) since: Instant,
-}
-
-impl Attached {
-    /// The delay to ask for, so that a delivery comes again after `wait`: the server adds by how much the step of the back-off list
-    /// that the delivery has reached is longer than the first one, or takes off by how much it is shorter (as was tried, on
-    /// 2.10.25 and 2.15.1).
-    pub(crate) fn delay_for(&self, wait: Duration, deliveries: u32) -> Duration {
-        let steps = &self.consumer.cached_info().config.backoff;
-        let reached = steps.get(deliveries.saturating_sub(1) as usize).or(steps.last());
-        let asked =
-            reached.zip(steps.first()).map_or(wait, |(reached, first)| (wait + *first).saturating_sub(*reached));
-        asked.max(SHORTEST_DELAY)
     }
 }
 
@@ -122,7 +98,8 @@ impl Transport {
             .max_ack_inflight(config.batch_size.max(1_000) * 2)
             .backpressure_on_inflight(true)
             .build(client);
-        Ok(Self { context, config, denials, limit, link, attached: watch::Sender::new(None), problems: Arc::default() })
+        let problems = Arc::default();
+        Ok(Self { context, config, denials, limit, link, attached: watch::Sender::new(None), problems })
     }
 
     /// Whether a server answers.
@@ -158,38 +135,9 @@ impl Transport {
         }
     }
 
-    /// What was found, once it is.
-    pub(crate) async fn attached(&self) -> Attached {
-        let mut attached = self.attached.subscribe();
-        let found = attached.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
-        match found {
-            Some(found) => found,
-            // `self` holds the sender, so the channel is open.
-            None => std::future::pending().await,
-        }
-    }
-
-    /// What is found, if it is at this moment.
-    pub(crate) fn attached_now(&self) -> Option<Attached> {
-        self.attached.borrow().clone()
-    }
-
     /// The stream that carries the pair, or the one that is to be made.
     pub(crate) fn stream_name(&self) -> String {
         self.attached.borrow().as_ref().map_or_else(|| self.config.stream_name.clone(), |found| found.stream.clone())
-    }
-
-    pub(super) fn attach(&self, found: Attached) {
-        self.attached.send_replace(Some(found));
-    }
-
-    /// Says that the stream or the consumer is not there after all.
-    pub(crate) fn detach(&self) {
-        self.attached.send_if_modified(|attached| attached.take().is_some());
-    }
-
-    pub(crate) async fn until_detached(&self) {
-        let _ = self.attached.subscribe().wait_for(Option::is_none).await;
     }
 
     /// Connects anew, as a server wants it that has denied this app its answers.
@@ -201,11 +149,19 @@ impl Transport {
 
     /// Keeps what a task of the bridge cannot do, for the status; `None` once it can.
     pub(crate) fn report(&self, task: &'static str, problem: Option<String>) {
-        let mut problems = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
         match problem {
-            Some(problem) => problems.insert(task, problem),
-            None => problems.remove(task),
+            Some(problem) => self.reported().insert(task, problem),
+            None => self.reported().remove(task),
         };
+    }
+
+    /// Whether a task has a problem already.
+    pub(crate) fn has_problem(&self, task: &str) -> bool {
+        self.reported().contains_key(task)
+    }
+
+    fn reported(&self) -> MutexGuard<'_, Problems> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything that a person should look at.
@@ -216,8 +172,7 @@ impl Transport {
             return vec![trouble];
         }
         let mut problems = self.denials.problems();
-        let reported = self.problems.lock().unwrap_or_else(PoisonError::into_inner);
-        problems.extend(reported.iter().map(|(task, problem)| format!("{task}: {problem}")));
+        problems.extend(self.reported().iter().map(|(task, problem)| format!("{task}: {problem}")));
         problems
     }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use async_nats::Subject;
 use async_nats::jetstream::{self, AckKind};
 
+use super::attached::Attached;
 use super::connection::Transport;
 use super::headers::plain;
 use crate::message::Message;
@@ -64,8 +65,13 @@ impl From<jetstream::Message> for Delivery {
 }
 
 impl Transport {
-    /// Tells the server about deliveries. If a word is lost, the message comes again and is known as a duplicate.
-    pub(crate) async fn tell(&self, replies: &[&Reply], disposition: Disposition) {
+    /// Tells the server about deliveries of a consumer. If a word is lost, the message comes again and is known as a duplicate.
+    pub(crate) async fn tell(&self, attached: &Attached, replies: &[&Reply], disposition: Disposition) {
+        if self.has_replaced(attached) {
+            // The server knows a delivery by its sequence alone, and has another message there by now.
+            tracing::debug!("deliveries of a stream that is no more are not acknowledged");
+            return;
+        }
         let tell_all = async {
             for reply in replies {
                 if let Err(error) = self.tell_one(reply, disposition.into()).await {

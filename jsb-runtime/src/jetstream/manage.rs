@@ -1,11 +1,12 @@
 //! What the JetStream API is asked and told about streams and consumers. As raw JSON: a round trip through the client's
 //! own types would reset settings that they do not know.
 
+use async_nats::jetstream::Context;
 use async_nats::jetstream::response::Response;
 use futures_util::future::try_join_all;
 use serde_json::{Map, Value as Json, json};
 
-use super::connection::Transport;
+use super::connection::{LONGEST_WAY, REQUEST_TIMEOUT, Transport};
 use super::provision::ProvisionError;
 use crate::topology::{Change, Difference, Found, FoundStream, Plan, Wanted, object};
 
@@ -127,7 +128,18 @@ impl Transport {
     }
 
     pub(super) async fn ask(&self, what: String, request: &Json) -> Result<Json, ProvisionError> {
-        match self.unless_denied(&format!("$JS.API.{what}"), self.context.request(what.clone(), request)).await?? {
+        self.ask_by(&self.context, what, request).await
+    }
+
+    /// The same, for an answer that holds a message, which takes its way.
+    pub(super) async fn ask_for_message(&self, what: String, request: &Json) -> Result<Json, ProvisionError> {
+        let mut context = self.context.clone();
+        context.set_timeout(REQUEST_TIMEOUT + LONGEST_WAY);
+        self.ask_by(&context, what, request).await
+    }
+
+    async fn ask_by(&self, context: &Context, what: String, request: &Json) -> Result<Json, ProvisionError> {
+        match self.unless_denied(&format!("$JS.API.{what}"), context.request(what.clone(), request)).await?? {
             Response::Ok(answer) => Ok(answer),
             Response::Err { error } => Err(ProvisionError::Refused { what, error }),
         }

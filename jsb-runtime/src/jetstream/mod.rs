@@ -1,5 +1,6 @@
 //! JetStream: the only folder that names the client library.
 
+mod attached;
 mod connection;
 mod delivery;
 mod denials;
@@ -15,7 +16,8 @@ mod pull;
 mod state;
 mod stored;
 
-pub(crate) use connection::{Attached, Transport};
+pub(crate) use attached::Attached;
+pub(crate) use connection::Transport;
 pub(crate) use delivery::{Delivery, Disposition, Reply};
 pub use denials::{Denied, Permission};
 #[cfg(any(test, fuzzing))]

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use async_nats::rustls::crypto::{CryptoProvider, ring};
 use async_nats::{ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 
@@ -105,10 +106,20 @@ pub(super) fn options(config: &Config) -> Result<ConnectOptions, ConnectError> {
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
     if wants_tls(config)? {
+        choose_cryptography();
         // A server names the others of its cluster before TLS begins, so whoever stands in between can name any.
         options = options.require_tls(true).ignore_discovered_servers();
     }
     Ok(options)
+}
+
+/// Chooses what TLS encrypts with, unless the application has: where another crate brings a second provider, rustls would panic
+/// rather than choose.
+fn choose_cryptography() {
+    if CryptoProvider::get_default().is_none() {
+        // Somebody else may have chosen in between.
+        let _ = ring::default_provider().install_default();
+    }
 }
 
 fn wants_tls(config: &Config) -> Result<bool, ConnectError> {
@@ -151,6 +162,12 @@ fn unusable(variable: &'static str, path: &Path, source: std::io::Error) -> Conn
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cryptography_is_chosen_whatever_other_crates_bring() {
+        options(&Config::new("a", "b").nats_url("tls://127.0.0.1")).expect("options");
+        assert!(CryptoProvider::get_default().is_some());
+    }
 
     #[test]
     fn credentials_are_taken_out_of_the_addresses() {

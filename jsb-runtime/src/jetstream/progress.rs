@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures_util::{FutureExt, Stream, StreamExt, stream};
 use serde::Deserialize;
 
+use super::attached::Attached;
 use super::connection::{REQUEST_TIMEOUT, Transport};
 use super::denials::{Denied, Permission};
 use super::provision::consumer_info_subject;
@@ -40,12 +41,13 @@ impl Transport {
         if attached.is_unchecked {
             // It may be asked now, so that its settings can be checked too.
             self.detach();
-        } else if info.config != attached.consumer.cached_info().config {
+        } else if info.config != attached.consumer.cached_info().config || attached.is_replaced_by(&info) {
             self.report_provisioned(self.look_again().await.as_ref().err());
         }
         Ok(Progress {
             floor: info.ack_floor.stream_sequence,
-            is_acknowledged: self.has_given_up_nothing(info.num_redelivered as u64),
+            // A consumer that delivers nothing twice counts nothing as delivered again, whatever it gave up.
+            is_acknowledged: info.config.max_deliver != 1 && self.has_given_up_nothing(info.num_redelivered as u64),
             delivered: info.delivered.stream_sequence,
             in_flight: info.num_ack_pending,
         })
@@ -76,12 +78,14 @@ impl Transport {
     }
 
     /// The sequences of messages that the server stops delivering, as it says so. The advisories are not stored.
-    pub(crate) async fn spent(&self) -> Result<impl Stream<Item = Result<u64, PullError>> + use<>, PullError> {
+    pub(crate) async fn spent(
+        &self,
+        attached: &Attached,
+    ) -> Result<impl Stream<Item = Result<u64, PullError>> + use<>, PullError> {
         #[derive(Deserialize)]
         struct Advisory {
             stream_seq: u64,
         }
-        let attached = self.attached().await;
         let subject = format!(
             "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{}.{}",
             attached.stream,

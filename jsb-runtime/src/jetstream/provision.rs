@@ -6,7 +6,8 @@ use async_nats::jetstream::consumer::{Consumer, FromConsumer, Info, PullConsumer
 use async_nats::jetstream::context::RequestError;
 use serde_json::{Value as Json, json};
 
-use super::connection::{Attached, Transport};
+use super::attached::Attached;
+use super::connection::Transport;
 use super::denials::{Denied, Permission};
 use super::pull::Most;
 use crate::causes::chain;
@@ -114,8 +115,8 @@ impl Transport {
         self.attach_as_found(&stream, &durable).await
     }
 
-    /// Attaches once more to the consumer that is attached, whose settings somebody has changed. They stay as they are until the
-    /// next start or connection: another process of this app may be configured so.
+    /// Attaches once more to the consumer that is attached, whose settings somebody has changed, or that somebody has made anew.
+    /// They stay as they are until the next start or connection: another process of this app may be configured so.
     pub(super) async fn look_again(&self) -> Result<(), ProvisionError> {
         self.attach_as_found(&self.stream_name(), &self.durable()).await
     }

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use futures_util::future::{MaybeDone, maybe_done};
 use serde::Serialize;
 
-use super::connection::{REQUEST_TIMEOUT, Transport};
+use super::connection::{LONGEST_WAY, REQUEST_TIMEOUT, SLOWEST_LINK, Transport};
 use super::denials::{Denied, Permission};
 use super::headers::sendable;
 use crate::config::Config;
@@ -62,11 +62,6 @@ impl PublishError {
         matches!(self, Self::NotConnected | Self::Denied(_))
     }
 }
-
-/// Bytes a second: how slow a link may be that a large message has its time on.
-const SLOWEST_LINK: usize = 64 * 1024;
-/// The longest that a message has for its way: an answer that is lost is waited for as long.
-const LONGEST_WAY: Duration = Duration::from_secs(20);
 
 /// A message that is ready to go out.
 pub(crate) struct Outgoing {
@@ -213,9 +208,10 @@ impl Transport {
         let UnderWay { mut acknowledgement, bytes, number } = sent?;
         let _ = (&mut acknowledgement).now_or_never();
         match Pin::new(&mut acknowledgement).take_output() {
-            Some(Ok(_)) => {
+            Some(Ok(acknowledgement)) => {
                 self.limit.answered(number);
-                Ok(())
+                // A server of 2.10 without the others of its cluster calls a message that nobody has stored yet a duplicate of itself.
+                if acknowledgement.sequence == 0 { Err(Silence::Late.error()) } else { Ok(()) }
             }
             Some(Err(error)) => {
                 if server_code(&error).is_some() {
@@ -247,8 +243,9 @@ impl Transport {
                 Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM | ErrorCode::STREAM_HEADER_EXCEEDS_MAXIMUM) => {
                     PublishError::TooLarge { bytes, source: error }
                 }
+                // It is on its way since an earlier time, and may get nowhere.
+                Some(ErrorCode::STREAM_DUPLICATE_MESSAGE_CONFLICT) | None => PublishError::Unacknowledged(error),
                 Some(_) => PublishError::Rejected(error),
-                None => PublishError::Unacknowledged(error),
             },
         }
     }

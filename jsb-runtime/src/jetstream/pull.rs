@@ -1,13 +1,17 @@
 //! Pulling: what is there, at once, or else the next message to come.
 
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::pull::BatchConfig;
 use async_nats::jetstream::{self, consumer};
-use async_nats::{StatusCode, Subject};
+use async_nats::{Client, Statistics, StatusCode, Subject};
 use futures_util::StreamExt;
+use tokio::time::Instant;
 
-use super::connection::{Attached, REQUEST_TIMEOUT, Transport};
+use super::attached::Attached;
+use super::connection::{LONGEST_WAY, REQUEST_TIMEOUT, SLOWEST_LINK, Transport};
 use super::delivery::Delivery;
 use super::denials::Denied;
 use super::stored::StreamError;
@@ -120,6 +124,7 @@ impl Transport {
         let mut answers = client.subscribe(inbox.clone()).await.map_err(PullError::client)?;
         attached.consumer.request_batch(request, inbox).await.map_err(PullError::client)?;
         let (mut deliveries, mut sent) = (Vec::new(), None);
+        let mut incoming = Incoming::of(&client);
         while deliveries.len() < sent.unwrap_or(asked) {
             let silence = match (deliveries.is_empty(), sent) {
                 // The server waits for the acknowledgement of what is here, and nobody tells it yet that it is in hand.
@@ -137,6 +142,7 @@ impl Transport {
                     Err(_) if !deliveries.is_empty() => break,
                     Err(error) => return Err(error),
                 },
+                Err(_) if deliveries.is_empty() && incoming.goes_on() => {}
                 Err(_) if deliveries.is_empty() && sent.is_none() => {
                     return if is_full(attached).await { Ok(deliveries) } else { Err(PullError::NoAnswer) };
                 }
@@ -144,6 +150,41 @@ impl Transport {
             }
         }
         Ok(deliveries)
+    }
+}
+
+/// Whether a large message is on its way, which nobody sees before it is here, and behind which all others wait.
+struct Incoming {
+    statistics: Arc<Statistics>,
+    bytes: u64,
+    messages: u64,
+    until: Instant,
+}
+
+impl Incoming {
+    fn of(client: &Client) -> Self {
+        let mut incoming = Self {
+            statistics: client.statistics(),
+            bytes: 0,
+            messages: 0,
+            until: Instant::now() + REQUEST_TIMEOUT + LONGEST_WAY,
+        };
+        incoming.look();
+        incoming
+    }
+
+    /// How many bytes and messages have come since the last look.
+    fn look(&mut self) -> (u64, u64) {
+        let (bytes, messages) = (self.bytes, self.messages);
+        self.bytes = self.statistics.in_bytes.load(Ordering::Relaxed);
+        self.messages = self.statistics.in_messages.load(Ordering::Relaxed);
+        (self.bytes - bytes, self.messages - messages)
+    }
+
+    /// Whether large messages have come since the last look, or a part of one, and the next may be waited for.
+    fn goes_on(&mut self) -> bool {
+        let (bytes, messages) = self.look();
+        bytes / (messages + 1) >= SLOWEST_LINK as u64 && Instant::now() < self.until
     }
 }
 

@@ -187,7 +187,7 @@ impl Transport {
 
     async fn stored(&self, stream: &str, which: &Json) -> Result<Option<StoredMessage>, StreamError> {
         let call = format!("STREAM.MSG.GET.{stream}");
-        let mut answer = match self.call(&call, which).await {
+        let mut answer = match self.ask_for_message(call.clone(), which).await.map_err(|error| failed(&call, error)) {
             Err(error) if error.is_no_message() => return Ok(None),
             answer => answer?,
         };
@@ -206,10 +206,14 @@ impl Transport {
     }
 
     pub(super) async fn call(&self, call: &str, request: &Json) -> Result<Json, StreamError> {
-        self.ask(call.to_owned(), request).await.map_err(|error| match error {
-            ProvisionError::Request(source) => StreamError::NoAnswer { call: call.to_owned(), source },
-            ProvisionError::Denied(denied) => StreamError::Denied(denied),
-            other => StreamError::Refused(other),
-        })
+        self.ask(call.to_owned(), request).await.map_err(|error| failed(call, error))
+    }
+}
+
+fn failed(call: &str, error: ProvisionError) -> StreamError {
+    match error {
+        ProvisionError::Request(source) => StreamError::NoAnswer { call: call.to_owned(), source },
+        ProvisionError::Denied(denied) => StreamError::Denied(denied),
+        other => StreamError::Refused(other),
     }
 }

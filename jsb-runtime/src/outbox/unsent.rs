@@ -10,6 +10,13 @@ use super::{IS_PENDING, TABLE};
 use crate::config::MAX_BATCH_BYTES;
 use crate::dialect;
 
+/// What an event is marked by: its place, and its own id, since a database that has lost commits gives a place to another event.
+#[derive(Clone, Debug)]
+pub(crate) struct Mark {
+    pub(crate) id: i64,
+    pub(crate) event_id: String,
+}
+
 /// An event that waits to be published.
 #[derive(Debug, FromQueryResult)]
 pub(crate) struct Unsent {
@@ -44,6 +51,10 @@ impl Unsent {
         }
     }
 
+    pub(crate) fn mark(&self) -> Mark {
+        Mark { id: self.id, event_id: self.event_id.clone() }
+    }
+
     pub(crate) fn row(&self) -> (&str, &str) {
         (&self.resource_type, &self.resource_id)
     }
@@ -75,7 +86,7 @@ pub(crate) async fn next_batch<C: ConnectionTrait>(db: &C, limit: usize, in_hand
         }
         _ => oldest_fitting(COLUMNS, backend),
     };
-    let values = [(limit as i64).into(), (MAX_BATCH_BYTES as i64).into(), dialect::list(in_hand, backend)];
+    let values = [(limit as i64).into(), (MAX_BATCH_BYTES as i64).into(), dialect::list(in_hand.to_vec(), backend)];
     let select = Statement::from_sql_and_values(backend, sql, values);
     let events = Unsent::find_by_statement(select).all(db).await?;
     let bytes: usize = events.iter().map(|event| event.payload.len()).sum();

@@ -1,4 +1,4 @@
-//! Parked events that wait for one another's unique values in a circle: how it is found, and when it may be applied.
+//! Parked events that wait for one another's rows in a circle: how it is found, and when it may be applied.
 //! Pure, so that the model of the protocol calls it too.
 
 use std::collections::BTreeSet;
@@ -39,8 +39,9 @@ impl<R: Ord> Circle<R> {
         self.0.len()
     }
 
-    /// Whether a row that is in the way may take a stand-in for its value: only one that gets another value yet.
-    pub fn may_step_aside(&self, row: &R) -> bool {
+    /// Whether the event of a row is still to be applied: then it may take a stand-in for a value that is in the way, and be referred
+    /// to later.
+    pub fn is_to_come(&self, row: &R) -> bool {
         self.0.contains(row)
     }
 

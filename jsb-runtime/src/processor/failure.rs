@@ -121,7 +121,7 @@ impl Trial<'_> {
     async fn likeliest(&self, rows: Vec<String>) -> Result<Option<String>, DbErr> {
         if rows.len() > 1 {
             for row in &rows {
-                if inbox::in_conflict(&self.processor.db, row).await?.is_some() {
+                if inbox::waiting_at(&self.processor.db, row).await?.is_some() {
                     return Ok(Some(row.clone()));
                 }
             }

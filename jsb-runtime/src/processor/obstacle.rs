@@ -51,6 +51,27 @@ async fn missing_parent(db: &impl ConnectionTrait, schema: &Schema, row: &Values
     Ok(None)
 }
 
+/// An event without what refers to this row, which is to come; `None` where the columns that do may not be null.
+pub(crate) fn without_reference(
+    schema: &Schema,
+    event: &Envelope,
+    row: &RowId,
+) -> Result<Option<Envelope>, ApplyError> {
+    let values = schema.said_by(event)?.values;
+    let refers = |reference: &&Reference| {
+        let id = foreign_key(schema, &values, reference).map(|key| row::resource_id(key.into_iter()));
+        table_name(&reference.parent) == row.table && id.as_ref() == Some(&row.id)
+    };
+    let Some(reference) = schema.parents.iter().find(refers) else { return Ok(None) };
+    let places = reference.from.iter().filter_map(|name| schema.column_named(name));
+    let free: Vec<&Column> = places.map(|place| &schema.columns[place]).filter(|column| column.is_nullable).collect();
+    let mut event = event.clone();
+    for column in &free {
+        event.payload[column.field] = Json::Null;
+    }
+    Ok((!free.is_empty()).then_some(event))
+}
+
 /// The values of a foreign key; `None` where it is null or not known.
 fn foreign_key(schema: &Schema, row: &Values, reference: &Reference) -> Option<Vec<Value>> {
     let value = |name: &String| row[schema.column_named(name)?].clone().filter(|value| *value != value.as_null());

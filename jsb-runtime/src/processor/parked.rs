@@ -93,7 +93,7 @@ impl Processor {
         let outcome = self.process(&stored.message, stored.origin()).await;
         match outcome {
             Outcome::Settled(_) => self.release([&stored.message]).await?,
-            Outcome::Parked if stored.is_in_conflict && stored.waits_for.is_some() => {
+            Outcome::Parked if self.may_close_circle(&stored).await? => {
                 match unless_lost(&self.db, 0, self.untangle(stored)).await {
                     Ok(None) => {}
                     Ok(Some((message, mut death))) => {
@@ -102,7 +102,7 @@ impl Processor {
                     Err(error) => {
                         // They stay parked, and each says for what.
                         let error = error.described();
-                        tracing::warn!(error, "rows that exchange a unique value could not be applied together");
+                        tracing::warn!(error, "rows that wait for one another could not be applied together");
                     }
                 }
             }

@@ -1,10 +1,13 @@
 //! Messages that the server no longer delivers, since crashes and restarts spent their deliveries: found and processed.
 
+mod sweep;
+
 use std::sync::{Arc, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use sea_orm::{DatabaseConnection, DbErr};
+pub(crate) use sweep::Sweep;
 use tokio::time::MissedTickBehavior;
 
 use super::Processor;
@@ -25,21 +28,6 @@ const CHECKPOINT: Duration = Duration::from_secs(5);
 const RETRY: Duration = Duration::from_secs(1);
 /// How soon what NATS denied is tried again.
 const RETRY_DENIED: Duration = Duration::from_secs(10);
-
-/// Where the look for messages stands that were given up while nobody listened.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Sweep {
-    /// It is to be taken, not before this time.
-    Due(Instant),
-    UnderWay,
-    Done,
-}
-
-impl Sweep {
-    pub(crate) fn due_in(wait: Duration) -> Self {
-        Self::Due(Instant::now() + wait)
-    }
-}
 
 /// Up to where the server delivers nothing any more, and what is stored of that.
 #[derive(Default)]
@@ -92,25 +80,20 @@ impl Processor {
     /// Sweeps if messages may have been given up since the last time. Where NATS does not let it, the status says so, and what the
     /// server delivers is taken all the same.
     pub(crate) async fn sweep_once(&self) -> Result<(), DbErr> {
-        if !self.is_sweep_due() {
-            return Ok(());
-        }
-        *self.sweep_state() = Sweep::UnderWay;
-        let swept = self.sweep().await;
+        let Some(mut up_to) = self.sweep_state().begin() else { return Ok(()) };
+        let swept = self.sweep(&mut up_to).await;
         let refused = swept.as_ref().err().and_then(ConsumeError::of_pull).filter(|error| !error.is_denied());
         self.transport.report(SWEEP, refused.map(|error| chain(error)));
         let mut state = self.sweep_state();
         match swept {
-            Ok(true) if *state == Sweep::UnderWay => *state = Sweep::Done,
-            // Another one has become due meanwhile.
-            Ok(true) => {}
-            Ok(false) => *state = Sweep::due_in(RETRY),
+            Ok(true) => state.end(),
+            Ok(false) => state.put_off(RETRY, up_to),
             Err(ConsumeError::Pull(error)) => {
                 tracing::warn!(error = chain(&error), "could not look for events whose deliveries are spent");
-                *state = Sweep::due_in(if error.is_denied() { RETRY_DENIED } else { RETRY });
+                state.put_off(if error.is_denied() { RETRY_DENIED } else { RETRY }, up_to);
             }
             Err(ConsumeError::Db(error)) => {
-                *state = Sweep::due_in(Duration::ZERO);
+                state.put_off(Duration::ZERO, up_to);
                 return Err(error);
             }
         }
@@ -123,29 +106,28 @@ impl Processor {
 
     /// Says that messages may have been given up unheard.
     pub(crate) fn sweep_again(&self) {
-        let mut state = self.sweep_state();
-        if !matches!(*state, Sweep::Due(_)) {
-            *state = Sweep::due_in(Duration::ZERO);
-        }
+        self.sweep_state().again();
     }
 
     /// Whether [`sweep_once`](Self::sweep_once) would look.
     pub(crate) fn is_sweep_due(&self) -> bool {
-        matches!(*self.sweep_state(), Sweep::Due(at) if at <= Instant::now())
+        self.sweep_state().is_due()
     }
 
-    /// Processes what was delivered and not acknowledged, up to where the server is now; what others have settled
+    /// Processes what was delivered and not acknowledged, up to where the server is at the first look; what others have settled
     /// meanwhile is a duplicate. The server's floor rises over what was given up once nothing else waits for its
     /// acknowledgement, so the place that was reached is remembered. Says whether everything was looked at.
-    async fn sweep(&self) -> Result<bool, ConsumeError> {
+    async fn sweep(&self, up_to: &mut u64) -> Result<bool, ConsumeError> {
         let Some(progress) = self.unless_stopped(self.transport.progress()).await.transpose()? else {
             return Ok(false);
         };
+        let (mut next, delivered) = answer(unswept(&self.db, &progress)).await?;
+        let last = delivered.min(*up_to);
+        *up_to = last;
         if !self.config.use_inbox && progress.in_flight > 0 {
             // Without an inbox, what another process works on cannot be told from what was given up.
             return Ok(false);
         }
-        let (mut next, last) = answer(unswept(&self.db, &progress)).await?;
         if self.transport.may_not_look() {
             // There may be nothing to look at, and yet the status is to say whether this app may.
             self.unless_stopped(self.transport.message_from(next)).await.transpose()?;
@@ -207,7 +189,10 @@ impl Processor {
     }
 
     async fn rescue_while_attached(&self) -> Result<(), ConsumeError> {
-        let Some(spent) = self.unless_stopped(self.transport.spent()).await.transpose()? else { return Ok(()) };
+        let Some(attached) = self.unless_stopped(self.transport.attached()).await else { return Ok(()) };
+        let Some(spent) = self.unless_stopped(self.transport.spent(&attached)).await.transpose()? else {
+            return Ok(());
+        };
         let mut spent = Box::pin(spent);
         let (mut look, mut reached) = (tokio::time::interval(CHECKPOINT), Reached::default());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -215,7 +200,7 @@ impl Processor {
             tokio::select! {
                 biased;
                 () = self.stop.cancelled() => return Ok(()),
-                () = self.transport.until_detached() => return Ok(()),
+                () = self.transport.until_detached_from(&attached) => return Ok(()),
                 sequence = spent.next() => {
                     let Some(sequence) = sequence.transpose()? else { return Ok(()) };
                     let found = self.unless_stopped(self.transport.message_from(sequence)).await.transpose()?.flatten();

@@ -189,9 +189,9 @@ impl<'a> Trial<'a> {
 
     /// The event as attempt `number` takes it up.
     pub(crate) fn attempt_on<'b>(&'b self, event: &'b Envelope, number: u32) -> Attempt<'b> {
-        let (registry, own_app) = (&self.processor.registry, &self.processor.config.app_name);
+        let (registry, place) = (&self.processor.registry, self.processor.place());
         let in_inbox = self.inbox_keeps();
-        Attempt { registry, own_app, message: self.message, event, in_inbox, number, takes_time: false }
+        Attempt { registry, place, message: self.message, event, in_inbox, number, takes_time: false }
     }
 
     /// Whether the inbox keeps the event: all of them, or with USE_INBOX off those that nobody else does any more.

@@ -1,20 +1,22 @@
-//! Rows that exchange unique values: a circle of parked events is found and applied in one transaction.
+//! Rows that exchange unique values or refer to one another: a circle of parked events is found and applied in one transaction.
 
+mod among;
+
+use std::collections::VecDeque;
+
+use among::Among;
 use chrono::TimeDelta;
-use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
+use sea_orm::DbErr;
 
 use super::Processor;
 use super::circle::{self, Circle, Link};
-use super::obstacle::{self, Obstacle};
 use super::origin::Origin;
 use super::trial::Trial;
-use crate::apply::Written;
 use crate::capture::OwnTransaction;
 use crate::dialect::{self, answer};
 use crate::inbox::{self, Stored};
 use crate::message::Message;
 use crate::outcome::{Death, Tried, Verdict, verdict};
-use crate::row::RowId;
 use crate::upsert::{ApplyError, Effect};
 
 /// How the events of a circle came, however long ago.
@@ -22,21 +24,56 @@ pub(super) const CIRCLE: Origin = Origin::Stored { age: TimeDelta::zero() };
 /// How many events a circle has at the most.
 const MOST: usize = 100;
 
+/// What came of applying events together.
+enum Circled {
+    /// All are applied, or none; which one is dead, if one is.
+    Ended(Option<(usize, Death)>),
+    /// Rows of none of them are in the way.
+    Blocked(Vec<String>, ApplyError),
+}
+
 impl Processor {
-    /// Applies a circle of events that each wait for a unique value that the next one gives up. One of them may be dead, since a
-    /// handler refused it.
-    pub(super) async fn untangle(&self, stored: Stored) -> Result<Option<(Message, Death)>, ApplyError> {
-        let Some(mut events) = self.circle(stored).await? else { return Ok(None) };
-        let mut died = self.apply_circle(&events, false).await;
-        // Somebody holds a lock for longer than that, and may do so the next time too.
-        if died.as_ref().is_err_and(|error| error.is_timeout() || error.is_handlers()) {
-            died = self.apply_circle(&events, true).await;
-        }
-        Ok(died?.map(|(place, death)| (events.swap_remove(place).message, death)))
+    /// Whether a parked event may be one of a circle: it waits for a row, and another one for its own.
+    pub(super) async fn may_close_circle(&self, stored: &Stored) -> Result<bool, DbErr> {
+        let Some(row) = stored.message.row().filter(|_| stored.waits_for.is_some()) else { return Ok(false) };
+        Ok(!answer(inbox::awaited(&self.db, &[row])).await?.is_empty())
     }
 
-    /// Applies these events in one transaction, or none of them; which one is dead, if one is.
-    async fn apply_circle(&self, events: &[Stored], takes_time: bool) -> Result<Option<(usize, Death)>, ApplyError> {
+    /// Applies a circle of events that each wait for the row of the next one: for a unique value that it gives up, or to refer to
+    /// it. Others join it whose rows are in the way too. One of them may be dead, since a handler refused it.
+    pub(super) async fn untangle(&self, stored: Stored) -> Result<Option<(Message, Death)>, ApplyError> {
+        let Some(mut events) = self.circle(stored).await? else { return Ok(None) };
+        loop {
+            let outcome = match self.apply_circle(&events, false).await {
+                // Somebody holds a lock for longer than that, and may do so the next time too.
+                Err(error) if error.is_timeout() || error.is_handlers() => self.apply_circle(&events, true).await?,
+                outcome => outcome?,
+            };
+            match outcome {
+                Circled::Ended(died) => {
+                    return Ok(died.map(|(place, death)| (events.swap_remove(place).message, death)));
+                }
+                Circled::Blocked(rows, error) => match self.parked_beside(&events, &rows).await? {
+                    Some(further) if events.len() < MOST => events.push(further),
+                    _ => return Err(error),
+                },
+            }
+        }
+    }
+
+    /// The parked event of one of these rows that none of the events speaks of.
+    async fn parked_beside(&self, events: &[Stored], rows: &[String]) -> Result<Option<Stored>, DbErr> {
+        let known: Vec<String> = events.iter().filter_map(|stored| stored.message.row()).collect();
+        for row in rows.iter().filter(|row| !known.contains(row)) {
+            if let Some(stored) = answer(inbox::waiting_at(&self.db, row)).await? {
+                return Ok(Some(stored));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Applies these events in one transaction, or none of them.
+    async fn apply_circle(&self, events: &[Stored], takes_time: bool) -> Result<Circled, ApplyError> {
         let own = OwnTransaction::begin(&self.db).await?;
         match takes_time {
             true => dialect::take_time(&own.txn).await?,
@@ -44,30 +81,51 @@ impl Processor {
         }
         let rows: Vec<String> = events.iter().filter_map(|stored| stored.message.row()).collect();
         let mut to_come = Circle::of(rows.iter().cloned());
-        let mut all_written = Vec::new();
-        for (stored, row) in events.iter().zip(&rows) {
-            let written = own.run(self.write_among(&own.txn, &stored.message, &to_come)).await?;
+        let (mut all_written, mut incomplete) = (Vec::new(), Vec::new());
+        let (mut queue, mut put_off): (VecDeque<usize>, _) = ((0..events.len()).collect(), 0);
+        while let Some(place) = queue.pop_front() {
+            let message = &events[place].message;
+            let (written, lacks_references) = match own.run(self.write_among(&own.txn, message, &to_come)).await? {
+                Among::Tried(written, lacks_references) => (written, lacks_references),
+                Among::TooEarly(error) if put_off == queue.len() => return Err(error),
+                Among::TooEarly(_) => {
+                    queue.push_back(place);
+                    put_off += 1;
+                    continue;
+                }
+                Among::Blocked(rows, error) => {
+                    own.txn.rollback().await?;
+                    return Ok(Circled::Blocked(rows, error));
+                }
+            };
+            put_off = 0;
             let applied = written.filter(|written| written.effect == Effect::Applied);
-            if !to_come.tried(row, applied.is_some()) {
+            if !to_come.tried(&rows[place], applied.is_some()) {
                 // A row was changed here since its event was parked, which the event's own next try will find.
                 own.txn.rollback().await?;
-                return Ok(None);
+                return Ok(Circled::Ended(None));
             }
-            all_written.extend(applied);
+            all_written.extend(applied.map(|written| (place, written)));
+            incomplete.extend(lacks_references.then_some(message));
+        }
+        for message in incomplete {
+            self.complete(&own.txn, message).await?;
         }
         // Until now some of the rows held stand-ins, which no handler is to see.
-        for (place, (stored, written)) in events.iter().zip(all_written).enumerate() {
-            match own.run(self.finish_among(&own.txn, &stored.message, written)).await {
+        for (place, written) in all_written {
+            let message = &events[place].message;
+            match own.run(self.finish_among(&own.txn, message, written)).await {
                 Err(error) if error.is_handlers() => {
                     own.txn.rollback().await?;
-                    return Ok(self.handler_failed(&stored.message, error).await?.map(|death| (place, death)));
+                    let death = self.handler_failed(message, error).await?;
+                    return Ok(Circled::Ended(death.map(|death| (place, death))));
                 }
                 finished => finished?,
             }
         }
         own.end(Ok::<_, ApplyError>(())).await?;
-        tracing::info!(?rows, "rows that exchanged a unique value were applied together");
-        Ok(None)
+        tracing::info!(?rows, "rows that waited for one another were applied together");
+        Ok(Circled::Ended(None))
     }
 
     /// A handler failed within a circle, as it would have if its event had come alone; why that is dead, if it is. Its own trouble
@@ -95,56 +153,10 @@ impl Processor {
                 Link::Broken => return Ok(None),
                 Link::Next(row) => row,
             };
-            let Some(stored) = answer(inbox::in_conflict(&self.db, &next)).await? else { return Ok(None) };
+            let Some(stored) = answer(inbox::waiting_at(&self.db, &next)).await? else { return Ok(None) };
             rows.push(next);
             events.push(stored);
         }
         Ok(None)
-    }
-
-    /// Writes one event of a circle; a row of the circle that is in its way steps aside for the moment.
-    async fn write_among(
-        &self,
-        txn: &DatabaseTransaction,
-        message: &Message,
-        to_come: &Circle<String>,
-    ) -> Result<Option<Written>, ApplyError> {
-        let Ok(event) = &message.envelope else { return Ok(None) };
-        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(None) };
-        let trial = Trial::of(self, message, CIRCLE);
-        let attempt = trial.attempt_on(event, 1);
-        // Each row of the circle is in the way once at the most for each unique index, of which a column is enough.
-        for _ in 0..to_come.size() * entity.schema().columns.len() {
-            let savepoint = txn.begin().await?;
-            let error = match attempt.write_in(&savepoint).await {
-                Ok(written) => {
-                    savepoint.commit().await?;
-                    return Ok(written);
-                }
-                Err(error) => error,
-            };
-            savepoint.rollback().await?;
-            let ApplyError::Db(refused) = &error else { return Err(error) };
-            let columns = dialect::unique_columns(txn, refused).await?;
-            let holders = obstacle::blocked_by(txn, entity.schema(), event, &Obstacle::Unique(columns.clone())).await?;
-            let may_step_aside =
-                |holder: &RowId| self.registry.name_of(holder).is_some_and(|name| to_come.may_step_aside(&name));
-            let Some(holder) = holders.into_iter().find(may_step_aside) else { return Err(error) };
-            if !obstacle::move_aside(txn, entity.schema(), &holder.id, &columns).await? {
-                return Err(error);
-            }
-        }
-        attempt.write_in(txn).await
-    }
-
-    /// Runs the handlers of one event of a circle, each of whose rows is as its event says.
-    async fn finish_among(
-        &self,
-        txn: &DatabaseTransaction,
-        message: &Message,
-        written: Written,
-    ) -> Result<(), ApplyError> {
-        let Ok(event) = &message.envelope else { return Ok(()) };
-        Trial::of(self, message, CIRCLE).attempt_on(event, 1).finish_in(txn, written).await
     }
 }

@@ -9,13 +9,13 @@ use super::{LEASE, Relay, Step};
 use crate::dialect::answer;
 use crate::jetstream::PublishError;
 use crate::lease::Lease;
-use crate::outbox::{self, Batch};
+use crate::outbox::{self, Batch, Mark};
 
 /// What a relay has in hand between two steps.
 pub(crate) struct Hand {
     lease: Lease,
     /// What JetStream has acknowledged and is still to be marked.
-    acknowledged: Vec<i64>,
+    acknowledged: Vec<Mark>,
     /// The next batch. It was read while these were being published, so an older event of one of its rows is acknowledged
     /// by now, or in it too.
     ahead: Option<Batch>,
@@ -71,7 +71,7 @@ impl Relay {
     async fn publish_beside(
         &self,
         batch: Batch,
-        acknowledged: &[i64],
+        acknowledged: &[Mark],
         alone: bool,
     ) -> Result<(Published, Option<Batch>), DbErr> {
         let in_hand: Vec<i64> = batch.events.iter().map(|event| event.id).collect();
@@ -95,14 +95,14 @@ impl Relay {
         let Published { acknowledged, shortened, failed, delayed, refused } = published;
         let is_any_shortened = !shortened.is_empty();
         let is_done = is_any_shortened || !acknowledged.is_empty() || !failed.is_empty();
-        for (id, payload) in shortened {
-            answer(outbox::shorten(&self.db, id, &payload)).await?;
+        for (mark, payload) in shortened {
+            answer(outbox::shorten(&self.db, &mark, &payload)).await?;
         }
-        for (id, error) in failed {
-            answer(outbox::mark_failed(&self.db, id, &error)).await?;
+        for (mark, error) in failed {
+            answer(outbox::mark_failed(&self.db, &mark, &error)).await?;
         }
-        for ((delay, error), ids) in delayed {
-            answer(outbox::delay(&self.db, &ids, delay, &error)).await?;
+        for ((delay, error), marks) in delayed {
+            answer(outbox::delay(&self.db, &marks, delay, &error)).await?;
         }
         hand.acknowledged = acknowledged;
         hand.is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));

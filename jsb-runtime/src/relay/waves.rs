@@ -12,28 +12,27 @@ use crate::causes::chain;
 use crate::event::event_type::DELETED;
 use crate::event::{SCHEMA_VERSION, StoredEnvelope};
 use crate::jetstream::{Outgoing, PublishError};
-use crate::outbox::Unsent;
+use crate::outbox::{Mark, Unsent};
 use crate::registry;
 use crate::trace::{TRACEPARENT, Trace};
 
-/// What came of a batch, by the ids of its events.
+/// What came of a batch, event by event.
 #[derive(Default)]
 pub(super) struct Published {
-    pub(super) acknowledged: Vec<i64>,
+    pub(super) acknowledged: Vec<Mark>,
     /// What was too large as it is, and the payload with which it is not.
-    pub(super) shortened: Vec<(i64, String)>,
+    pub(super) shortened: Vec<(Mark, String)>,
     /// What can never be published as it is, and why.
-    pub(super) failed: Vec<(i64, String)>,
+    pub(super) failed: Vec<(Mark, String)>,
     /// What the server refused for now, by how long it is to wait, and why.
-    pub(super) delayed: BTreeMap<(Duration, String), Vec<i64>>,
+    pub(super) delayed: BTreeMap<(Duration, String), Vec<Mark>>,
     /// The last refusal, if there was any.
     pub(super) refused: Option<PublishError>,
 }
 
 /// What is still to be known of an event that is on its way.
 struct Offered {
-    id: i64,
-    event_id: String,
+    mark: Mark,
     attempts: i32,
     /// Of a delete, its resource and its payload.
     deleted: Option<(String, String)>,
@@ -71,6 +70,10 @@ impl Relay {
     pub(super) async fn publish(&self, waves: Vec<Vec<Unsent>>) -> Published {
         let (subject, mut published) = (self.config.outgoing(), Published::default());
         for wave in waves {
+            if self.stop.is_cancelled() {
+                // What is not published yet stays pending.
+                break;
+            }
             let offered: Vec<Offered> = wave.iter().map(Offered::of).collect();
             let messages = wave.into_iter().map(|event| self.message(event));
             let answers = self.transport.publish_all(&subject, messages).await;
@@ -86,23 +89,23 @@ impl Relay {
 
     fn note(&self, event: Offered, answer: Result<(), PublishError>, published: &mut Published) {
         match answer {
-            Ok(()) => published.acknowledged.push(event.id),
+            Ok(()) => published.acknowledged.push(event.mark),
             Err(PublishError::TooLarge { bytes, .. }) if let Some(payload) = event.shortest() => {
                 tracing::info!(
-                    event_id = event.event_id,
+                    event_id = event.mark.event_id,
                     bytes,
                     "a delete is too large: it goes with its key and version alone"
                 );
-                published.shortened.push((event.id, payload));
+                published.shortened.push((event.mark, payload));
             }
             Err(error) if error.is_permanent() => {
-                tracing::error!(event_id = event.event_id, error = chain(&error), "an event cannot be published");
-                published.failed.push((event.id, chain(&error)));
+                tracing::error!(event_id = event.mark.event_id, error = chain(&error), "an event cannot be published");
+                published.failed.push((event.mark, chain(&error)));
             }
             Err(error) => {
                 if let PublishError::Rejected(_) = error {
                     let delay = backoff::listed(&self.config.backoff, event.attempts.unsigned_abs() + 1);
-                    published.delayed.entry((delay, chain(&error))).or_default().push(event.id);
+                    published.delayed.entry((delay, chain(&error))).or_default().push(event.mark);
                 }
                 published.refused = Some(error);
             }
@@ -129,7 +132,7 @@ impl Relay {
 impl Offered {
     fn of(event: &Unsent) -> Self {
         let deleted = (event.event_type == DELETED).then(|| (event.resource_type.clone(), event.payload.clone()));
-        Self { id: event.id, event_id: event.event_id.clone(), attempts: event.attempts, deleted }
+        Self { mark: event.mark(), attempts: event.attempts, deleted }
     }
 
     /// The payload without what the other side does not need, if that is any shorter.
@@ -179,6 +182,7 @@ mod tests {
     use proptest::prelude::*;
     use sea_orm::{Database, DatabaseConnection, DbBackend, FromQueryResult, Statement};
     use tokio::time::Instant;
+    use tokio_util::sync::CancellationToken;
 
     use super::*;
     use crate::config::Config;
@@ -191,7 +195,8 @@ mod tests {
         let config = Arc::new(Config::new("a", "b").nats_url("nats://127.0.0.1:1"));
         let transport = Transport::connect(Arc::clone(&config), Instant::now()).await;
         let db = Database::connect("sqlite::memory:").await.expect("a database");
-        Relay { db, transport: transport.expect("a client that goes on trying"), config }
+        let transport = transport.expect("a client that goes on trying");
+        Relay { db, transport, config, stop: CancellationToken::new() }
     }
 
     /// Events of these rows, whose ids count from 1.

@@ -53,10 +53,12 @@ fn conform<M: Syncable>(values: &mut [Option<Value>]) -> Result<(), Misfit> {
     for (place, value) in values.iter_mut().enumerate() {
         let column = M::FIELDS[place].column;
         let Some(given) = value.take() else { continue };
+        // A JSON column's type may know but some of the members that programs of the other side have; none is to be lost here.
+        let json = matches!(given, Value::Json(_)).then(|| given.clone());
         if let Err(error) = row.try_set(column, given) {
             return Err((place, error));
         }
-        *value = row.get(column).into_value();
+        *value = json.or_else(|| row.get(column).into_value());
     }
     Ok(())
 }

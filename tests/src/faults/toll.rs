@@ -27,6 +27,11 @@ impl Toll {
         self.0.values().map(|kind| kind.begun).sum()
     }
 
+    /// How many of them did not come about.
+    pub fn failed(&self) -> usize {
+        self.0.values().map(|kind| kind.failed).sum()
+    }
+
     /// How often the databases wrote that they met a fault of this kind; `None` if they write nothing of it, or it never
     /// happened.
     pub fn traces(&self, kind: &str) -> Option<usize> {

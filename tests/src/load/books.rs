@@ -45,12 +45,14 @@ pub(super) async fn disagreements(
     Ok(found)
 }
 
-/// How often a ticket's typed handler ran on B out of order or on something stale.
-pub(super) async fn disorder(b: &DatabaseConnection) -> Result<i64, DbErr> {
-    let sql = "SELECT count(*) FROM (SELECT stale, number - lag(number, 1, -1::bigint) OVER (ORDER BY id) AS step \
-               FROM sightings WHERE handler = 'typed') AS seen WHERE stale OR step <> 1";
-    let row = b.query_one_raw(Statement::from_string(b.get_database_backend(), sql)).await?;
-    row.map_or(Ok(0), |row| row.try_get_by_index(0))
+/// How often a ticket's typed handler ran on B out of order or on something stale, and how far from once for each of `events` events.
+pub(super) async fn disorder(b: &DatabaseConnection, events: u64) -> Result<i64, DbErr> {
+    let sql = "SELECT count(*) FILTER (WHERE stale OR step <> 1) + abs(count(*) - $1) \
+               FROM (SELECT stale, number - lag(number, 1, -1::bigint) OVER (ORDER BY id) AS step \
+                     FROM sightings WHERE handler = 'typed') AS seen";
+    let select = Statement::from_sql_and_values(b.get_database_backend(), sql, [events.cast_signed().into()]);
+    let row = b.query_one_raw(select).await?;
+    row.map_or(Ok(events.cast_signed()), |row| row.try_get_by_index(0))
 }
 
 async fn sum(db: &DatabaseConnection, what: &str, from: &str) -> Result<Sum, DbErr> {

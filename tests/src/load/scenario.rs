@@ -101,9 +101,9 @@ async fn hot_row(mut world: World, updates: u64) -> anyhow::Result<Vec<String>> 
     tell(format_args!("    saves of a: {}", seen.latency));
     world.tell_part("saved").await?;
     world.until_applied(updates + 1).await?;
-    match books::disorder(&world.b.app.db).await? {
+    match books::disorder(&world.b.app.db, updates + 1).await? {
         0 => {}
-        times => world.problems.push(format!("b has seen {times} update(s) of the row out of order")),
+        times => world.problems.push(format!("b has missed {times} event(s) of the row, or seen them out of order")),
     }
     world.end(updates + 1).await
 }

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jsb_runtime::Role;
 use jsb_runtime::prelude::*;
 use jsb_runtime::testing::skewed;
-use jsb_tests::entities::{guarded, keepsake, label, organization, specimen, tally, user};
+use jsb_tests::entities::{guarded, keepsake, label, organization, specimen, tally, user, visitor};
 use jsb_tests::{App, Backend, Pair, Remote, Stream, eventually};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
@@ -34,6 +34,16 @@ async fn types(app: &App) -> Vec<String> {
 
 fn guarded(text: &str) -> guarded::ActiveModel {
     guarded::ActiveModel { id: Set(Uuid::now_v7()), text: Set(text.to_owned()), ..Default::default() }
+}
+
+/// Says of a visitor nothing but when this side saw them last.
+fn seen(id: Uuid, nanos: i64) -> visitor::ActiveModel {
+    let seen_at = Set(Some(chrono::DateTime::from_timestamp_nanos(nanos)));
+    visitor::ActiveModel { id: Set(id), seen_at, ..Default::default() }
+}
+
+fn visitor(name: &str) -> visitor::ActiveModel {
+    visitor::ActiveModel { id: Set(Uuid::now_v7()), name: Set(name.to_owned()), ..Default::default() }
 }
 
 /// What a user's generic code looks like: it reaches the trait's method, not the entity's own.
@@ -124,16 +134,18 @@ on_both! {
         let app = Pair::create(backend).await.a;
         // In this time SQLite looks six times whether nobody writes, which is too seldom while so many do.
         let db = app.connect_impatiently(Duration::from_millis(20)).await;
+        let id = visitor("Ada").insert(&db).await.expect("a save").id;
         let writers = (0..8).map(|writer| {
             let db = db.clone();
             tokio::spawn(async move {
                 for turn in 0..25 {
                     tally(25 * writer + turn).insert(&db).await.expect("a save on the pool");
+                    seen(id, turn).update(&db).await.expect("a save of what stays here");
                 }
             })
         });
         join_all(writers).await.into_iter().for_each(|writer| writer.expect("a writer"));
-        assert_eq!(counts(&app).await, (200, 200));
+        assert_eq!(counts(&app).await, (200, 201));
     }
 
     async fn a_rolled_back_save_leaves_nothing(backend: Backend) {
@@ -437,6 +449,35 @@ on_both! {
         let (a, b) = pair.rows::<label::Entity>().await;
         assert_eq!((a[0].caption.as_str(), a[0].drawer.as_deref()), ("Y", Some("left")));
         assert_eq!((b[0].caption.as_str(), b[0].drawer.as_deref()), ("Y", Some("right")));
+        pair.stop().await;
+    }
+
+    async fn a_save_of_what_stays_here_undoes_no_edit_of_the_other_side(backend: Backend) {
+        let mut pair = Pair::start(backend).await;
+        let row = visitor("Ada").insert(&pair.a.db).await.expect("a save");
+        pair.quiet().await;
+        pair.a.stop().await;
+        pair.b.stop().await;
+        let renamed = visitor::ActiveModel { id: Unchanged(row.id), name: Set("Bob".to_owned()), ..Default::default() };
+        renamed.update(&pair.b.db).await.expect("an edit on B");
+
+        let saved = seen(row.id, 1_999).update(&pair.a.db).await.expect("an update");
+        assert_eq!(saved, visitor::Model { seen_at: chrono::DateTime::from_timestamp_micros(1), ..row.clone() });
+        let result = seen(row.id, 2_999).update_without_returning(&pair.a.db).await.expect("one that returns nothing");
+        assert_eq!(result.rows_affected, 1);
+        seen(row.id, 3_999).save(&pair.a.db).await.expect("a save of what is there");
+        let txn = pair.a.db.begin().await.expect("a transaction");
+        let saved = seen(row.id, 4_999).update(&txn).await.expect("an update in it");
+        txn.commit().await.expect("a commit");
+        assert_eq!(saved, visitor::Model { seen_at: chrono::DateTime::from_timestamp_micros(4), ..row });
+        assert_eq!(seen(Uuid::now_v7(), 0).update(&pair.a.db).await, Err(DbErr::RecordNotUpdated));
+        assert_eq!(types(&pair.a).await, ["created"]);
+
+        pair.start_both().await;
+        pair.quiet().await;
+        let (a, b) = pair.rows::<visitor::Entity>().await;
+        assert_eq!((a[0].name.as_str(), a[0].seen_at), ("Bob", saved.seen_at));
+        assert_eq!((b[0].name.as_str(), b[0].seen_at), ("Bob", None));
         pair.stop().await;
     }
 

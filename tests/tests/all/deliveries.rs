@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use async_nats::jetstream::consumer::{FromConsumer, pull};
 use chrono::{TimeDelta, Utc};
 use futures_util::StreamExt;
-use jsb_runtime::operate;
+use jsb_runtime::{Config, operate};
 use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
@@ -18,10 +18,14 @@ use uuid::Uuid;
 /// In milliseconds; short, so that five deliveries take few seconds.
 const BACKOFF: [u64; 5] = [500, 100, 100, 100, 100];
 
+pub(crate) async fn pair(backend: Backend, use_inbox: bool) -> Pair {
+    configured(backend, |config| config.use_inbox(use_inbox)).await
+}
+
 /// A pair whose B has run once, so that its durable is there, and it has looked for what was given up before: no process
 /// pulls before it has.
-async fn pair(backend: Backend, use_inbox: bool) -> Pair {
-    let config = |config: jsb_runtime::Config| config.backoff(BACKOFF.map(Duration::from_millis)).use_inbox(use_inbox);
+async fn configured(backend: Backend, change: impl Fn(Config) -> Config) -> Pair {
+    let config = |config: Config| change(config.backoff(BACKOFF.map(Duration::from_millis)));
     let mut pair = Pair::configured(backend, config).await;
     pair.start_both().await;
     eventually("B has looked", async || {
@@ -84,7 +88,7 @@ async fn no_more_is_asked_for_than_the_consumer_allows() {
 }
 
 /// Takes every message that waits for `app`, as a process does that crashes each time, until the server gives them up.
-async fn spend(stream: &Stream, app: &App) {
+pub(crate) async fn spend(stream: &Stream, app: &App) {
     let durable = stream.durable(&app.config.app_name).await;
     eventually("all deliveries are spent", || async {
         let messages = durable.batch().max_messages(100).expires(Duration::from_millis(200)).messages().await?;
@@ -95,16 +99,24 @@ async fn spend(stream: &Stream, app: &App) {
     .await;
 }
 
-async fn published(pair: &Pair, events: i64) {
+pub(crate) async fn published(pair: &Pair, events: i64) {
     eventually("the events are published", || async {
         Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == events).then_some(()))
     })
     .await;
 }
 
-async fn processed(app: &App, probe: &Probe) {
+pub(crate) async fn processed(app: &App, probe: &Probe) {
     eventually("the event is processed", || inbox::with_status(&app.db, &probe.event_id, "processed")).await;
     assert_eq!(effects::count(&app.db, &probe.id).await, Ok(1));
+}
+
+/// As [`processed`], where the inbox may not know.
+async fn applied(app: &App, probe: &Probe) {
+    eventually("the event is applied", || async {
+        Ok::<_, DbErr>((effects::count(&app.db, &probe.id).await? == 1).then_some(()))
+    })
+    .await;
 }
 
 on_both! {
@@ -179,14 +191,52 @@ on_both! {
         published(&pair, 2).await;
         spend(&stream, &pair.b).await;
         pair.b.start().await;
-        eventually("the good one is applied", || async {
-            Ok::<_, DbErr>((effects::count(&pair.b.db, &good.id).await? == 1).then_some(()))
-        })
-        .await;
+        applied(&pair.b, &good).await;
         eventually("the bad one is in the DLQ", || async {
             Ok::<_, DbErr>(stream.dead_letter(&pair.b.config.app_name, &bad.event_id).await)
         })
         .await;
+        pair.stop().await;
+    }
+
+    async fn without_an_inbox_a_sweep_that_has_to_wait_runs_no_handler_of_what_comes_meanwhile(backend: Backend) {
+        let mut pair = pair(backend, false).await;
+        let (stream, app) = (Stream::of(&pair.b.config).await, pair.b.config.app_name.clone());
+        // From now on the server cannot say that it has given up nothing.
+        let spent = probe::send(&pair.a.db, "record", Orders::default()).await;
+        published(&pair, 1).await;
+        spend(&stream, &pair.b).await;
+        // What another process has in hand is the server's to bring again in an hour.
+        pair.b.config = pair.b.config.clone().backoff([Duration::from_secs(3_600); 5]);
+        pair.b.start().await;
+        applied(&pair.b, &spent).await;
+        pair.b.stop().await;
+
+        let held = probe::send(&pair.a.db, "record", Orders::default()).await;
+        published(&pair, 2).await;
+        let durable = stream.durable(&app).await;
+        let mut messages =
+            durable.batch().max_messages(1).expires(Duration::from_secs(5)).messages().await.expect("a pull");
+        let delivery = messages.next().await.expect("a delivery").expect("a message");
+        pair.b.sql("UPDATE sync_settings SET swept_seq = NULL").await;
+        pair.b.start().await;
+        let mut probes = Vec::new();
+        for _ in 0..3 {
+            let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
+            // It has looked before it pulled.
+            applied(&pair.b, &probe).await;
+            probes.push(probe);
+        }
+        // Whoever acknowledges it in B's name has not applied it.
+        delivery.double_ack().await.expect("an acknowledgement");
+        eventually("what was delivered before it looked is swept", async || {
+            let swept = pair.b.texts("SELECT app_name FROM sync_settings WHERE swept_seq >= 2").await;
+            Ok::<_, DbErr>((!swept.is_empty()).then_some(()))
+        })
+        .await;
+        for probe in probes.iter().chain([&spent, &held]) {
+            assert_eq!(effects::count(&pair.b.db, &probe.id).await, Ok(1));
+        }
         pair.stop().await;
     }
 
@@ -253,27 +303,30 @@ on_both! {
     }
 
     async fn what_was_given_up_is_found_although_the_server_s_floor_has_passed_it(backend: Backend) {
-        let mut pair = pair(backend, true).await;
-        let (stream, app) = (Stream::of(&pair.b.config).await, pair.b.config.app_name.clone());
-        let lost = probe::send(&pair.a.db, "record", Orders::default()).await;
-        published(&pair, 1).await;
-        spend(&stream, &pair.b).await;
-        let next = probe::send(&pair.a.db, "record", Orders::default()).await;
-        published(&pair, 2).await;
-        let durable = stream.durable(&app).await;
-        eventually("the floor is above both", || async {
-            let mut messages = durable.batch().max_messages(1).expires(Duration::from_millis(500)).messages().await?;
-            if let Some(message) = messages.next().await {
-                message?.double_ack().await?;
-            }
-            Ok::<_, async_nats::Error>((stream.progress(&app).await.ack_floor.stream_sequence >= 2).then_some(()))
-        })
-        .await;
-        pair.b.start().await;
-        processed(&pair.b, &lost).await;
-        // Whoever acknowledged it in B's name has not applied it.
-        processed(&pair.b, &next).await;
-        pair.stop().await;
+        // A consumer that delivers each only once counts none of them as delivered again.
+        for max_deliver in [5, 1] {
+            let mut pair = configured(backend, |config| config.max_deliver(max_deliver)).await;
+            let (stream, app) = (Stream::of(&pair.b.config).await, pair.b.config.app_name.clone());
+            let lost = probe::send(&pair.a.db, "record", Orders::default()).await;
+            published(&pair, 1).await;
+            spend(&stream, &pair.b).await;
+            let next = probe::send(&pair.a.db, "record", Orders::default()).await;
+            published(&pair, 2).await;
+            let durable = stream.durable(&app).await;
+            eventually("the floor is above both", || async {
+                let batch = durable.batch().max_messages(1).expires(Duration::from_millis(500));
+                if let Some(message) = batch.messages().await?.next().await {
+                    message?.double_ack().await?;
+                }
+                Ok::<_, async_nats::Error>((stream.progress(&app).await.ack_floor.stream_sequence >= 2).then_some(()))
+            })
+            .await;
+            pair.b.start().await;
+            processed(&pair.b, &lost).await;
+            // Whoever acknowledged it in B's name has not applied it.
+            processed(&pair.b, &next).await;
+            pair.stop().await;
+        }
     }
 
     async fn nobody_else_gets_what_a_slow_handler_works_on(backend: Backend) {

@@ -7,10 +7,15 @@ use futures_util::future::join_all;
 use jsb_runtime::{Config, StartError};
 use jsb_tests::entities::{membership, organization, tally};
 use jsb_tests::{App, Backend, Pair, Remote, eventually};
-use sea_orm::ActiveValue::Set;
-use sea_orm::{DbErr, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::ActiveValue::{Set, Unchanged};
+use sea_orm::{
+    ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
+    TransactionTrait,
+};
 use sea_orm_migration::SchemaManager;
-use serde_json::json;
+use serde_json::{Value as Json, json};
+
+use crate::problems::problem_of;
 
 /// A row whose key the database draws, on one of the systems alone.
 mod receipt {
@@ -59,6 +64,40 @@ async fn interleave_anew(app: &App, node_count: u32) {
     let manager = SchemaManager::new(&app.db);
     let interleaved = jsb_migrations::interleave(&manager, "organizations", "id", 1, node_count).await;
     interleaved.expect("the keys are interleaved");
+}
+
+/// Creates a row as a program does that was built without `Syncable`.
+async fn create_without_jsb(txn: &DatabaseTransaction, domain: &str) -> i64 {
+    let sql = "INSERT INTO organizations (name, domain, created_at, updated_at) VALUES ('Acme', $1, now(), now()) \
+               RETURNING id";
+    let insert = Statement::from_sql_and_values(DbBackend::Postgres, sql, [domain.into()]);
+    let row = txn.query_one_raw(insert).await.expect("an insert").expect("a row");
+    row.try_get_by_index(0).expect("its id")
+}
+
+/// A `created` event of the other side's on the organization `id`.
+fn created(id: i64, updated_at: &str) -> Json {
+    json!({
+        "event_id": uuid::Uuid::now_v7(), "event_type": "created", "resource_type": "organization", "resource_id": id,
+        "payload": {
+            "id": id, "name": "Acme", "domain": format!("{id}.example"), "active": true,
+            "created_at": "2026-01-01T00:00:00Z", "updated_at": updated_at,
+        },
+    })
+}
+
+/// What an event says, said by this app, and as another event.
+fn said_by(app: &App, mut event: Json) -> Json {
+    event["event_id"] = json!(uuid::Uuid::now_v7());
+    event["producer"] = json!(app.config.app_name);
+    event
+}
+
+/// Has an application take these events of the other one.
+async fn tell(app: &App, events: &[Json]) {
+    let known = app.status().await.inbox_events;
+    Remote::of(app).await.publish_all(events).await;
+    app.has_settled(known + events.len() as u64).await;
 }
 
 async fn refusal(app: &App, config: Config) -> StartError {
@@ -179,6 +218,92 @@ on_both! {
         assert!(refused.to_string().contains("jsb_migrations::interleave(manager, \"organizations\""), "{refused}");
     }
 
+    async fn a_row_is_not_saved_before_its_keys_are_interleaved(backend: Backend) {
+        let mut app = Pair::create(backend).await.a;
+        // Before the first start nothing is saved in one statement.
+        for is_started in [false, true] {
+            if is_started {
+                interleave_anew(&app, 2).await;
+                app.start().await;
+            }
+            app.sql("DELETE FROM sync_keys WHERE table_name = 'organizations'").await;
+            let row = || organization("early.example".to_owned());
+            let on_pool = row().insert(&app.db).await;
+            let silent = jsb_runtime::skip_publish(row().insert(&app.db)).await;
+            let txn = app.db.begin().await.expect("a transaction");
+            let within = row().insert(&txn).await;
+            txn.commit().await.expect("a commit");
+            for saved in [on_pool, silent, within] {
+                let refused = saved.expect_err("a key that the other side draws too").to_string();
+                assert!(refused.contains("were never set up"), "{refused}");
+            }
+            assert_eq!(app.texts("SELECT domain FROM organizations").await, [""; 0]);
+        }
+        app.stop().await;
+    }
+
+    async fn both_sides_say_that_they_draw_the_same_keys(backend: Backend) {
+        // The events come one by one, and together.
+        for rows in [1, 10] {
+            let mut pair = Pair::configured(backend, |config| config.node(1, 2)).await;
+            for (app, name) in [(&pair.a, "a"), (&pair.b, "b")] {
+                for number in 0..rows {
+                    organization(format!("{name}-{number}.example")).insert(&app.db).await.expect("a save");
+                }
+            }
+            pair.a.start().await;
+            eventually("all of A's events are sent", || async {
+                Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == rows).then_some(()))
+            })
+            .await;
+            pair.b.start().await;
+            for (app, other) in [(&pair.a, &pair.b), (&pair.b, &pair.a)] {
+                let problem = eventually("it is noticed", || async { Ok::<_, DbErr>(problem_of(app, "keys").await) }).await;
+                assert!(problem.contains(&other.config.app_name) && problem.contains("NODE_INDEX"), "{problem}");
+            }
+            pair.quiet().await;
+            let (a, b) = pair.rows::<organization::Entity>().await;
+            assert_eq!((a.len() as i64, a), (rows, b));
+            pair.stop().await;
+        }
+    }
+
+    async fn keys_that_only_one_side_has_drawn_are_no_problem(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let known = |id: i64| organization::ActiveModel { id: Set(id), ..organization(format!("{id}.example")) };
+        // As node 1 of 3, A drew a key that by now is of B's share.
+        interleave_anew(&pair.a, 3).await;
+        assert_eq!([next_drawn(&pair.a).await, next_drawn(&pair.a).await], [1, 4]);
+        known(4).delete(&pair.a.db).await.expect("a delete");
+        interleave_anew(&pair.a, 2).await;
+        pair.start_both().await;
+        pair.quiet().await;
+        // Keys that were deleted, by either side, are used once more; a row of A's is changed.
+        known(2).insert(&pair.b.db).await.expect("a save");
+        known(2).delete(&pair.b.db).await.expect("a delete");
+        for id in [2, 4] {
+            known(id).insert(&pair.b.db).await.expect("a key of its own");
+        }
+        let change = organization::ActiveModel { id: Unchanged(1), name: Set("Changed".to_owned()), ..Default::default() };
+        change.update(&pair.b.db).await.expect("a save");
+        pair.quiet().await;
+        let published_again = pair.b.recorded().await.into_iter().map(|event| said_by(&pair.b, event));
+        tell(&pair.a, &published_again.collect::<Vec<_>>()).await;
+        // A row that is older than the shares: it is changed here, and its event comes once more.
+        tell(&pair.a, &[created(7, "2026-01-01T00:00:00Z")]).await;
+        let change = organization::ActiveModel { id: Unchanged(7), name: Set("Changed".to_owned()), ..Default::default() };
+        change.update(&pair.a.db).await.expect("a save");
+        tell(&pair.a, &[created(7, "2026-01-02T00:00:00Z")]).await;
+        // An echo.
+        next_drawn(&pair.a).await;
+        let newest = pair.a.recorded().await.pop().expect("an event");
+        tell(&pair.a, &[said_by(&pair.b, newest)]).await;
+        for app in [&pair.a, &pair.b] {
+            assert_eq!(problem_of(app, "keys").await, None);
+        }
+        pair.stop().await;
+    }
+
     async fn keys_of_deleted_rows_are_not_drawn_again_after_a_change_of_nodes(backend: Backend) {
         let app = Pair::create(backend).await.a;
         assert_eq!([next_drawn(&app).await, next_drawn(&app).await, next_drawn(&app).await], [1, 3, 5]);
@@ -250,12 +375,12 @@ on_both! {
     }
 }
 
-/// As by an instance that is about to be replaced.
+/// As by an instance that is about to be replaced, from before the table was synced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn keys_that_are_drawn_and_not_committed_yet_are_not_drawn_again() {
     let app = Pair::create(Backend::Postgres).await.a;
     let txn = app.db.begin().await.expect("a transaction");
-    let first = organization("first.example".to_owned()).insert(&txn).await.expect("a save").id;
+    let first = create_without_jsb(&txn, "first.example").await;
     let second = async {
         eventually("the table waits to be interleaved", || async {
             let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() \
@@ -263,7 +388,7 @@ async fn keys_that_are_drawn_and_not_committed_yet_are_not_drawn_again() {
             Ok::<_, DbErr>((!app.texts(waiting).await.is_empty()).then_some(()))
         })
         .await;
-        let second = organization("second.example".to_owned()).insert(&txn).await.expect("a save").id;
+        let second = create_without_jsb(&txn, "second.example").await;
         txn.commit().await.expect("a commit");
         second
     };

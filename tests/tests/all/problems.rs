@@ -15,7 +15,7 @@ async fn ticket(app: &App) {
     row.insert(&app.db).await.expect("a ticket");
 }
 
-async fn problem_of(app: &App, task: &str) -> Option<String> {
+pub(crate) async fn problem_of(app: &App, task: &str) -> Option<String> {
     let problems = app.status().await.problems;
     problems.into_iter().find(|problem| problem.starts_with(&format!("{task}: ")))
 }

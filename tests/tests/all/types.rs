@@ -2,12 +2,13 @@
 
 use std::fmt::Debug;
 
+use jsb_tests::entities::parcel::{self, Address, Item, Items};
 use jsb_tests::entities::{gap, label, membership, specimen, versioned};
-use jsb_tests::{Backend, Pair, eventually};
+use jsb_tests::{Backend, Pair, Remote, eventually};
 use rust_decimal::Decimal;
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ActiveModelTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use crate::samples;
@@ -125,6 +126,45 @@ async fn json_nulls_travel(pair: &mut Pair) {
     equal::<gap::Entity>(pair).await;
 }
 
+async fn parcels_travel(pair: &mut Pair) {
+    pair.start_both().await;
+    let item = |name: &str| Item { name: name.to_owned() };
+    let row = parcel::ActiveModel {
+        id: Set(Uuid::now_v7()),
+        address: Set(Address { town: "Ulm".to_owned() }),
+        items: Set(Items(vec![item("book"), item("pen")])),
+        ..Default::default()
+    };
+    let saved = row.insert(&pair.a.db).await.expect("a save on A");
+    assert_eq!(equal::<parcel::Entity>(pair).await, std::slice::from_ref(&saved));
+    let mut change = saved.into_active_model();
+    change.items = Set(Items(Vec::new()));
+    let changed = change.update(&pair.b.db).await.expect("an update on B");
+    assert_eq!(equal::<parcel::Entity>(pair).await, std::slice::from_ref(&changed));
+    changed.delete(&pair.a.db).await.expect("a delete on A");
+    assert_eq!(equal::<parcel::Entity>(pair).await, []);
+}
+
+/// Both sides are sent what a newer program makes of a parcel.
+async fn unknown_members_travel(pair: &mut Pair) {
+    pair.start_both().await;
+    let (id, address) = (Uuid::now_v7(), json!({"town": "Ulm", "zip": "89073"}));
+    let items = json!([{"name": "book", "pages": 7}, {"pages": 0, "name": "pen"}]);
+    let event = json!({
+        "event_id": "newer", "event_type": "created", "resource_type": "parcel", "resource_id": id,
+        "payload": {"id": id, "address": address, "items": items, "updated_at": "2020-01-01T00:00:00.000001Z"},
+    });
+    for app in [&pair.a, &pair.b] {
+        Remote::of(app).await.publish(&event).await;
+        app.has_settled(1).await;
+        for (column, sent) in [("address", &address), ("items", &items)] {
+            let stored = app.texts(&format!("SELECT CAST({column} AS text) FROM parcels")).await;
+            let stored: Vec<Json> = stored.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect();
+            assert_eq!(stored, std::slice::from_ref(sent));
+        }
+    }
+}
+
 async fn versions_travel(pair: &mut Pair) {
     pair.start_both().await;
     /// Saves on A, edits on B, saves and deletes again: versions rise and both sides end equal.
@@ -213,6 +253,8 @@ also_mixed! {
     values_of_every_type_arrive_together: rows_travel_together;
     nullable_values_arrive_as_they_were_saved: gaps_travel;
     the_json_null_of_a_nullable_column_is_the_same_on_both_sides: json_nulls_travel;
+    json_of_a_type_of_one_s_own_arrives_as_it_was_saved: parcels_travel;
+    json_keeps_the_members_that_its_type_does_not_know: unknown_members_travel;
     versions_of_every_type_order_rows: versions_travel;
     keys_of_every_kind_name_their_row: keys_travel;
 }

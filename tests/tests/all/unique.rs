@@ -61,6 +61,16 @@ async fn set_stall(app: &App, id: Uuid, number: i32) {
     change.update(&app.db).await.expect("a free stall");
 }
 
+pub(crate) async fn two_stalls(app: &App) -> [Uuid; 2] {
+    [stall(app, 1).await, stall(app, 2).await]
+}
+
+pub(crate) async fn swap_stalls(app: &App, [one, two]: [Uuid; 2]) {
+    for (id, number) in [(one, 3), (two, 1), (one, 2)] {
+        set_stall(app, id, number).await;
+    }
+}
+
 /// Every order of these events.
 fn orders(events: &[Json]) -> Vec<Vec<Json>> {
     let Some((first, rest)) = events.split_first() else { return vec![vec![]] };
@@ -151,7 +161,7 @@ async fn is_tried_again(app: &App, event: &Json) {
     .await;
 }
 
-async fn two_plates(app: &App, n: usize) -> [Uuid; 2] {
+pub(crate) async fn two_plates(app: &App, n: usize) -> [Uuid; 2] {
     [plate(app, &format!("X-{n}")).await, plate(app, &format!("Y-{n}")).await]
 }
 
@@ -160,7 +170,7 @@ async fn move_plate(app: &App, [x, y]: [Uuid; 2], n: usize) {
     set_plate(app, y, &format!("X-{n}")).await;
 }
 
-async fn swap_plates(app: &App, [x, y]: [Uuid; 2], n: usize) {
+pub(crate) async fn swap_plates(app: &App, [x, y]: [Uuid; 2], n: usize) {
     set_plate(app, x, &format!("TMP-{n}")).await;
     set_plate(app, y, &format!("X-{n}")).await;
     set_plate(app, x, &format!("Y-{n}")).await;
@@ -393,19 +403,25 @@ on_both! {
             Ok::<_, ()>((dead == ["handler_refused"]).then_some(()))
         })
         .await;
+        // What came with it is as if it had come alone.
+        let states = "SELECT status || ' ' || event_id FROM inbox_events WHERE status <> 'processed' ORDER BY status";
+        let state = |status: &str, event: &Json| format!("{status} {}", event["event_id"].as_str().expect("an id"));
+        assert_eq!(pair.b.texts(states).await, [state("dead", other), state("parked", one)]);
+        let (_, rows) = pair.rows::<stall::Entity>().await;
+        let numbers: Vec<_> = rows.into_iter().map(|row| (row.id, row.number)).collect();
+        assert_eq!(numbers, [(twelve, 12), (thirteen, 13)]);
+        assert_eq!(pair.b.texts("SELECT probe FROM effects").await, [""; 0]);
         pair.stop().await;
     }
 
     async fn handlers_see_an_exchange_only_once_it_is_done(backend: Backend) {
         let mut pair = Pair::create(backend).await;
-        let (one, two) = (stall(&pair.a, 1).await, stall(&pair.a, 2).await);
+        let stalls = two_stalls(&pair.a).await;
         pair.b.start().await;
         let remote = Remote::of(&pair.b).await;
         remote.publish_all(&pair.a.recorded().await).await;
         pair.b.has_settled(2).await;
-        for (id, number) in [(one, 3), (two, 1), (one, 2)] {
-            set_stall(&pair.a, id, number).await;
-        }
+        swap_stalls(&pair.a, stalls).await;
         let [.., two_takes, one_takes] = &pair.a.recorded().await[..] else { panic!("the swap was not recorded") };
         remote.publish_all(&[two_takes.clone(), one_takes.clone()]).await;
         pair.b.has_settled(4).await;

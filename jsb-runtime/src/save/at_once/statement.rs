@@ -14,8 +14,8 @@ use serde_json::Value as Json;
 
 use crate::payload::postgres::{JsonText, json_text};
 use crate::schema::is_array;
-use crate::syncable::{ColumnOf, Field, Syncable};
-use crate::{dialect, outbox, row, settings, tombstone};
+use crate::syncable::{ColumnOf, Field, Keys, Syncable};
+use crate::{dialect, keys, outbox, row, settings, tombstone};
 
 /// The row that the statement writes, as its other parts call it.
 const ROW: &str = "row";
@@ -100,6 +100,8 @@ fn insert<M: Syncable>(
         Kind::InsertByKey => Condition::all()
             .add(dialect::transaction_sees_commits())
             .add(tombstone::is_missing(M::RESOURCE, parameters.next())),
+        // Else the database would draw what the other side draws too.
+        Kind::Insert if M::KEYS == Keys::Interleaved => Condition::all().add(keys::are_interleaved::<M>()),
         _ => Condition::all(),
     };
     let (columns, values): (Vec<_>, Vec<_>) = values::<M>(parameters, is_written).unzip();

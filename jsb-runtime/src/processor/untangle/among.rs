@@ -1,0 +1,95 @@
+//! One event of a circle, while others of it are still to come.
+
+use std::borrow::Cow;
+
+use sea_orm::{DatabaseTransaction, TransactionTrait};
+
+use super::CIRCLE;
+use crate::apply::Written;
+use crate::dialect::{self, Fault};
+use crate::message::Message;
+use crate::processor::Processor;
+use crate::processor::circle::Circle;
+use crate::processor::obstacle::{self, Obstacle};
+use crate::processor::trial::Trial;
+use crate::row::RowId;
+use crate::schema::Said;
+use crate::upsert::{self, ApplyError};
+
+/// What came of trying one event of a circle.
+pub(super) enum Among {
+    /// It was tried to its end; whether its row still lacks references to rows of the circle that are to come.
+    Tried(Option<Written>, bool),
+    /// It cannot do without a row of the circle that is to come.
+    TooEarly(ApplyError),
+    /// Rows that are none of the circle's are in its way.
+    Blocked(Vec<String>, ApplyError),
+}
+
+impl Processor {
+    /// Writes one event of a circle. A row of the circle that is in its way steps aside for the moment, and a reference to one that is
+    /// to come is left out.
+    pub(super) async fn write_among(
+        &self,
+        txn: &DatabaseTransaction,
+        message: &Message,
+        to_come: &Circle<String>,
+    ) -> Result<Among, ApplyError> {
+        let Ok(event) = &message.envelope else { return Ok(Among::Tried(None, false)) };
+        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(Among::Tried(None, false)) };
+        let (trial, schema) = (Trial::of(self, message, CIRCLE), entity.schema());
+        let is_to_come = |row: &RowId| self.registry.name_of(row).is_some_and(|name| to_come.is_to_come(&name));
+        let (mut event, mut lacks_references) = (Cow::Borrowed(event), false);
+        // Each row of the circle is in the way once at the most for each unique index and reference, of which a column is enough.
+        for _ in 0..to_come.size() * schema.columns.len() {
+            let savepoint = txn.begin().await?;
+            let error = match trial.attempt_on(&event, 1).write_in(&savepoint).await {
+                Ok(written) => {
+                    savepoint.commit().await?;
+                    return Ok(Among::Tried(written, lacks_references));
+                }
+                Err(error) => error,
+            };
+            savepoint.rollback().await?;
+            let ApplyError::Db(refused) = &error else { return Err(error) };
+            let obstacle = match dialect::fault(refused) {
+                Fault::ForeignKey => Obstacle::Parent,
+                _ => Obstacle::Unique(dialect::unique_columns(txn, refused).await?),
+            };
+            let rows = obstacle::blocked_by(txn, schema, &event, &obstacle).await?;
+            let Some(row) = rows.iter().find(|row| is_to_come(row)) else {
+                let names = rows.iter().filter_map(|row| self.registry.name_of(row)).collect();
+                return Ok(Among::Blocked(names, error));
+            };
+            match &obstacle {
+                Obstacle::Unique(columns) if obstacle::move_aside(txn, schema, &row.id, columns).await? => {}
+                Obstacle::Unique(_) => return Err(error),
+                Obstacle::Parent => match obstacle::without_reference(schema, &event, row)? {
+                    Some(without) => (event, lacks_references) = (Cow::Owned(without), true),
+                    None => return Ok(Among::TooEarly(error)),
+                },
+            }
+        }
+        let written = trial.attempt_on(&event, 1).write_in(txn).await?;
+        Ok(Among::Tried(written, lacks_references))
+    }
+
+    /// Gives the row of an event, which was written just now, the references that it lacked.
+    pub(super) async fn complete(&self, txn: &DatabaseTransaction, message: &Message) -> Result<(), ApplyError> {
+        let Ok(event) = &message.envelope else { return Ok(()) };
+        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(()) };
+        let Said { key, values, .. } = entity.schema().said_by(event)?;
+        Ok(upsert::update(txn, entity.schema(), values, &key).await?)
+    }
+
+    /// Runs the handlers of one event of a circle, each of whose rows is as its event says.
+    pub(super) async fn finish_among(
+        &self,
+        txn: &DatabaseTransaction,
+        message: &Message,
+        written: Written,
+    ) -> Result<(), ApplyError> {
+        let Ok(event) = &message.envelope else { return Ok(()) };
+        Trial::of(self, message, CIRCLE).attempt_on(event, 1).finish_in(txn, written).await
+    }
+}

@@ -1,0 +1,103 @@
+use sea_orm::sea_query::ArrayType;
+
+use super::*;
+
+/// Lists of every kind, and what looks like one.
+mod basket {
+    use sea_orm::entity::prelude::*;
+    use serde::{Deserialize, Serialize};
+
+    use crate::syncable::{Field, Keys, OnDelete, Syncable};
+
+    #[derive(Clone, Debug, PartialEq, DeriveEntityModel)]
+    #[sea_orm(table_name = "baskets")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub(super) id: Uuid,
+        pub(super) items: Items,
+        pub(super) item: Option<Item>,
+        pub(super) json: Json,
+        pub(super) bytes: Vec<u8>,
+        #[sea_orm(column_type = "JsonBinary")]
+        pub(super) bare: Vec<Item>,
+        #[sea_orm(column_type = "Json", nullable)]
+        pub(super) bare_or_none: Option<Vec<Item>>,
+        #[sea_orm(column_type = "Text")]
+        pub(super) texts: Vec<String>,
+        pub(super) numbers: Vec<i32>,
+        pub(super) updated_at: DateTimeUtc,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
+    pub(super) struct Item {
+        name: String,
+    }
+
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, FromJsonQueryResult)]
+    pub(super) struct Items(Vec<Item>);
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Syncable for Model {
+        type Version = DateTimeUtc;
+        const RESOURCE: &'static str = "basket";
+        const KEYS: Keys = Keys::Natural;
+        const ON_DELETE: OnDelete = OnDelete::Apply;
+        const HAS_OWN_HOOKS: bool = false;
+        const VERSION: Column = Column::UpdatedAt;
+        const FIELDS: &'static [Field<Column>] = &[
+            Field::new(Column::Id),
+            Field::new(Column::Items),
+            Field::new(Column::Item),
+            Field::new(Column::Json),
+            Field::new(Column::Bytes),
+            Field::new(Column::Bare),
+            Field::new(Column::BareOrNone),
+            Field::new(Column::Texts),
+            Field::new(Column::Numbers),
+            Field::new(Column::UpdatedAt),
+        ];
+    }
+}
+
+static SCHEMA: LazySchema = LazySchema::of::<basket::Model>();
+static BASKET: EntityRegistration = EntityRegistration::of::<basket::Model>(&SCHEMA);
+
+#[test]
+fn a_column_travels_unless_it_is_an_array() {
+    let numbers = |is_array| Column { name: "n", field: "n", of: ArrayType::Int, is_nullable: false, is_array };
+    assert!(has_form(&numbers(false)) && !has_form(&numbers(true)));
+}
+
+#[test]
+fn a_list_travels_in_a_struct_of_its_own_and_never_bare() {
+    let columns = BASKET.schema().columns.iter();
+    let bare: Vec<_> = columns.filter(|column| !has_form(column)).map(|column| column.name).collect();
+    assert_eq!(bare, ["bare", "bare_or_none", "texts", "numbers"]);
+    let refused = Registry::of([&BASKET], []).err().expect("a refusal");
+    assert!(matches!(refused, RegistryError::Type { resource: "basket", column: "bare" }), "{refused}");
+    assert!(refused.to_string().contains("wrapped in a struct of your own"), "{refused}");
+}
+
+/// A handler that is registered for these events of users, and whose type says what it takes.
+fn handler(event: &'static str, entity: Option<&'static str>) -> &'static HandlerRegistration {
+    let name = "welcome";
+    Box::leak(Box::new(HandlerRegistration { resource: "user", event, entity, name, run: |_, _| unreachable!() }))
+}
+
+#[test]
+fn a_handler_takes_the_rows_of_its_own_resource() {
+    let takes_right = [("created", Some("user")), ("updated", None), ("deleted", Some("user"))];
+    // What a custom event carries is the application's own choice.
+    for (event, entity) in takes_right.into_iter().chain([("banned", Some("organization"))]) {
+        assert!(Registry::of([], [handler(event, entity)]).is_ok(), "{event} {entity:?}");
+    }
+    for event in ["created", "updated", "deleted"] {
+        let refused = Registry::of([], [handler(event, Some("organization"))]).err().expect("a refusal").to_string();
+        let said = ["welcome", "`user`", event, "`organization`"];
+        assert!(said.iter().all(|said| refused.contains(said)), "{refused}");
+    }
+}

@@ -1,0 +1,49 @@
+//! Letters that had no room for the body, and only say where it is.
+
+use jsb_tests::probe::Orders;
+use jsb_tests::{Cli, Pair, Stream, eventually, inbox};
+use serde_json::json;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
+
+on_both! {
+    /// As after a stream was made anew, and its letters were put back: where the body was, another event is.
+    async fn a_letter_is_not_replayed_by_another_event_s_body(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+        let (a, b) = (&pair.a.config.app_name, &pair.b.config.app_name);
+        let (incoming, dlq) = (format!("{a}.sync.{b}"), format!("{b}.sync.dlq"));
+        let event = |id: &str, kind: &str, ballast: usize| {
+            let payload = Orders { ballast: "x".repeat(ballast), ..Orders::default() };
+            let event = json!({
+                "event_id": id, "event_type": kind, "resource_type": "probe", "resource_id": id, "payload": payload,
+            });
+            event.to_string()
+        };
+        stream.publish(&incoming, &[], event("lost", "refuse", 1024 * 1024 - 400)).await;
+        eventually("it is dead", || inbox::with_status(&pair.b.db, "lost", "dead")).await;
+        let letter = stream.dead_letter(b, "lost").await.expect("a letter");
+        assert_eq!(letter.headers["x-dlq-reference"], "true");
+        let other = stream.publish(&incoming, &[], event("other", "record", 1)).await;
+        eventually("it is processed", || inbox::with_status(&pair.b.db, "other", "processed")).await;
+
+        pair.b.sql("DELETE FROM inbox_events WHERE event_id = 'lost'").await;
+        let mut context = letter.context();
+        context["sequence"] = other.into();
+        let context = context.to_string();
+        let mut headers: Vec<(&str, &str)> =
+            letter.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        headers.retain(|(name, _)| !["x-dlq-context", "Nats-Msg-Id"].contains(name));
+        headers.push(("x-dlq-context", context.as_str()));
+        stream.delete(letter.sequence).await;
+        stream.publish(&dlq, &headers, letter.body.clone()).await;
+
+        let replayed = cli.run(&["dlq", "replay", "lost", "--json"]).await;
+        assert_eq!(replayed.code, 1, "{replayed:?}");
+        let why = replayed.json()["failed"][0]["why"].to_string();
+        assert!(why.contains("neither in the inbox nor in the stream"), "{why}");
+        assert_eq!((stream.messages(&incoming).await.len(), stream.messages(&dlq).await.len()), (2, 1));
+        pair.stop().await;
+    }
+}

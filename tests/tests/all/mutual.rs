@@ -1,0 +1,100 @@
+//! Rows that refer to one another: neither can be written before the other one, and both arrive.
+
+use std::time::Duration;
+
+use jsb_tests::entities::{guild, smith};
+use jsb_tests::{App, Pair, Remote, effects, eventually};
+use sea_orm::ActiveValue::{Set, Unchanged};
+use uuid::Uuid;
+
+async fn smith(app: &App, guild: Uuid, name: &str) -> Uuid {
+    let (id, guild_id, name) = (Set(Uuid::now_v7()), Set(guild), Set(name.to_owned()));
+    let row = smith::ActiveModel { id, guild_id, name, ..Default::default() };
+    row.insert(&app.db).await.expect("a smith").id
+}
+
+/// A guild with a smith, who leads it.
+async fn guild_with_master(app: &App, name: &str) -> [Uuid; 2] {
+    let guild = Uuid::now_v7();
+    let row = guild::ActiveModel { id: Set(guild), name: Set(name.to_owned()), ..Default::default() };
+    row.insert(&app.db).await.expect("a guild");
+    let smith = smith(app, guild, name).await;
+    let row = guild::ActiveModel { id: Unchanged(guild), master_id: Set(Some(smith)), ..Default::default() };
+    row.update(&app.db).await.expect("a guild with a master");
+    [guild, smith]
+}
+
+async fn are_equal(pair: &Pair) {
+    eventually("both sides are equal", || async {
+        let guilds = pair.rows::<guild::Entity>().await;
+        let smiths = pair.rows::<smith::Entity>().await;
+        Ok::<_, ()>((guilds.0 == guilds.1 && smiths.0 == smiths.1 && !smiths.0.is_empty()).then_some(()))
+    })
+    .await;
+}
+
+on_both! {
+    /// As after each row was sent anew.
+    async fn rows_that_refer_to_one_another_arrive_by_their_last_states(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        for (name, order) in [("first", [2, 1]), ("second", [1, 2])] {
+            let seen = pair.a.recorded().await.len();
+            let [_, smith] = guild_with_master(&pair.a, name).await;
+            let recorded = pair.a.recorded().await;
+            for place in order {
+                remote.publish(&recorded[seen + place]).await;
+            }
+            let heard = format!("{name} serves {:?}", Some(smith));
+            eventually("the handler found the whole guild", || async {
+                effects::count(&pair.b.db, &heard).await.map(|count| (count == 1).then_some(()))
+            })
+            .await;
+        }
+        are_equal(&pair).await;
+        assert_eq!(pair.b.count("inbox_events", "processed").await, 4);
+        pair.stop().await;
+    }
+
+    /// The guild waits for one of them at a time, and neither waits for the other.
+    async fn two_circles_that_share_a_row_arrive(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        for order in [[0, 1, 2], [1, 0, 2], [2, 0, 1], [0, 2, 1], [1, 2, 0], [2, 1, 0]] {
+            let seen = pair.a.recorded().await.len();
+            let [guild, _] = guild_with_master(&pair.a, "great").await;
+            let deputy = smith(&pair.a, guild, "deputy").await;
+            let row = guild::ActiveModel { id: Unchanged(guild), deputy_id: Set(Some(deputy)), ..Default::default() };
+            row.update(&pair.a.db).await.expect("a guild with a deputy");
+            let recorded = pair.a.recorded().await;
+            let last_states = [seen + 1, seen + 3, seen + 4];
+            for place in order {
+                remote.publish(&recorded[last_states[place]]).await;
+            }
+        }
+        are_equal(&pair).await;
+        pair.stop().await;
+    }
+
+    /// One side deletes both, the other one edits the guild meanwhile and so keeps the smith.
+    async fn rows_that_refer_to_one_another_come_back(backend: Backend) {
+        let mut pair = Pair::configured(backend, |config| config.keep_parent_after(Duration::from_secs(1))).await;
+        pair.start_both().await;
+        let [guild, smith] = guild_with_master(&pair.a, "kept").await;
+        are_equal(&pair).await;
+        pair.quiet().await;
+        pair.a.stop().await;
+        pair.b.stop().await;
+        let row = guild::ActiveModel { id: Unchanged(guild), master_id: Set(None), ..Default::default() };
+        row.update(&pair.b.db).await.expect("a guild without a master");
+        smith::ActiveModel { id: Unchanged(smith), ..Default::default() }.delete(&pair.b.db).await.expect("a delete");
+        guild::ActiveModel { id: Unchanged(guild), ..Default::default() }.delete(&pair.b.db).await.expect("a delete");
+        let row = guild::ActiveModel { id: Unchanged(guild), name: Set("edited".to_owned()), ..Default::default() };
+        row.update(&pair.a.db).await.expect("an edit");
+        pair.start_both().await;
+        are_equal(&pair).await;
+        pair.stop().await;
+    }
+}
