@@ -15,8 +15,8 @@ use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{EntityRegistration, Registry};
 use crate::schema::Said;
-use crate::upsert::collision::Place;
 use crate::upsert::ApplyError;
+use crate::upsert::collision::Place;
 
 /// How many events are applied together at the most. Each takes a lock, of which PostgreSQL's table holds some 6,400 by
 /// default, and a few of the 32,766 values that SQLite binds to a statement; `merge/write.rs` counts those of rows itself.

@@ -27,8 +27,8 @@ use crate::message::Message;
 use crate::outcome::{Outcome, Settled};
 use crate::registry::Registry;
 use crate::schema::Said;
-use crate::upsert::collision::Place;
 use crate::upsert::ApplyError;
+use crate::upsert::collision::Place;
 use crate::{backoff, dialect, inbox};
 
 /// What the consuming tasks of a bridge share.

@@ -12,7 +12,6 @@ pub(crate) use keep::{keep, keep_by_hooks};
 use sea_orm::sea_query::Value;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
-use collision::Place;
 use crate::causes::chain;
 use crate::dialect::{self, Fault};
 use crate::event::{Envelope, event_type};
@@ -22,6 +21,7 @@ use crate::schema::{Said, Schema, Values};
 use crate::syncable::OnDelete;
 use crate::version::Version;
 use crate::{clock, keys, tombstone};
+use collision::Place;
 
 /// What became of an event that was not in the way of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
