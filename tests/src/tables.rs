@@ -95,7 +95,9 @@ fn smiths() -> TableCreateStatement {
         .col(uuid("guild_id"))
         .col(text("name"))
         .col(timestamp_with_time_zone("updated_at"))
+        .col(uuid("teacher_id"))
         .foreign_key(ForeignKey::create().from("smiths", "guild_id").to("guilds", "id"))
+        .foreign_key(ForeignKey::create().from("smiths", "teacher_id").to("smiths", "id"))
         .to_owned()
 }
 

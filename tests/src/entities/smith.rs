@@ -15,16 +15,19 @@ pub struct Model {
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
     pub guild_id: Uuid,
+    pub teacher_id: Uuid,
     pub name: String,
     pub updated_at: DateTimeUtc,
 }
 
-/// Its guild.
+/// Where it belongs, and from whom it has learned.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Relation {
     #[sea_orm(belongs_to = "super::guild::Entity", from = "Column::GuildId", to = "super::guild::Column::Id")]
     Guild,
+    #[sea_orm(belongs_to = "Entity", from = "Column::TeacherId", to = "Column::Id")]
+    Teacher,
 }
 
 /// Writes down whom it finds as the master of the smith's guild.

@@ -7,9 +7,12 @@ use jsb_tests::{App, Pair, Remote, effects, eventually};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use uuid::Uuid;
 
-async fn smith(app: &App, guild: Uuid, name: &str) -> Uuid {
-    let (id, guild_id, name) = (Set(Uuid::now_v7()), Set(guild), Set(name.to_owned()));
-    let row = smith::ActiveModel { id, guild_id, name, ..Default::default() };
+/// A smith who has a teacher, or none but himself.
+async fn smith(app: &App, guild: Uuid, name: &str, teacher: Option<Uuid>) -> Uuid {
+    let id = Uuid::now_v7();
+    let (guild_id, teacher_id) = (Set(guild), Set(teacher.unwrap_or(id)));
+    let row =
+        smith::ActiveModel { id: Set(id), guild_id, teacher_id, name: Set(name.to_owned()), ..Default::default() };
     row.insert(&app.db).await.expect("a smith").id
 }
 
@@ -18,7 +21,7 @@ async fn guild_with_master(app: &App, name: &str) -> [Uuid; 2] {
     let guild = Uuid::now_v7();
     let row = guild::ActiveModel { id: Set(guild), name: Set(name.to_owned()), ..Default::default() };
     row.insert(&app.db).await.expect("a guild");
-    let smith = smith(app, guild, name).await;
+    let smith = smith(app, guild, name, None).await;
     let row = guild::ActiveModel { id: Unchanged(guild), master_id: Set(Some(smith)), ..Default::default() };
     row.update(&app.db).await.expect("a guild with a master");
     [guild, smith]
@@ -57,19 +60,23 @@ on_both! {
         pair.stop().await;
     }
 
-    /// The guild waits for one of them at a time, and neither waits for the other.
+    /// The guild waits for one of two at a time; one of them can wait for neither the guild nor the other.
     async fn two_circles_that_share_a_row_arrive(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         pair.b.start().await;
         let remote = Remote::of(&pair.b).await;
         for order in [[0, 1, 2], [1, 0, 2], [2, 0, 1], [0, 2, 1], [1, 2, 0], [2, 1, 0]] {
             let seen = pair.a.recorded().await.len();
-            let [guild, _] = guild_with_master(&pair.a, "great").await;
-            let deputy = smith(&pair.a, guild, "deputy").await;
-            let row = guild::ActiveModel { id: Unchanged(guild), deputy_id: Set(Some(deputy)), ..Default::default() };
-            row.update(&pair.a.db).await.expect("a guild with a deputy");
+            let guild = Uuid::now_v7();
+            let row = guild::ActiveModel { id: Set(guild), name: Set("great".to_owned()), ..Default::default() };
+            row.insert(&pair.a.db).await.expect("a guild");
+            let deputy = smith(&pair.a, guild, "deputy", None).await;
+            let master = smith(&pair.a, guild, "master", Some(deputy)).await;
+            let (master_id, deputy_id) = (Set(Some(master)), Set(Some(deputy)));
+            let row = guild::ActiveModel { id: Unchanged(guild), master_id, deputy_id, ..Default::default() };
+            row.update(&pair.a.db).await.expect("a guild with both");
             let recorded = pair.a.recorded().await;
-            let last_states = [seen + 1, seen + 3, seen + 4];
+            let last_states = [seen + 1, seen + 2, seen + 3];
             for place in order {
                 remote.publish(&recorded[last_states[place]]).await;
             }

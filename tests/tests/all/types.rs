@@ -4,10 +4,10 @@ use std::fmt::Debug;
 
 use jsb_tests::entities::parcel::{self, Address, Item, Items};
 use jsb_tests::entities::{gap, label, membership, specimen, versioned};
-use jsb_tests::{Backend, Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use rust_decimal::Decimal;
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::{ActiveModelTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -163,6 +163,19 @@ async fn unknown_members_travel(pair: &mut Pair) {
             assert_eq!(stored, std::slice::from_ref(sent));
         }
     }
+    // Within a transaction what is sent is made of the model, and so the row must hold just that.
+    let txn = pair.a.db.begin().await.expect("a transaction");
+    let found = parcel::Entity::find_by_id(id).one(&txn).await.expect("a query").expect("the parcel");
+    let mut change = found.into_active_model();
+    change.items = Set(Items(Vec::new()));
+    change.update(&txn).await.expect("an update on A");
+    txn.commit().await.expect("a commit");
+    pair.b.has_settled(2).await;
+    let address = async |app: &App| -> Json {
+        let stored = app.texts("SELECT CAST(address AS text) FROM parcels").await;
+        serde_json::from_str(&stored[0]).expect("JSON")
+    };
+    assert_eq!(address(&pair.a).await, address(&pair.b).await);
 }
 
 async fn versions_travel(pair: &mut Pair) {
