@@ -1,7 +1,7 @@
 //! What the apps need of JetStream, compared with what is there: pure, so that it can be shown and tested.
 //!
 //! An operator provisions what [`Wanted::pairs`] says by a [`Plan`]; an application that provisions for itself takes
-//! what is there as it is, and only adds ([`adopt`]).
+//! what is there as it is, and only adds.
 
 mod adopt;
 mod difference;

@@ -26,8 +26,12 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(60);
 
 async fn save(db: &DatabaseConnection, domain: &str) -> Result<organization::Model, DbErr> {
+    save_named(db, domain, domain).await
+}
+
+async fn save_named(db: &DatabaseConnection, name: &str, domain: &str) -> Result<organization::Model, DbErr> {
     let row = organization::ActiveModel {
-        name: Set(domain.to_owned()),
+        name: Set(name.to_owned()),
         domain: Set(domain.to_owned()),
         active: Set(true),
         created_at: Set(Utc::now()),
@@ -323,14 +327,7 @@ async fn a_slow_link_spends_hardly_any_deliveries() {
     let mut pair = Pair::configured(Backend::Sqlite, |config| config.batch_size(200)).await;
     pair.b.config.nats_url = proxy.url();
     for number in 0..ROWS {
-        let row = organization::ActiveModel {
-            name: Set("n".repeat(8_000)),
-            domain: Set(format!("{number}.example")),
-            active: Set(true),
-            created_at: Set(Utc::now()),
-            ..Default::default()
-        };
-        row.insert(&pair.a.db).await.expect("a save");
+        save_named(&pair.a.db, &"n".repeat(8_000), &format!("{number}.example")).await.expect("a save");
     }
     pair.a.start().await;
     are_sent(&pair.a, ROWS as i64).await;
@@ -352,14 +349,8 @@ async fn an_event_that_is_long_on_its_way_holds_up_nothing_for_ever() {
     let mut pair = Pair::create(Backend::Sqlite).await;
     pair.b.config.nats_url = proxy.url();
     for number in 0..ROWS {
-        let row = organization::ActiveModel {
-            name: Set("n".repeat(if number == 1 { 900_000 } else { 10 })),
-            domain: Set(format!("{number}.example")),
-            active: Set(true),
-            created_at: Set(Utc::now()),
-            ..Default::default()
-        };
-        row.insert(&pair.a.db).await.expect("a save");
+        let name = "n".repeat(if number == 1 { 900_000 } else { 10 });
+        save_named(&pair.a.db, &name, &format!("{number}.example")).await.expect("a save");
     }
     pair.a.start().await;
     are_sent(&pair.a, ROWS as i64).await;
