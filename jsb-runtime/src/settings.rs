@@ -34,7 +34,8 @@ pub(crate) async fn for_save<C: ConnectionTrait>(
     let sql = match (backend, begun_to_write) {
         (DbBackend::Postgres, _) => {
             "SELECT s.use_outbox, s.database_id, current_setting('transaction_isolation') AS isolation, \
-             EXISTS (SELECT 1 FROM sync_keys WHERE table_name = $1) AS are_keys_interleaved FROM (SELECT 1) AS one LEFT JOIN sync_settings s ON s.id = 1"
+             EXISTS (SELECT 1 FROM sync_keys WHERE table_name = $1) AS are_keys_interleaved \
+             FROM (SELECT 1) AS one LEFT JOIN sync_settings s ON s.id = 1"
         }
         (_, true) => "SELECT use_outbox, database_id FROM sync_settings WHERE id = 1",
         (_, false) => "UPDATE sync_settings SET use_outbox = use_outbox WHERE id = 1 RETURNING use_outbox, database_id",

@@ -131,7 +131,7 @@ pub(crate) async fn apply(
     dialect::lock_key(txn, schema.resource, &said.id).await?;
     let deletes = event.event_type == event_type::DELETED;
     let Here { found, is_own_key } = found(txn, schema, &said.key, &said.id, lock_for(deletes)).await?;
-    if collision::is_likely(schema, event, &said, &found) {
+    if is_own_key && collision::is_likely(schema, event, &said, &found) {
         collision::notice(txn, schema, &[(event, &said)], place).await?;
     }
     let Said { key, id, version, values: row } = said;

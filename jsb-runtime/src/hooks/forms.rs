@@ -1,7 +1,7 @@
 //! The form of a value that both sides have.
 
 use rust_decimal::RoundingStrategy;
-use sea_orm::sea_query::Value;
+use sea_orm::sea_query::{ArrayType, Value};
 use sea_orm::{ActiveModelTrait, ActiveValue, ColumnDef, ColumnTrait, ColumnType, DbErr, Iterable};
 
 use crate::payload;
@@ -28,9 +28,11 @@ pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: 
 /// Has an update write the JSON that its model holds: what is sent is made of the model, and the row may hold members that the
 /// model's type does not know.
 pub(super) fn write_json_anew<M: Syncable>(row: &mut ActiveModelOf<M>) {
-    for field in M::FIELDS {
-        if let ActiveValue::Unchanged(value @ Value::Json(_)) = row.get(field.column) {
-            row.set(field.column, value);
+    // To read a value is to copy it, which is not worth it for any other.
+    let columns = M::FIELDS.iter().map(|field| field.column);
+    for column in columns.filter(|column| matches!(M::get_value_type(*column), ArrayType::Json)) {
+        if let ActiveValue::Unchanged(value) = row.get(column) {
+            row.set(column, value);
         }
     }
 }

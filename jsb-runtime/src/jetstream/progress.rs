@@ -46,17 +46,17 @@ impl Transport {
         }
         Ok(Progress {
             floor: info.ack_floor.stream_sequence,
-            // A consumer that delivers nothing twice counts nothing as delivered again, whatever it gave up.
-            is_acknowledged: info.config.max_deliver != 1 && self.has_given_up_nothing(info.num_redelivered as u64),
+            is_acknowledged: self.has_given_up_nothing(info.config.max_deliver, info.num_redelivered as u64),
             delivered: info.delivered.stream_sequence,
             in_flight: info.num_ack_pending,
         })
     }
 
-    /// Whether the server has given up nothing, by how many messages it counts as delivered again: it counts what it gave up
-    /// among them for ever. Since 2.14.3, as was tried: before that it forgot them when it was restarted.
-    pub(crate) fn has_given_up_nothing(&self, redelivered: u64) -> bool {
-        redelivered == 0 && self.context.client().is_server_compatible(2, 14, 3)
+    /// Whether the server has given up nothing of a consumer, by how many messages it counts as delivered again: it counts what it
+    /// gave up among them for ever, but for a consumer that delivers nothing twice. Since 2.14.3, as was tried: before that it
+    /// forgot them when it was restarted.
+    pub(crate) fn has_given_up_nothing(&self, max_deliver: i64, redelivered: u64) -> bool {
+        max_deliver != 1 && redelivered == 0 && self.context.client().is_server_compatible(2, 14, 3)
     }
 
     /// The first message for this app at or after a sequence of the stream.

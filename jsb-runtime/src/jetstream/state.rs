@@ -53,9 +53,9 @@ pub struct ConsumerState {
     pub delivered_sequence: u64,
     /// What it delivers.
     pub filter_subject: String,
-    /// How often it delivers a message; 0 where that has no limit. If only once, it counts nothing as redelivered.
+    /// How often it delivers a message; -1 where that has no limit. If only once, it counts nothing as redelivered.
     #[serde(skip)]
-    pub(crate) max_deliver: u64,
+    pub(crate) max_deliver: i64,
 }
 
 impl Transport {
@@ -89,7 +89,7 @@ impl Transport {
             acknowledged_sequence: number(&acknowledged["stream_seq"]),
             delivered_sequence: number(&delivered["stream_seq"]),
             filter_subject: filter(&info["config"]).to_owned(),
-            max_deliver: number(&info["config"]["max_deliver"]),
+            max_deliver: info["config"]["max_deliver"].as_i64().unwrap_or(-1),
         })
     }
 

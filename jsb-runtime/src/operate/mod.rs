@@ -21,8 +21,6 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
-use crate::{clock, dialect};
-
 pub use crate::preflight::check_owner;
 pub use connection::{Connection, OperateError};
 pub(crate) use connection::{PATIENCE, as_user};
@@ -37,6 +35,7 @@ pub use republish::{RepublishError, republish};
 pub use sweep::{SweepError, Swept};
 
 pub use crate::jetstream::{ConsumerState, StreamError, StreamState};
+use crate::{clock, dialect};
 
 /// How many events are changed in one transaction, so that neither relay nor consumer waits long for it.
 pub(crate) const BATCH: usize = 1_000;

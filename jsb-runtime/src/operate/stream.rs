@@ -51,7 +51,7 @@ impl Connection {
         let (stream, subject) = (self.find_stream().await?, &consumer.filter_subject);
         // The floor stays below what was given up, however long ago, until nothing is in hand any more; without that the next
         // message is the first in hand.
-        let is_floor_exact = consumer.max_deliver != 1 && self.transport.has_given_up_nothing(consumer.redelivered);
+        let is_floor_exact = self.transport.has_given_up_nothing(consumer.max_deliver, consumer.redelivered);
         let oldest = match (consumer.ack_pending, consumer.lag) {
             (1.., _) if is_floor_exact => {
                 self.transport.stored_from(&stream, subject, consumer.acknowledged_sequence + 1).await

@@ -112,8 +112,7 @@ impl Connection {
                 Ok(Range { first: 1, last: delivered.min(recent - 1), since })
             }
             (false, 0) => {
-                let is_acknowledged =
-                    consumer.max_deliver != 1 && self.transport.has_given_up_nothing(consumer.redelivered);
+                let is_acknowledged = self.transport.has_given_up_nothing(consumer.max_deliver, consumer.redelivered);
                 let progress = Progress { floor: acknowledged, is_acknowledged, delivered, in_flight: 0 };
                 let (first, last) = unswept(db, &progress).await?;
                 Ok(Range { first, last, since })

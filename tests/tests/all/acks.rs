@@ -4,7 +4,7 @@ use async_nats::jetstream::stream;
 use async_nats::{Client, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use jsb_tests::entities::ticket;
-use jsb_tests::{App, DEADLINE, Pair, Stream, eventually};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, eventually};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -47,6 +47,14 @@ impl Answerer {
     }
 }
 
+/// A pair whose A runs and hears of nobody but the test.
+async fn answered_pair(backend: Backend) -> (Pair, Answerer) {
+    let mut pair = Pair::create(backend).await;
+    pair.a.start().await;
+    let answerer = Answerer::of(&pair.a).await;
+    (pair, answerer)
+}
+
 async fn ticket(app: &App) -> Uuid {
     let row = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
     row.insert(&app.db).await.expect("a ticket").id
@@ -71,9 +79,7 @@ async fn are_sent(app: &App, events: i64) {
 on_both! {
     /// As nats-server 2.10 says it that has lost the others of its cluster.
     async fn a_message_that_is_stored_nowhere_is_published_again(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.a.start().await;
-        let mut answerer = Answerer::of(&pair.a).await;
+        let (pair, mut answerer) = answered_pair(backend).await;
         ticket(&pair.a).await;
         let first = answerer.next().await;
         answerer.answer(&first, json!({"stream": "somewhere", "seq": 0, "duplicate": true})).await;
@@ -87,9 +93,7 @@ on_both! {
 
     /// A replica that takes over draws ids again that the lost events had.
     async fn an_answer_marks_its_own_event_and_no_other_at_its_place(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.a.start().await;
-        let mut answerer = Answerer::of(&pair.a).await;
+        let (pair, mut answerer) = answered_pair(backend).await;
         ticket(&pair.a).await;
         let lost = answerer.next().await;
         pair.a.sql("UPDATE outbox_events SET event_id = 'another'").await;
@@ -103,9 +107,7 @@ on_both! {
 
     /// Each event of a row waits for the one before, so that a batch of them takes as many round trips.
     async fn a_relay_that_stops_leaves_the_rest_of_its_batch(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.a.start().await;
-        let mut answerer = Answerer::of(&pair.a).await;
+        let (mut pair, mut answerer) = answered_pair(backend).await;
         pair.a.lend_lease("another").await;
         let id = ticket(&pair.a).await;
         for number in 1..3 {

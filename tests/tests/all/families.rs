@@ -13,7 +13,7 @@ use rand::{RngExt, SeedableRng};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{DbErr, EntityTrait, IntoActiveModel, TransactionTrait};
 
-async fn organization(app: &App) -> organization::Model {
+pub(crate) async fn organization(app: &App) -> organization::Model {
     let row = organization::ActiveModel {
         name: Set("Acme".to_owned()),
         domain: Set("acme.example".to_owned()),

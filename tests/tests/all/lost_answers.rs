@@ -1,11 +1,13 @@
 //! A save whose answer is lost may have been made: that is for its caller to find out, and nobody makes it again.
 
-use jsb_tests::entities::{organization, user};
+use jsb_tests::entities::user;
 use jsb_tests::faults::link::{Link, Weather};
 use jsb_tests::{App, Backend, Pair, eventually};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
 use url::Url;
+
+use crate::families::organization;
 
 /// One connection over a link to the PostgreSQL server; whoever asks for it gets it untried.
 async fn over_a_link(app: &App) -> (Link, DatabaseConnection) {
@@ -27,17 +29,6 @@ async fn lose_next_answer(link: &Link, db: &DatabaseConnection) {
     link.set(Weather::LosesAnswers);
 }
 
-async fn organization(app: &App) -> i64 {
-    let row = organization::ActiveModel {
-        name: Set("Acme".to_owned()),
-        domain: Set("acme.example".to_owned()),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    };
-    row.insert(&app.db).await.expect("an organization").id
-}
-
 /// The names that the events of users say, in their order.
 async fn names_recorded(app: &App) -> Vec<String> {
     let events = app.recorded().await.into_iter().filter(|event| event["resource_type"] == "user");
@@ -49,7 +40,7 @@ async fn names_recorded(app: &App) -> Vec<String> {
 async fn a_save_whose_answer_is_lost_is_not_made_again() {
     let pair = Pair::start(Backend::Postgres).await;
     let (link, db) = over_a_link(&pair.a).await;
-    let parent = organization(&pair.a).await;
+    let parent = organization(&pair.a).await.id;
     let new = |name: &str| user::ActiveModel {
         organization_id: Set(parent),
         name: Set(name.to_owned()),
