@@ -4,6 +4,7 @@ mod answer;
 pub(crate) mod arrays;
 mod catalog;
 mod fault;
+pub(crate) mod values;
 
 use std::time::Duration;
 

@@ -12,7 +12,7 @@ const TARGET: f64 = 0.8;
 
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Comparison>> {
     let mut comparisons = save::compare(bench, Backend::Sqlite, "sqlite", Way::ByHand, [TARGET, TARGET]).await?;
-    comparisons.push(relay::compare(bench, Backend::Sqlite, "sqlite", 50_000, TARGET).await?);
-    comparisons.push(apply::compare(bench, Backend::Sqlite, "sqlite", 20_000, TARGET).await?);
+    comparisons.push(relay::compare(bench, Backend::Sqlite, "sqlite", 100_000, TARGET).await?);
+    comparisons.push(apply::compare(bench, Backend::Sqlite, "sqlite", 50_000, TARGET).await?);
     Ok(comparisons)
 }

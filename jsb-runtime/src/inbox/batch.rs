@@ -1,25 +1,42 @@
-//! The inbox rows of many events at once, each dialect's way to bind them as few values.
+//! The inbox rows of many events at once, each dialect's way to bind them.
 
 use std::collections::HashSet;
 
-use sea_orm::sea_query::{Expr, OnConflict, PostgresQueryBuilder, Query};
+use sea_orm::sea_query::{Expr, InsertStatement, OnConflict, Order, PostgresQueryBuilder, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
-use serde_json::{Value as Json, json};
 
 use super::TABLE;
 use crate::dialect::arrays::{self, Column};
+use crate::dialect::values;
 use crate::message::Message;
+
+const KEY: [&str; 2] = ["source_app", "event_id"];
+const COLUMNS: [&str; 10] = [
+    "source_app",
+    "event_id",
+    "resource_type",
+    "resource_id",
+    "event_type",
+    "subject",
+    "stream_seq",
+    "status",
+    "received_at",
+    "processed_at",
+];
 
 /// Takes events for this transaction as [`claim`](super::claim) does; whether each is new. Of one that comes twice the first is.
 pub(crate) async fn claim_all<C: ConnectionTrait>(txn: &C, messages: &[&Message]) -> Result<Vec<bool>, DbErr> {
     // In the same order in every process, so that two that meet do not wait for each other.
     let mut sorted = messages.to_vec();
     sorted.sort_unstable_by_key(|message| (&message.source_app, &message.event_id));
-    let insert = match txn.get_database_backend() {
-        DbBackend::Postgres => insert_arrays(&sorted),
-        _ => insert_json(&sorted),
+    let rows = match txn.get_database_backend() {
+        DbBackend::Postgres => txn.query_all_raw(insert_of_arrays(&sorted)).await?,
+        // RETURNING would cost SQLite a row for each event, where hardly ever one is not new.
+        _ => match insert_values(txn, &sorted).await? {
+            inserted if inserted == messages.len() as u64 => return Ok(vec![true; messages.len()]),
+            inserted => txn.query_all(&newest(inserted)).await?,
+        },
     };
-    let rows = txn.query_all_raw(insert).await?;
     if rows.len() == messages.len() {
         return Ok(vec![true; messages.len()]);
     }
@@ -31,25 +48,40 @@ pub(crate) async fn claim_all<C: ConnectionTrait>(txn: &C, messages: &[&Message]
     Ok(messages.iter().map(&mut is_new).collect())
 }
 
-/// Inserts processed events unless they are there, as SQLite takes many of them: a list that is one value.
-fn insert_json(messages: &[&Message]) -> Statement {
-    let row = |message: &&Message| {
-        let (resource_type, resource_id, event_type) = message.labels();
-        let (source_app, event_id) = (&message.source_app, &message.event_id);
-        json!([source_app, event_id, resource_type, resource_id, event_type, message.subject, message.stream_seq])
-    };
-    let rows: Json = messages.iter().map(row).collect();
-    let sql = "INSERT INTO inbox_events (source_app, event_id, resource_type, resource_id, event_type, subject, \
-               stream_seq, status, received_at, processed_at) \
-               SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5, value ->> 6, \
-               'processed', $2, $2 FROM json_each($1) WHERE true \
-               ON CONFLICT (source_app, event_id) DO NOTHING RETURNING source_app, event_id";
-    let values = [rows.to_string().into(), crate::clock::now().into()];
-    Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)
+/// Inserts processed events unless they are there; how many were not.
+async fn insert_values<C: ConnectionTrait>(txn: &C, messages: &[&Message]) -> Result<u64, DbErr> {
+    let now = crate::clock::now();
+    let mut rest = messages.iter();
+    let mut inserted = 0;
+    for part in values::parts(messages.len(), COLUMNS.len()) {
+        let mut insert = insert();
+        for message in rest.by_ref().take(part) {
+            let (resource_type, resource_id, event_type) = message.labels();
+            insert.values_panic([
+                message.source_app.as_str().into(),
+                message.event_id.as_str().into(),
+                resource_type.into(),
+                resource_id.into(),
+                event_type.into(),
+                message.subject.as_str().into(),
+                i64::try_from(message.stream_seq).ok().into(),
+                "processed".into(),
+                now.into(),
+                now.into(),
+            ]);
+        }
+        inserted += txn.execute(&insert).await?.rows_affected();
+    }
+    Ok(inserted)
 }
 
-/// The same as PostgreSQL takes them.
-fn insert_arrays(messages: &[&Message]) -> Statement {
+/// The keys of the rows that SQLite inserted last, which stand at the end while nobody else may write.
+fn newest(rows: u64) -> SelectStatement {
+    Query::select().columns(KEY).from(TABLE).order_by("rowid", Order::Desc).limit(rows).to_owned()
+}
+
+/// Inserts processed events as PostgreSQL takes many of them, and says which were not there.
+fn insert_of_arrays(messages: &[&Message]) -> Statement {
     let now = crate::clock::now();
     let texts = |text: fn(&Message) -> &str| Column::texts(messages.iter().map(|message| text(message)));
     let columns = [
@@ -63,23 +95,13 @@ fn insert_arrays(messages: &[&Message]) -> Statement {
     ];
     let mut rows = arrays::rows(columns, |_, value| value);
     rows.select.exprs([Expr::val("processed"), Expr::val(now), Expr::val(now)]);
-    let mut insert = Query::insert();
-    insert
-        .into_table(TABLE)
-        .columns([
-            "source_app",
-            "event_id",
-            "resource_type",
-            "resource_id",
-            "event_type",
-            "subject",
-            "stream_seq",
-            "status",
-            "received_at",
-            "processed_at",
-        ])
-        .on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned())
-        .returning(Query::returning().columns(["source_app", "event_id"]));
+    let mut insert = insert();
+    insert.returning(Query::returning().columns(KEY));
     insert.select_from(rows.select.clone()).expect("as many columns as are selected");
     rows.put_into(insert.build(PostgresQueryBuilder))
+}
+
+fn insert() -> InsertStatement {
+    let unless_there = OnConflict::columns(KEY).do_nothing().to_owned();
+    Query::insert().into_table(TABLE).columns(COLUMNS).on_conflict(unless_there).to_owned()
 }

@@ -6,10 +6,8 @@ use sea_orm::sea_query::{Expr, ExprTrait, IntoIden, OnConflict, PostgresQueryBui
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, Statement};
 
 use crate::dialect::arrays::{self, Column, Rows};
+use crate::dialect::values;
 use crate::schema::{Schema, Values};
-
-/// How many values one insert of rows binds: far below the 32,766 of SQLite, and PostgreSQL's 65,535.
-const MAX_VALUES: usize = 20_000;
 
 /// Updates full rows, in one statement; under their locks none of them can be gone.
 pub(super) async fn update_all(
@@ -41,12 +39,10 @@ pub(super) async fn insert_all(
     {
         return txn.execute_raw(insert).await.map(drop);
     }
-    let rows: Vec<Values> = rows.into_iter().map(Cow::into_owned).collect();
-    let mut rows = rows.into_iter();
-    while let Some(halvings) = rows.len().checked_ilog2() {
-        // Of few different lengths, since each text that was prepared stays in the memory of its connection.
-        let at_once = Ord::min(1 << halvings, MAX_VALUES / schema.columns.len());
-        let mut insert = schema.insert(rows.by_ref().take(at_once));
+    let parts = values::parts(rows.len(), schema.columns.len());
+    let mut rows = rows.into_iter().map(Cow::into_owned);
+    for part in parts {
+        let mut insert = schema.insert(rows.by_ref().take(part));
         if let Some(on_conflict) = &on_conflict {
             insert.on_conflict(on_conflict.clone());
         }
