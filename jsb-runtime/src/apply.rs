@@ -7,7 +7,7 @@ use sea_orm::{DatabaseConnection, DatabaseTransaction};
 
 use crate::capture::OwnTransaction;
 use crate::dialect::{self, Fault};
-use crate::event::{Envelope, event_type};
+use crate::event::Envelope;
 use crate::handler::{HandlerContext, Incoming};
 use crate::inbox::{self, Claim};
 use crate::message::Message;
@@ -73,7 +73,7 @@ impl Attempt<'_> {
         if claim == Claim::Settled {
             return Ok(None);
         }
-        let entity = self.registry.entity(&self.event.resource_type).filter(|_| is_entity_event(self.event));
+        let entity = self.registry.entity(&self.event.resource_type).filter(|_| self.event.is_of_row());
         let effect = match entity {
             Some(entity) => upsert::apply(txn, entity.schema(), self.event, self.place).await?,
             None if self.handlers().is_empty() => return Err(unknown(self.event)),
@@ -145,7 +145,7 @@ async fn run_all(
 pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
     let app = settings::app_name(txn).await?.unwrap_or_default();
     let place = Place { app: &app, transport: None };
-    let entity = registry::entity(&event.resource_type).filter(|_| is_entity_event(event));
+    let entity = registry::entity(&event.resource_type).filter(|_| event.is_of_row());
     let entity = entity.ok_or_else(|| unknown(event))?;
     upsert::apply(txn, entity.schema(), event, place).await.map_err(|error| match error {
         ApplyError::Db(error) => ApplyError::Db(dialect::explained(error)),
@@ -189,10 +189,6 @@ pub async fn handle_event(txn: &DatabaseTransaction, event: &Envelope) -> Result
 
 fn unknown(event: &Envelope) -> ApplyError {
     ApplyError::Unknown { resource: event.resource_type.clone(), event_type: event.event_type.clone() }
-}
-
-pub(crate) fn is_entity_event(event: &Envelope) -> bool {
-    matches!(event.event_type.as_str(), event_type::CREATED | event_type::UPDATED | event_type::DELETED)
 }
 
 /// What comes of the application's own code, called `name`, whose panic is an error like any other of its.

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use merge::Doomed;
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
 
-use crate::apply::is_entity_event;
 use crate::dialect;
 use crate::event::Envelope;
 use crate::inbox;
@@ -35,7 +34,7 @@ type Share<'a> = (&'static EntityRegistration, Vec<usize>, Vec<(&'a Envelope, &'
 /// What an event says that may be applied together with others: it is of sound form, and nothing but its row is to be
 /// written.
 pub(crate) fn read(registry: &Registry, message: &Message) -> Option<Said> {
-    let event = message.admit().ok().filter(|event| is_entity_event(event))?;
+    let event = message.admit().ok().filter(|event| event.is_of_row())?;
     let entity = registry.entity(&event.resource_type)?;
     let is_plain = registry.handlers(&event.resource_type, &event.event_type).is_empty();
     is_plain.then(|| entity.schema().said_by(event).ok())?

@@ -1,6 +1,7 @@
 //! The bridge: it checks, connects, spawns what the roles ask for, and stops it in order.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ use crate::{backoff, clock, consumer, direct, inbox, retention, settings};
 const FIRST_CONNECTION: Duration = Duration::from_secs(3);
 /// How soon a task that panicked is begun again.
 const RESTART: Duration = Duration::from_secs(1);
+/// How long such a task must run before its panic is no problem any more.
+const CALM: Duration = Duration::from_secs(60);
 /// How long a shutdown waits for what is in hand.
 const SHUTDOWN: Duration = Duration::from_secs(30);
 
@@ -55,7 +58,9 @@ pub enum ShutdownError {
 ///
 /// # Errors
 ///
-/// [`StartError`] for whatever waiting would not mend.
+/// [`StartError`] for what a person must mend, and for a database that is away ([`StartError::Db`]), which is not waited for. What
+/// stands against the stream at the server and may be mended while the bridge runs, such as [`ProvisionError::Unattainable`], is no
+/// error here: it is tried again, and [`Bridge::status`] says so.
 ///
 /// # Example
 ///
@@ -114,11 +119,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
 }
 
 async fn first_attachment(transport: &Transport, deadline: Instant) -> Result<(), StartError> {
-    let attach = async {
-        transport.until_connected().await;
-        transport.provision().await
-    };
-    match tokio::time::timeout_at(deadline, attach).await {
+    match tokio::time::timeout_at(deadline, attach(transport)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(
             error @ (ProvisionError::Topology(_) | ProvisionError::Missing { .. } | ProvisionError::Differs { .. }),
@@ -129,10 +130,18 @@ async fn first_attachment(transport: &Transport, deadline: Instant) -> Result<()
             Ok(())
         }
         Err(_) => {
-            tracing::warn!("NATS is away; events wait in the outbox until it is back");
+            tracing::warn!("NATS is away; {} until it is back", transport.unsent());
             Ok(())
         }
     }
+}
+
+async fn attach(transport: &Transport) -> Result<(), ProvisionError> {
+    transport.until_connected().await;
+    let provisioned = transport.provision().await;
+    // Not before: the version comes with the first answer.
+    transport.warn_of_old_server();
+    provisioned
 }
 
 /// Attaches whenever there is a connection and nothing is attached: after an outage the server may have lost its store.
@@ -145,8 +154,7 @@ async fn stay_attached(transport: Transport, stop: CancellationToken) {
                 () = transport.until_disconnected() => transport.detach(),
                 () = transport.until_deaf() => transport.detach(),
             }
-            transport.until_connected().await;
-            match transport.provision().await {
+            match attach(&transport).await {
                 Ok(()) => {
                     failures = 0;
                     transport.report_provisioned(None);
@@ -191,7 +199,8 @@ impl Bridge {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.tasks.spawn(clock::skewed(clock::offset(), supervise(name, task)));
+        let supervised = supervise(name, self.transport.clone(), task);
+        self.tasks.spawn(clock::skewed(clock::offset(), supervised));
     }
 
     /// The connection, and how many events stand where.
@@ -240,11 +249,25 @@ impl Bridge {
 }
 
 /// Runs a task to its end; one that panics is reported and begun again.
-async fn supervise<F: Future<Output = ()>>(name: &'static str, task: impl Fn() -> F) {
-    while AssertUnwindSafe(task()).catch_unwind().await.is_err() {
+async fn supervise<F: Future<Output = ()>>(name: &'static str, transport: Transport, task: impl Fn() -> F) {
+    while panics(task(), || transport.report_panic(name, false)).await {
         tracing::error!(task = name, "a task of the bridge panicked and is begun again");
+        transport.report_panic(name, true);
         tokio::time::sleep(RESTART).await;
     }
+}
+
+/// Whether a task panics rather than ends; calls `calm` once it has run for a while.
+async fn panics(task: impl Future<Output = ()>, calm: impl FnOnce()) -> bool {
+    let mut task = pin!(AssertUnwindSafe(task).catch_unwind());
+    let ended = match tokio::time::timeout(CALM, task.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            calm();
+            task.await
+        }
+    };
+    ended.is_err()
 }
 
 impl Drop for Bridge {
@@ -279,10 +302,19 @@ mod tests {
     async fn a_task_that_panics_is_begun_again() {
         let (bridge, begun) = (bridge().await, Arc::new(AtomicUsize::new(0)));
         let times = Arc::clone(&begun);
+        tokio::time::pause();
         bridge.spawn("task", move || {
             let times = Arc::clone(&times);
-            async move { assert!(times.fetch_add(1, Ordering::SeqCst) > 0, "the first time") }
+            async move {
+                assert!(times.fetch_add(1, Ordering::SeqCst) > 0, "the first time");
+                tokio::time::sleep(CALM * 2).await;
+            }
         });
+        let problem = || bridge.transport.problems().into_iter().find(|problem| problem.starts_with("task: "));
+        tokio::time::sleep(RESTART * 2).await;
+        assert_eq!(problem().as_deref(), Some("task: it panicked and was begun again; see the log"));
+        tokio::time::sleep(CALM).await;
+        assert_eq!(problem(), None);
         bridge.tasks.close();
         bridge.tasks.wait().await;
         assert_eq!(begun.load(Ordering::SeqCst), 2);

@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
-use crate::names::{UnknownName, named};
+use crate::names::closed_set;
 use crate::subject;
 
 mod check;
@@ -101,30 +100,16 @@ pub struct Node {
     pub count: u32,
 }
 
-/// A part of the bridge's work, which can be split over processes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[non_exhaustive]
-pub enum Role {
-    /// Publishes what the outbox holds.
-    Relay,
-    /// Pulls and applies events.
-    Consumer,
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Relay => "relay",
-            Self::Consumer => "consumer",
-        })
-    }
-}
-
-impl FromStr for Role {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        named(text, "role", [Self::Relay, Self::Consumer])
+closed_set! {
+    "role":
+    /// A part of the bridge's work, which can be split over processes.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+    #[non_exhaustive]
+    pub enum Role {
+        /// Publishes what the outbox holds.
+        Relay = "relay",
+        /// Pulls and applies events.
+        Consumer = "consumer",
     }
 }
 

@@ -50,9 +50,14 @@ pub(crate) async fn run(processor: Arc<Processor>) {
                 processor.transport.report(CONSUMER, None);
                 pace.adapt_to(&batch);
                 ahead = Ahead::behind(&processor, &batch, pace.limit());
+                let (attached_since, is_last) = (batch.attached.since, batch.is_last());
                 let began = Instant::now();
                 process(&processor, batch, &mut stopped).await;
                 pace.worked_for(began.elapsed());
+                if is_last {
+                    // Not before: what heals a parked event may be the last of the batch.
+                    processor.catch_up(attached_since);
+                }
             }
             Ok(None) => (failures, idle) = (0, false),
             Err(error) => {
@@ -84,7 +89,7 @@ async fn process(processor: &Processor, batch: Pulled, stopped: &mut Option<Inst
     let Pulled { attached, deliveries, said, hold, .. } = batch;
     let mut in_hand = InHand { processor, attached, hold, stopped };
     let (fresh, repeated): (Vec<_>, Vec<_>) =
-        deliveries.into_iter().zip(said).partition(|(delivery, _)| delivery.deliveries == 1);
+        deliveries.into_iter().zip(said).partition(|(delivery, _)| delivery.deliveries() == 1);
     for run in runs(&fresh) {
         match run {
             Run::Together(run) => in_hand.process_run(&run).await,
@@ -168,7 +173,7 @@ impl InHand<'_> {
         if self.is_out_of_time() {
             return self.give_back(&[delivery]).await;
         }
-        let origin = Origin::Delivery { number: delivery.deliveries, of: self.attached.max_deliver };
+        let origin = Origin::Delivery { number: delivery.deliveries(), of: self.attached.max_deliver };
         let outcome = self.processor.process(&delivery.message, origin).await;
         self.tell(&[delivery], disposition(&outcome)).await;
         tracing::debug!(event_id = delivery.message.event_id, ?outcome, "an event was processed");
@@ -188,16 +193,8 @@ impl InHand<'_> {
 
     async fn tell(&self, deliveries: &[&Delivery], disposition: Disposition) {
         self.hold.settle(deliveries);
-        let (transport, attached) = (&self.processor.transport, &self.attached);
-        if let Disposition::Nak(wait) = disposition {
-            for delivery in deliveries {
-                let delay = attached.delay_for(wait, delivery.deliveries);
-                transport.tell(attached, &[&delivery.reply], Disposition::Nak(delay)).await;
-            }
-            return;
-        }
         let replies: Vec<_> = deliveries.iter().map(|delivery| &delivery.reply).collect();
-        transport.tell(attached, &replies, disposition).await;
+        self.processor.transport.tell(&self.attached, &replies, disposition).await;
     }
 }
 

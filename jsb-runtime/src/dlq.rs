@@ -17,7 +17,7 @@ const MAX_ERROR_CHARS: usize = 1_000;
 
 /// What a dead letter says in its headers.
 pub(crate) mod header {
-    pub(crate) const IS_LETTER: &str = "x-dead-letter";
+    pub(super) const IS_LETTER: &str = "x-dead-letter";
     pub(crate) const REASON: &str = "x-dlq-reason";
     pub(crate) const DELIVERIES: &str = "x-deliveries";
     pub(crate) const CONTEXT: &str = "x-dlq-context";

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use crate::payload;
+use crate::payload::{self, MAX_ID_BYTES};
 use crate::trace::Trace;
 
 /// The newest envelope version that is understood, and the one that is written.
@@ -24,6 +24,11 @@ pub mod event_type {
     pub const UPDATED: &str = "updated";
     /// A row was deleted.
     pub const DELETED: &str = "deleted";
+
+    /// Whether it is one of these.
+    pub(crate) fn is_of_row(event_type: &str) -> bool {
+        matches!(event_type, CREATED | UPDATED | DELETED)
+    }
 }
 
 /// An event as it travels; field by field the body of the message.
@@ -144,9 +149,6 @@ pub enum EnvelopeError {
     TooDeep,
 }
 
-/// Identifiers are keys of the inbox, and PostgreSQL's index entries end at 2,704 bytes.
-pub(crate) const MAX_ID_BYTES: usize = 512;
-
 /// The body as foreign producers write it: some fields may be missing, others unknown, ids may be numbers.
 #[derive(Deserialize)]
 struct Body {
@@ -225,6 +227,16 @@ impl Envelope {
             resource_type: usable_id(body.resource_type.or(prefix), "resource_type")?,
             payload: body.payload,
         })
+    }
+
+    /// Whether it says what became of a row, as entities' events do.
+    pub(crate) fn is_of_row(&self) -> bool {
+        event_type::is_of_row(&self.event_type)
+    }
+
+    /// Whether it says that its row was deleted.
+    pub(crate) fn deletes(&self) -> bool {
+        self.event_type == event_type::DELETED
     }
 }
 

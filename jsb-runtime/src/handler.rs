@@ -3,14 +3,15 @@
 use std::error::Error;
 use std::fmt;
 
-use sea_orm::DatabaseTransaction;
+use sea_orm::{ActiveModelTrait, DatabaseTransaction, TryIntoModel};
 use serde::de::DeserializeOwned;
 use serde_json::Value as Json;
 
 use crate::event::{Envelope, Event};
 use crate::payload::PayloadError;
-use crate::row;
-use crate::syncable::Syncable;
+use crate::registry;
+use crate::schema::Schema;
+use crate::syncable::{ActiveModelOf, Syncable};
 
 /// What a handler answers.
 pub type HandlerResult = Result<(), HandlerError>;
@@ -115,8 +116,23 @@ impl<M: Syncable> Payload for M {
     const ENTITY: Option<&'static str> = Some(<M as Syncable>::RESOURCE);
 
     fn read(envelope: &Envelope) -> Result<Self, PayloadError> {
-        row::model_in(envelope)
+        model_in(envelope)
     }
+}
+
+/// A model out of an event: skipped columns, and those that the event does not carry, hold their type's default.
+fn model_in<M: Syncable>(event: &Envelope) -> Result<M, PayloadError> {
+    let values = match registry::schema_of::<M>() {
+        Some(schema) => schema.values_of(event),
+        None => Schema::of::<M>().values_of(event),
+    };
+    let mut row = <ActiveModelOf<M> as ActiveModelTrait>::default_values();
+    for (field, value) in M::FIELDS.iter().zip(values?) {
+        if let Some(value) = value {
+            row.set(field.column, value);
+        }
+    }
+    row.try_into_model().map_err(|error| PayloadError::Unfit(error.to_string()))
 }
 
 impl Payload for Json {

@@ -50,13 +50,14 @@ use std::any::type_name;
 
 use deleting::{leave_tombstone, load_doomed, publish_delete, publishes_delete};
 pub(crate) use forms::use_common_forms;
-use forms::write_json_anew;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
+use serde_json::Value as Json;
 pub(crate) use versions::drawn;
 use versions::{keep_version, locked_version, new_version_above};
 
 use crate::event::{NewEvent, event_type};
-use crate::save::{self, Saving};
+use crate::payload::PayloadError;
+use crate::save::{self, Call, Saving};
 use crate::settings::{self, SaveSettings};
 use crate::syncable::{ActiveModelOf, Syncable};
 use crate::{capture, dialect, keys, row};
@@ -64,10 +65,14 @@ use crate::{capture, dialect, keys, row};
 /// Draws the row's version, and its key where this node draws keys itself. The values that are about to be written get the form
 /// that they have on the other side too.
 ///
+/// An update also writes the JSON that it does not set, as the row holds it and as far as the column's type knows it: what is sent
+/// is made of the model.
+///
 /// Every save that comes here is an edit, also one that writes nothing but columns that stay at home. Where that must not win over
 /// what the other side has changed meanwhile, save within [`skip_publish`](crate::skip_publish).
 ///
-/// In hooks of your own call it last, and give back what it gives: a value that is set after it may undo the drawn version,
+/// In hooks of your own call it last, and give back what it gives: a save whose hooks leave out this one or [`after_save`] fails,
+/// since it would have no event, and a value that is set after it may undo the drawn version,
 /// or be kept here in another form than is sent.
 ///
 /// # Errors
@@ -93,16 +98,21 @@ pub fn before_save<M: Syncable, C: ConnectionTrait>(
 pub fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: bool) -> Saving<'_, M> {
     Box::pin(async move {
         if !skip::publishing_is_skipped() {
+            save::must_have_begun(Call::save::<M>())?;
             let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
-            keep_if_recorded(db, publish_row::<M, C>(&model.clone().into_active_model(), db, event_type).await).await?;
+            let row = model.clone().into_active_model();
+            let payload = row::payload_of::<M>(&row);
+            keep_if_recorded(db, publish_row::<M, C>(&row, db, event_type, payload).await).await?;
         }
+        save::finish(Call::save::<M>());
         Ok(model)
     })
 }
 
 /// Reads the row that is about to be deleted, since its last state travels with the event.
 ///
-/// In hooks of your own call it last, and give back what it gives: [`after_delete`] makes the tombstone and the event of it.
+/// In hooks of your own call it last, and give back what it gives: [`after_delete`] makes the tombstone and the event of it. A
+/// delete whose hooks leave out one of the two fails.
 ///
 /// # Errors
 ///
@@ -124,12 +134,14 @@ pub fn before_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db:
 pub fn after_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db: &C) -> Saving<'_, ActiveModelOf<M>> {
     Box::pin(async move {
         if publishes_delete::<M>() {
+            save::must_have_begun(Call::delete::<M>())?;
             keep_if_recorded(db, publish_delete::<M, C>(row.clone(), db).await).await?;
         } else {
             // Else an older event could bring the row back, and a new one with this key be older than what the other side
             // has. The other side's next edit, which draws above this version, brings it back.
             leave_tombstone::<M, C>(&row, db).await?;
         }
+        save::finish(Call::delete::<M>());
         Ok(row)
     })
 }
@@ -139,20 +151,17 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     db: &C,
     insert: bool,
 ) -> Result<ActiveModelOf<M>, DbErr> {
-    save::set_marked(false);
+    save::begin(Call::save::<M>());
     use_common_forms::<M>(&mut row, insert)?;
     if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
-    }
-    if !insert {
-        write_json_anew::<M>(&mut row);
     }
     let settings = settings_in_transaction::<M, C>(db).await?;
     admit(&settings)?;
     let key = row::key_of::<M>(&row);
     let above = match &key {
         _ if insert => new_version_above::<M, C>(&mut row, db, Some(settings.are_keys_interleaved)).await?,
-        Some(key) => locked_version::<M, C>(db, key).await?,
+        Some(key) => locked_version::<M, C>(&mut row, db, key).await?,
         None => None,
     };
     let version = drawn(M::RESOURCE, above)?;
@@ -202,8 +211,9 @@ async fn publish_row<M: Syncable, C: ConnectionTrait>(
     row: &ActiveModelOf<M>,
     db: &C,
     event_type: &str,
+    payload: Result<Json, PayloadError>,
 ) -> Result<(), DbErr> {
-    let payload = row::payload_of::<M>(row).map_err(|error| DbErr::Custom(error.to_string()))?;
+    let payload = payload.map_err(|error| DbErr::Custom(error.to_string()))?;
     let id = row::resource_id(row::key_of::<M>(row).into_iter().flatten());
     capture::record(db, NewEvent::new(M::RESOURCE, id, event_type, payload)).await
 }

@@ -3,6 +3,7 @@
 mod batch;
 mod known;
 mod moves;
+mod status;
 mod waiting;
 
 use std::time::Duration;
@@ -11,8 +12,9 @@ pub(crate) use batch::claim_all;
 use chrono::{DateTime, TimeDelta, Utc};
 pub(crate) use known::{Kept, among, find, starts, unsettled};
 pub(crate) use moves::{Counters, Move, make, reopen, reopen_for};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, OnConflict, Query};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr};
+pub use status::Status;
 pub(crate) use waiting::{Stored, any_open, awaited, due, parked, waiting_at, wake};
 use waiting::{is_due, waits_since};
 
@@ -20,6 +22,8 @@ use crate::ask;
 use crate::message::Message;
 
 pub(crate) const TABLE: &str = "inbox_events";
+
+const KEY: [&str; 2] = ["source_app", "event_id"];
 
 /// What is done, and what waits, in the words of the partial indexes: literals, which serve only a condition that is known when
 /// it is planned.
@@ -53,12 +57,12 @@ pub(crate) enum Claim {
 /// Takes an event for this transaction. A concurrent duplicate waits here until the transaction ends, and then finds
 /// the event settled.
 pub(crate) async fn claim<C: ConnectionTrait>(txn: &C, message: &Message) -> Result<Claim, DbErr> {
-    if txn.execute(&insert(message, "processed")).await?.rows_affected() == 1 {
+    if batch::insert_values(txn, &[message]).await? == 1 {
         return Ok(Claim::New);
     }
     let select = Query::select().column("status").from(TABLE).cond_where(is(message)).lock_exclusive().to_owned();
-    Ok(match ask::one::<String>(txn, &select).await?.as_deref() {
-        Some("processed" | "dead") => Claim::Settled,
+    Ok(match ask::one::<String>(txn, &select).await?.and_then(|status| status.parse().ok()) {
+        Some(Status::Processed | Status::Dead) => Claim::Settled,
         _ => Claim::Open,
     })
 }
@@ -77,7 +81,7 @@ pub(crate) async fn had_outcome<C: ConnectionTrait>(db: &C, message: &Message) -
 /// Deletes up to `limit` settled events older than `before`; returns how many.
 pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, limit: u64) -> Result<u64, DbErr> {
     let oldest = Query::select()
-        .columns(["source_app", "event_id"])
+        .columns(KEY)
         .from(TABLE)
         .and_where(Expr::cust(SETTLED))
         .and_where(Expr::col("processed_at").lt(before))
@@ -88,7 +92,7 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
         .from_table(TABLE)
         .and_where(key.in_subquery(oldest))
         // One may have been opened again by the time that it is its turn.
-        .and_where(Expr::col("status").is_in(["processed", "dead"]))
+        .and_where(Expr::col("status").is_in(Status::SETTLED))
         .to_owned();
     Ok(db.execute(&delete).await?.rows_affected())
 }
@@ -101,43 +105,7 @@ fn has_key(source_app: &str, event_id: &str) -> Condition {
     Condition::all().add(Expr::col("source_app").eq(source_app)).add(Expr::col("event_id").eq(event_id))
 }
 
-/// Makes the row of a message unless it is there. A processed event needs no payload.
-fn insert(message: &Message, status: &str) -> InsertStatement {
-    let now = crate::clock::now();
-    let processed = status == "processed";
-    let mut insert = Query::insert();
-    insert.into_table(TABLE).columns([
-        "source_app",
-        "event_id",
-        "resource_type",
-        "resource_id",
-        "event_type",
-        "subject",
-        "status",
-        "payload",
-        "headers",
-        "stream_seq",
-        "received_at",
-        "processed_at",
-        "available_at",
-    ]);
-    let (resource_type, resource_id, event_type) = message.labels();
-    let payload = (!processed).then(|| message.body.clone());
-    let headers = (!processed).then(|| serde_json::to_string(&message.headers).unwrap_or_default());
-    insert.values_panic([
-        message.source_app.as_str().into(),
-        message.event_id.as_str().into(),
-        resource_type.into(),
-        resource_id.into(),
-        event_type.into(),
-        message.subject.as_str().into(),
-        status.into(),
-        payload.into(),
-        headers.into(),
-        i64::try_from(message.stream_seq).ok().into(),
-        now.into(),
-        processed.then_some(now).into(),
-        (!processed).then_some(now + OVERDUE).into(),
-    ]);
-    insert.on_conflict(OnConflict::columns(["source_app", "event_id"]).do_nothing().to_owned()).to_owned()
+/// What becomes of an INSERT of a row that is there: nothing.
+fn unless_there() -> OnConflict {
+    OnConflict::columns(KEY).do_nothing().to_owned()
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::Config;
-use crate::event::{EnvelopeError, MAX_ID_BYTES};
+use crate::event::EnvelopeError;
 use crate::message::Message;
+use crate::payload::MAX_ID_BYTES;
 use crate::{dlq, jetstream, subject};
 
 /// A body is an event that can be stored, or refused with an error that can be.

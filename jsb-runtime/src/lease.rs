@@ -89,6 +89,7 @@ impl Lease {
     /// Makes the lease this process's, from now on for so long, unless it is somebody else's and not to be taken; whether
     /// it did.
     async fn put(&self, db: &DatabaseConnection, ttl: Duration, may_take: &str) -> Result<bool, DbErr> {
+        let _turn = dialect::queue_to_write(db).await;
         let backend = db.get_database_backend();
         let end = format!("{} + {}", dialect::now_millis(backend), ttl.as_millis());
         let sql = format!(
@@ -102,6 +103,7 @@ impl Lease {
     /// Gives the lease up, so that another process need not wait for it to end.
     pub(crate) async fn release(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
         self.renewed = None;
+        let _turn = dialect::queue_to_write(db).await;
         let sql = "DELETE FROM sync_leases WHERE name = $1 AND holder = $2";
         let values = [self.name.into(), self.holder.as_str().into()];
         db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await.map(drop)

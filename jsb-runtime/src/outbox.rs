@@ -1,5 +1,6 @@
 //! The outbox: events are recorded with the row they speak of, read in order, and marked once JetStream has them.
 
+mod status;
 mod unsent;
 
 use std::sync::LazyLock;
@@ -8,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, ExprTrait, InsertStatement, Order, Query, Value};
 use sea_orm::{Condition, ConnectionTrait, DbBackend, DbErr, Statement};
+pub use status::Status;
 use tokio::sync::watch;
 pub(crate) use unsent::{Batch, Mark, Unsent, next_batch};
 
@@ -87,7 +89,7 @@ pub(crate) fn values_of(event: &NewEvent) -> Result<[Value; VALUES], DbErr> {
 }
 
 fn row_of(values: [Expr; VALUES], id: Expr, payload: Expr) -> impl Iterator<Item = Expr> {
-    values.into_iter().chain(["pending".into(), id, payload])
+    values.into_iter().chain([Status::Pending.into(), id, payload])
 }
 
 /// Whether any row waits.
@@ -117,7 +119,11 @@ pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, marks: &[Mark]) -> Res
 pub(crate) async fn mark_failed<C: ConnectionTrait>(db: &C, mark: &Mark, error: &str) -> Result<(), DbErr> {
     let update = Query::update()
         .table(TABLE)
-        .values([("status", "failed".into()), ("attempts", Expr::col("attempts").add(1)), ("last_error", error.into())])
+        .values([
+            ("status", Status::Failed.into()),
+            ("attempts", Expr::col("attempts").add(1)),
+            ("last_error", error.into()),
+        ])
         .cond_where(is(mark))
         .to_owned();
     db.execute(&update).await.map(drop)
@@ -150,11 +156,10 @@ fn listed(marks: &[Mark], backend: DbBackend) -> [Value; 2] {
 
 /// Deletes up to `limit` sent rows older than `before`; returns how many.
 pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, limit: u64) -> Result<u64, DbErr> {
-    let is_sent = || Expr::cust("status = 'sent'");
     let oldest = Query::select()
         .column("id")
         .from(TABLE)
-        .and_where(is_sent())
+        .and_where(Status::Sent.condition())
         .and_where(Expr::col("sent_at").lt(before))
         .order_by("sent_at", Order::Asc)
         .limit(limit)
@@ -163,7 +168,7 @@ pub(crate) async fn prune<C: ConnectionTrait>(db: &C, before: DateTime<Utc>, lim
     let delete = Query::delete()
         .from_table(TABLE)
         .and_where(Expr::col("id").in_subquery(oldest))
-        .and_where(is_sent())
+        .and_where(Status::Sent.condition())
         .to_owned();
     Ok(db.execute(&delete).await?.rows_affected())
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::dialect::{self, Fault};
-use crate::event::{Envelope, event_type};
+use crate::event::Envelope;
 use crate::payload::PayloadError;
 use crate::reason::Reason;
 use crate::upsert::{ApplyError, Effect};
@@ -101,7 +101,7 @@ pub(crate) fn verdict(error: &ApplyError, event: &Envelope) -> Verdict {
         ApplyError::Unknown { .. } => Verdict::Bury(Reason::UnknownEvent),
         ApplyError::VersionInFuture(_) => Verdict::Bury(Reason::VersionInFuture),
         ApplyError::OlderThanTombstones(_) => Verdict::Bury(Reason::OlderThanTombstones),
-        ApplyError::Db(error) => refused(dialect::fault(error), event.event_type == event_type::DELETED),
+        ApplyError::Db(error) => refused(dialect::fault(error), event.deletes()),
         ApplyError::Handler { error, .. } if is_unreadable(error.error()) => Verdict::Bury(Reason::InvalidPayload),
         ApplyError::Handler { error, .. } if error.is_permanent() => Verdict::Bury(Reason::HandlerRefused),
         // If the database that a handler could not reach is ours, the failure cannot be recorded either, and costs no

@@ -42,7 +42,7 @@ pub enum PayloadError {
     #[error("the payload has no key `{0}`")]
     NoKey(String),
     /// The row's key is longer than any that is synced.
-    #[error("the key is longer than {} bytes", crate::event::MAX_ID_BYTES)]
+    #[error("the key is longer than {MAX_ID_BYTES} bytes")]
     KeyTooLong,
     /// The payload has not the form that a handler asks for.
     #[error("the payload does not fit: {0}")]
@@ -51,6 +51,9 @@ pub enum PayloadError {
     #[error("the payload lacks `{0}`")]
     Incomplete(String),
 }
+
+/// Identifiers are keys of the inbox, and PostgreSQL's index entries end at 2,704 bytes.
+pub(crate) const MAX_ID_BYTES: usize = 512;
 
 /// How deep a JSON column or a payload may nest. Of what the JSON reader takes the envelope needs some.
 pub(crate) const MAX_NESTING: usize = 120;

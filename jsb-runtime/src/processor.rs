@@ -17,6 +17,7 @@ use origin::Origin;
 use rescue::Sweep;
 use sea_orm::{ConnectionTrait, DatabaseConnection};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use trial::Trial;
 
@@ -39,8 +40,10 @@ pub(crate) struct Processor {
     pub(crate) registry: Arc<Registry>,
     pub(crate) stop: CancellationToken,
     /// Whether anything may be parked, so that an applied event need not ask the inbox for who waits for it.
-    pub(crate) any_open: watch::Sender<bool>,
-    pub(crate) sweep: Mutex<Sweep>,
+    any_open: watch::Sender<bool>,
+    /// Of which attachment the end of the backlog was seen, by when that began.
+    caught_up: watch::Sender<Option<Instant>>,
+    sweep: Mutex<Sweep>,
 }
 
 impl Processor {
@@ -52,18 +55,30 @@ impl Processor {
         registry: Arc<Registry>,
         stop: CancellationToken,
     ) -> Self {
-        let (any_open, sweep) = (watch::Sender::new(true), Mutex::new(Sweep::due_in(Duration::ZERO)));
-        Self { db, transport, config, registry, stop, any_open, sweep }
+        let (any_open, caught_up) = (watch::Sender::new(true), watch::Sender::new(None));
+        let sweep = Mutex::new(Sweep::due_in(Duration::ZERO));
+        Self { db, transport, config, registry, stop, any_open, caught_up, sweep }
     }
 
     /// Where it applies events.
-    pub(crate) fn place(&self) -> Place<'_> {
+    fn place(&self) -> Place<'_> {
         Place { app: &self.config.app_name, transport: Some(&self.transport) }
     }
 
     /// Takes an event to its outcome, waiting while the database is away.
     pub(crate) async fn process(&self, message: &Message, origin: Origin) -> Outcome {
         Trial::of(self, message, origin).run().await
+    }
+
+    /// Notes that what there was of the attachment that began then is processed.
+    pub(crate) fn catch_up(&self, attached_since: Instant) {
+        self.caught_up.send_replace(Some(attached_since));
+    }
+
+    /// How long it has been attached, once it has seen the end of the backlog.
+    fn attached_for(&self) -> Option<Duration> {
+        let since = self.transport.attached_now()?.since;
+        (*self.caught_up.borrow() == Some(since)).then(|| since.elapsed())
     }
 
     /// What an event says that may be applied together with others.
@@ -107,13 +122,13 @@ impl Processor {
     }
 
     /// Waits a little, longer with every failure; `false` if the bridge stops first.
-    pub(crate) async fn pause(&self, failures: u32) -> bool {
+    async fn pause(&self, failures: u32) -> bool {
         let pause = backoff::doubling(Duration::from_millis(50), Duration::from_secs(2), failures);
         self.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_some()
     }
 
     /// The longest that an event waits by the configuration.
-    pub(crate) fn longest_wait(&self) -> Duration {
+    fn longest_wait(&self) -> Duration {
         self.config.backoff.iter().copied().fold(self.config.ack_wait, Duration::max)
     }
 }

@@ -1,36 +1,35 @@
 //! Why an event is parked, dead or discarded: the words of the inbox, of dead letters and of the command line.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
-use sea_orm::{EnumIter, Iterable};
+use crate::names::closed_set;
 
-use crate::names::{UnknownName, named};
-
-/// Why an event is parked or dead; the text is what the DLQ's `x-dlq-reason` and the inbox's `reason` say.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EnumIter)]
-#[non_exhaustive]
-#[allow(missing_docs, reason = "docs/wire.md and docs/cli.md say what each means")]
-pub enum Reason {
-    Malformed,
-    UnsupportedVersion,
-    ForgedProducer,
-    HopLimit,
-    UnknownEvent,
-    InvalidPayload,
-    ConstraintViolated,
-    VersionInFuture,
-    OlderThanTombstones,
-    HandlerRefused,
-    MaxAttempts,
-    CrashLoop,
-    ParentMissing,
-    HasChildren,
-    UniqueConflict,
-    DeliveriesSpent,
-    Retried,
-    Discarded,
+closed_set! {
+    "reason":
+    /// Why an event is parked or dead; the text is what the DLQ's `x-dlq-reason` and the inbox's `reason` say.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    #[non_exhaustive]
+    #[allow(missing_docs, reason = "docs/wire.md and docs/cli.md say what each means")]
+    pub enum Reason {
+        Malformed = "malformed",
+        UnsupportedVersion = "unsupported_version",
+        ForgedProducer = "forged_producer",
+        HopLimit = "hop_limit",
+        UnknownEvent = "unknown_event",
+        InvalidPayload = "invalid_payload",
+        ConstraintViolated = "constraint_violated",
+        VersionInFuture = "version_in_future",
+        OlderThanTombstones = "older_than_tombstones",
+        HandlerRefused = "handler_refused",
+        MaxAttempts = "max_attempts",
+        CrashLoop = "crash_loop",
+        ParentMissing = "parent_missing",
+        HasChildren = "has_children",
+        UniqueConflict = "unique_conflict",
+        DeliveriesSpent = "deliveries_spent",
+        Retried = "retried",
+        Discarded = "discarded",
+    }
 }
 
 impl Reason {
@@ -39,29 +38,6 @@ impl Reason {
 
     pub(crate) fn is_waiting(self) -> bool {
         Self::WAITING.contains(&self)
-    }
-
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Malformed => "malformed",
-            Self::UnsupportedVersion => "unsupported_version",
-            Self::ForgedProducer => "forged_producer",
-            Self::HopLimit => "hop_limit",
-            Self::UnknownEvent => "unknown_event",
-            Self::InvalidPayload => "invalid_payload",
-            Self::ConstraintViolated => "constraint_violated",
-            Self::VersionInFuture => "version_in_future",
-            Self::OlderThanTombstones => "older_than_tombstones",
-            Self::HandlerRefused => "handler_refused",
-            Self::MaxAttempts => "max_attempts",
-            Self::CrashLoop => "crash_loop",
-            Self::ParentMissing => "parent_missing",
-            Self::HasChildren => "has_children",
-            Self::UniqueConflict => "unique_conflict",
-            Self::DeliveriesSpent => "deliveries_spent",
-            Self::Retried => "retried",
-            Self::Discarded => "discarded",
-        }
     }
 
     /// The reason of this name, if events are parked for it until something here changes.
@@ -81,19 +57,5 @@ impl Reason {
     /// Whether it is the event's counters in the inbox that say so.
     pub(crate) fn is_counted(self) -> bool {
         matches!(self, Self::MaxAttempts | Self::CrashLoop)
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Reason {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        named(text, "reason", Self::iter().collect::<Vec<_>>())
     }
 }

@@ -84,9 +84,8 @@ impl HandlerRegistration {
     /// Of another resource's event it would get a row of nothing but defaults.
     fn check(&self) -> Result<(), RegistryError> {
         let Self { resource, event, entity, name, .. } = *self;
-        let is_of_row = matches!(event, event_type::CREATED | event_type::UPDATED | event_type::DELETED);
         match entity {
-            Some(entity) if is_of_row && entity != resource => {
+            Some(entity) if event_type::is_of_row(event) && entity != resource => {
                 Err(RegistryError::Handler { handler: name, resource, event, entity })
             }
             _ => Ok(()),

@@ -1,13 +1,10 @@
 //! A synced entity's rows as payloads, keys and versions, by what the derive declared.
 
 use sea_orm::sea_query::Value;
-use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, Iterable, PrimaryKeyToColumn, TryIntoModel};
+use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, Iterable, PrimaryKeyToColumn};
 use serde_json::{Map, Value as Json};
 
-use crate::event::{Envelope, MAX_ID_BYTES};
-use crate::payload::{self, PayloadError};
-use crate::registry;
-use crate::schema::Schema;
+use crate::payload::{self, MAX_ID_BYTES, PayloadError};
 use crate::syncable::{ActiveModelOf, ColumnOf, Syncable, VersionType};
 use crate::version::Version;
 
@@ -94,22 +91,6 @@ pub(crate) fn version_of<M: Syncable>(row: &ActiveModelOf<M>) -> Option<Version>
 
 pub(crate) fn set_version<M: Syncable>(row: &mut ActiveModelOf<M>, version: Version) {
     row.set(M::VERSION, M::Version::from_version(version).into());
-}
-
-/// A model out of an event, for typed handlers: skipped columns, and those that the event does not carry, hold their type's
-/// default.
-pub(crate) fn model_in<M: Syncable>(event: &Envelope) -> Result<M, PayloadError> {
-    let values = match registry::schema_of::<M>() {
-        Some(schema) => schema.values_of(event),
-        None => Schema::of::<M>().values_of(event),
-    };
-    let mut row = <ActiveModelOf<M> as ActiveModelTrait>::default_values();
-    for (field, value) in M::FIELDS.iter().zip(values?) {
-        if let Some(value) = value {
-            row.set(field.column, value);
-        }
-    }
-    row.try_into_model().map_err(|error| PayloadError::Unfit(error.to_string()))
 }
 
 #[cfg(test)]

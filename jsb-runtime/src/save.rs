@@ -1,18 +1,21 @@
 //! What the entities' own `insert`, `update`, `save` and `delete` do: the trait's methods, inside a transaction.
 
 mod at_once;
+mod progress;
 
 use std::any::type_name;
-use std::cell::Cell;
 
 use futures_util::future::BoxFuture;
+use progress::followed;
+pub(crate) use progress::{Call, begin, finish, must_have_begun, set_marked};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, EntityTrait,
     PrimaryKeyToColumn, TransactionTrait, UpdateResult,
 };
 
 use crate::capture::OwnTransaction;
-use crate::syncable::{ActiveModelOf, Syncable};
+use crate::hooks::skip;
+use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
 use crate::{dialect, hooks, outbox};
 
 /// What synced rows are saved on: a connection pool, or a transaction of yours.
@@ -29,8 +32,6 @@ pub type Saving<'a, T> = BoxFuture<'a, Result<T, DbErr>>;
 
 tokio::task_local! {
     static ALONE: bool;
-    /// Whether the save under way is between its mark and its event.
-    static MARKED: Cell<bool>;
 }
 
 /// Whether the save under way has its transaction for itself: JSB began it to write, nothing of the application's runs in
@@ -39,15 +40,12 @@ pub(crate) fn is_alone() -> bool {
     ALONE.try_with(|alone| *alone).unwrap_or(false)
 }
 
-/// Notes that the save under way has marked what its row must go back to, or that its row and its event are as they should be.
-pub(crate) fn set_marked(marked: bool) {
-    // Hooks may be called past this crate's methods, and the caller then has to take back what fails.
-    let _ = MARKED.try_with(|now| now.set(marked));
-}
-
 /// One call of a user's, to be made on whatever transaction it ends up in.
 trait Save: Send {
     type Output: Send;
+    fn call(&self) -> Call;
+    /// Whether its caller wants something done that the other side is to know.
+    fn needs_event(&self) -> bool;
     fn run<C: ConnectionTrait>(self, db: &C) -> impl Future<Output = Result<Self::Output, DbErr>> + Send;
 }
 
@@ -55,15 +53,15 @@ trait Save: Send {
 async fn atomically<M: Syncable, S: Save, C: SaveConnection>(save: S, db: &C) -> Result<S::Output, DbErr> {
     // A transaction is a connection whose transactions are of its own type.
     if type_name::<C>() == type_name::<C::Transaction>() {
-        return in_transaction(save, db).await;
+        return in_transaction::<M, _, _>(save, db).await;
     }
     // Anything but a pool may stand for a transaction of the user's, in which this one is a savepoint.
     let on_pool = is_pool::<C>();
     let alone = on_pool && !M::HAS_OWN_HOOKS;
     let _turn = if alone { dialect::queue_to_write(db).await } else { None };
     let own = OwnTransaction::of(db.begin_with_options(dialect::writing()).await?);
-    let run = ALONE.scope(alone, MARKED.scope(Cell::new(false), save.run(&own.txn)));
-    let saved = if on_pool { own.run(run).await } else { run.await };
+    let run = ALONE.scope(alone, by_hooks::<M, _, _>(save, &own.txn));
+    let (saved, _) = if on_pool { own.run(run).await } else { run.await };
     let saved = match saved {
         // They may have taken no notice of an error.
         Ok(saved) if M::HAS_OWN_HOOKS => dialect::must_stand(&own.txn).await.map(|()| saved),
@@ -78,18 +76,24 @@ fn is_pool<C>() -> bool {
 
 /// Runs a save in the user's transaction. Where it fails between the row and the event, as when the row cannot be read back, the
 /// user may commit all the same.
-async fn in_transaction<S: Save, C: ConnectionTrait>(save: S, db: &C) -> Result<S::Output, DbErr> {
-    let marked = async {
-        let saved = save.run(db).await;
-        (saved, MARKED.with(Cell::get))
-    };
-    let (saved, is_marked) = MARKED.scope(Cell::new(false), marked).await;
+async fn in_transaction<M: Syncable, S: Save, C: ConnectionTrait>(save: S, db: &C) -> Result<S::Output, DbErr> {
+    let (saved, is_marked) = by_hooks::<M, _, _>(save, db).await;
     match &saved {
         Err(error) if is_marked && wrote_nothing(error) => dialect::keep_save(db).await?,
         Err(_) if is_marked => dialect::undo_save(db).await,
         _ => {}
     }
     saved
+}
+
+/// Runs a save, and says whether its mark is still there. It has failed where hooks of the application's left out its event.
+async fn by_hooks<M: Syncable, S: Save, C: ConnectionTrait>(save: S, db: &C) -> (Result<S::Output, DbErr>, bool) {
+    let call = save.call();
+    let needs_event = M::HAS_OWN_HOOKS && !skip::publishing_is_skipped() && save.needs_event();
+    let (saved, progress) = followed(call, save.run(db)).await;
+    let is_left_out = needs_event && !progress.is_finished();
+    let saved = saved.and_then(|saved| if is_left_out { Err(call.without_event()) } else { Ok(saved) });
+    (saved, progress.is_marked)
 }
 
 /// Whether an error says that the row's own statement wrote nothing, as where a trigger skips the row.
@@ -109,6 +113,14 @@ struct Delete<M: Syncable>(ActiveModelOf<M>);
 impl<M: Syncable> Save for Insert<M> {
     type Output = M;
 
+    fn call(&self) -> Call {
+        Call::save::<M>()
+    }
+
+    fn needs_event(&self) -> bool {
+        true
+    }
+
     async fn run<C: ConnectionTrait>(self, db: &C) -> Result<M, DbErr> {
         self.0.insert(db).await
     }
@@ -117,6 +129,14 @@ impl<M: Syncable> Save for Insert<M> {
 impl<M: Syncable> Save for Update<M> {
     type Output = M;
 
+    fn call(&self) -> Call {
+        Call::save::<M>()
+    }
+
+    fn needs_event(&self) -> bool {
+        is_edit::<M>(&self.0)
+    }
+
     async fn run<C: ConnectionTrait>(self, db: &C) -> Result<M, DbErr> {
         self.0.update(db).await
     }
@@ -124,6 +144,14 @@ impl<M: Syncable> Save for Update<M> {
 
 impl<M: Syncable> Save for Delete<M> {
     type Output = DeleteResult;
+
+    fn call(&self) -> Call {
+        Call::delete::<M>()
+    }
+
+    fn needs_event(&self) -> bool {
+        M::ON_DELETE == OnDelete::Apply
+    }
 
     async fn run<C: ConnectionTrait>(self, db: &C) -> Result<DeleteResult, DbErr> {
         self.0.delete(db).await

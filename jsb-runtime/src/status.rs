@@ -102,18 +102,18 @@ impl Tables {
         let of = |groups: &Groups, status: &str| groups.get(status).map_or(0, |(events, _)| *events);
         let oldest = |groups: &Groups, status: &str| groups.get(status).map(|(_, oldest)| *oldest);
         Self {
-            processed_events: of(inbox, "processed"),
-            failed_events: of(inbox, "failed"),
-            parked_events: of(inbox, "parked"),
-            dead_events: of(inbox, "dead"),
-            sent_events: of(outbox, "sent"),
-            pending_events: of(outbox, "pending"),
-            unpublishable_events: of(outbox, "failed"),
-            oldest_pending: oldest(outbox, "pending"),
-            oldest_unpublishable: oldest(outbox, "failed"),
-            oldest_failed: oldest(inbox, "failed"),
-            oldest_parked: oldest(inbox, "parked"),
-            oldest_dead: oldest(inbox, "dead"),
+            processed_events: of(inbox, inbox::Status::Processed.as_str()),
+            failed_events: of(inbox, inbox::Status::Failed.as_str()),
+            parked_events: of(inbox, inbox::Status::Parked.as_str()),
+            dead_events: of(inbox, inbox::Status::Dead.as_str()),
+            sent_events: of(outbox, outbox::Status::Sent.as_str()),
+            pending_events: of(outbox, outbox::Status::Pending.as_str()),
+            unpublishable_events: of(outbox, outbox::Status::Failed.as_str()),
+            oldest_pending: oldest(outbox, outbox::Status::Pending.as_str()),
+            oldest_unpublishable: oldest(outbox, outbox::Status::Failed.as_str()),
+            oldest_failed: oldest(inbox, inbox::Status::Failed.as_str()),
+            oldest_parked: oldest(inbox, inbox::Status::Parked.as_str()),
+            oldest_dead: oldest(inbox, inbox::Status::Dead.as_str()),
             ..Self::default()
         }
     }

@@ -14,7 +14,7 @@ use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 
 use crate::causes::chain;
 use crate::dialect::{self, Fault};
-use crate::event::{Envelope, event_type};
+use crate::event::Envelope;
 use crate::handler::HandlerError;
 use crate::payload::PayloadError;
 use crate::schema::{Said, Schema, Values};
@@ -129,7 +129,7 @@ pub(crate) async fn apply(
         return Err(ApplyError::VersionInFuture(said.version));
     }
     dialect::lock_key(txn, schema.resource, &said.id).await?;
-    let deletes = event.event_type == event_type::DELETED;
+    let deletes = event.deletes();
     let Here { found, is_own_key } = found(txn, schema, &said.key, &said.id, lock_for(deletes)).await?;
     if is_own_key && collision::is_likely(schema, event, &said, &found) {
         collision::notice(txn, schema, &[(event, &said)], place).await?;

@@ -40,10 +40,8 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
     limits.max_dead = args.max_dead;
     let report = report(settings, Extent::Judged).await?;
     let checks = report.checks(&limits);
-    // A wrong name is denied too, and must not look healthy for ever.
-    let is_blind = report.stream.seen().is_none() && report.consumer.seen().is_none();
-    let is_healthy = !is_blind && !checks.iter().any(Check::is_fault);
-    if is_blind {
+    let is_healthy = !checks.iter().any(Check::is_fault);
+    if report.is_connected && report.is_blind() {
         note(format_args!(
             "neither the stream nor the consumer could be seen: compare STREAM_NAME, APP_NAME and the user of NATS_URL"
         ));

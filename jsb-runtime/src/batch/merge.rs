@@ -10,7 +10,7 @@ use sea_orm::sea_query::{Expr, ExprTrait, LockType, Order, Value};
 use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, DbBackend, DbErr};
 
 use crate::dialect::arrays;
-use crate::event::{Envelope, event_type};
+use crate::event::Envelope;
 use crate::row;
 use crate::schema::{Said, Schema, Values};
 use crate::syncable::OnDelete;
@@ -121,8 +121,7 @@ impl<'a> Merging<'a> {
         if self.deleted.is_some() {
             return Err(DbErr::Custom("a row that comes back after its delete is written anew".to_owned()).into());
         }
-        let deletes = event.event_type == event_type::DELETED;
-        match decide(version, deletes, &event.producer, &self.found, own_app) {
+        match decide(version, event.deletes(), &event.producer, &self.found, own_app) {
             Change::Stale => return Ok(Effect::Stale),
             Change::OlderThanTombstones => return Err(ApplyError::OlderThanTombstones(version)),
             Change::Delete if schema.on_delete == OnDelete::Ignore => {}
@@ -160,7 +159,7 @@ async fn find_all<'a>(
     let mut rows: HashMap<&str, Merging> =
         events.iter().map(|(_, said)| (said.id.as_str(), merging(&said.key))).collect();
     let distinct: Vec<&[Value]> = rows.values().map(|row| row.key).collect();
-    let any_deletes = events.iter().any(|(event, _)| event.event_type == event_type::DELETED);
+    let any_deletes = events.iter().any(|(event, _)| event.deletes());
     let versions = stored_versions(txn, schema, &distinct, upsert::lock_for(any_deletes)).await?;
     let all_are_here = versions.len() == rows.len();
     for (id, version) in versions {

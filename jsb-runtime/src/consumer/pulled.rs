@@ -27,7 +27,7 @@ pub(super) struct Pulled {
 impl Pulled {
     fn new(processor: &Processor, attached: Attached, asked: usize, deliveries: Vec<Delivery>) -> Self {
         let hold = Hold::start(processor.transport.clone(), attached.clone(), &deliveries);
-        let read = |delivery: &Delivery| match delivery.deliveries {
+        let read = |delivery: &Delivery| match delivery.deliveries() {
             1 => processor.read(&delivery.message),
             _ => None,
         };
@@ -38,6 +38,11 @@ impl Pulled {
     /// Whether there were as many as were asked for, so that there may be more.
     pub(super) fn is_full(&self) -> bool {
         self.deliveries.len() >= self.asked
+    }
+
+    /// Whether nothing waited behind it when it came.
+    pub(super) fn is_last(&self) -> bool {
+        !self.is_full() || self.deliveries.last().is_some_and(|last| !last.more_waits)
     }
 
     /// From the first of them to the last.

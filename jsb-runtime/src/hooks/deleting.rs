@@ -1,14 +1,17 @@
 //! A delete: the row that goes is read, and leaves a tombstone and its event.
 
 use sea_orm::sea_query::LockType;
-use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IdenStatic, QueryFilter, QuerySelect};
+use serde_json::{Map, Value as Json};
 
 use super::skip;
 use super::versions::drawn;
 use super::{admit, mark, publish_row, settings_in_transaction};
 use crate::event::event_type;
-use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
-use crate::{dialect, row, save, tombstone};
+use crate::payload::{self, PayloadError};
+use crate::save::{self, Call};
+use crate::syncable::{ActiveModelOf, ColumnOf, Field, OnDelete, Syncable};
+use crate::{dialect, row, tombstone};
 
 pub(super) fn publishes_delete<M: Syncable>() -> bool {
     M::ON_DELETE == OnDelete::Apply && !skip::publishing_is_skipped()
@@ -18,7 +21,7 @@ pub(super) async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     row: ActiveModelOf<M>,
     db: &C,
 ) -> Result<ActiveModelOf<M>, DbErr> {
-    save::set_marked(false);
+    save::begin(Call::delete::<M>());
     let Some(key) = row::key_of::<M>(&row) else { return Ok(row) };
     if publishes_delete::<M>() {
         admit(&settings_in_transaction::<M, C>(db).await?)?;
@@ -52,7 +55,24 @@ pub(super) async fn publish_delete<M: Syncable, C: ConnectionTrait>(
     let Some(version) = row::version_of::<M>(&row) else { return Ok(()) };
     row::set_version::<M>(&mut row, drawn(M::RESOURCE, Some(version))?);
     leave_tombstone::<M, C>(&row, db).await?;
-    publish_row::<M, C>(&row, db, event_type::DELETED).await
+    publish_row::<M, C>(&row, db, event_type::DELETED, last_state::<M>(&row)).await
+}
+
+/// All that the row held; where something has no form on the wire, what the other side needs.
+fn last_state<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
+    row::payload_of::<M>(row).or_else(|error| identity::<M>(row).ok_or(error))
+}
+
+/// The fields of the key and of the version.
+fn identity<M: Syncable>(row: &ActiveModelOf<M>) -> Option<Json> {
+    let identifies = |field: &&Field<ColumnOf<M>>| {
+        row::key_columns::<M>().chain([M::VERSION]).any(|column| column.as_str() == field.column.as_str())
+    };
+    let member = |field: &Field<ColumnOf<M>>| {
+        let json = payload::to_json(row.get(field.column).into_value()?).ok()?;
+        Some((field.name().to_owned(), json))
+    };
+    M::FIELDS.iter().filter(identifies).map(member).collect::<Option<Map<_, _>>>().map(Json::Object)
 }
 
 /// Leaves a tombstone of the row's version; none, if there was no row.

@@ -2,7 +2,10 @@
 
 use rust_decimal::RoundingStrategy;
 use sea_orm::sea_query::{ArrayType, Value};
-use sea_orm::{ActiveModelTrait, ActiveValue, ColumnDef, ColumnTrait, ColumnType, DbErr, Iterable};
+use sea_orm::{
+    ActiveModelTrait, ActiveValue, ColumnDef, ColumnTrait, ColumnType, DbErr, IdenStatic, Iterable, QueryResult,
+};
+use serde_json::Value as Json;
 
 use crate::payload;
 use crate::syncable::{ActiveModelOf, ColumnOf, Syncable};
@@ -25,16 +28,33 @@ pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: 
     Ok(())
 }
 
-/// Has an update write the JSON that its model holds: what is sent is made of the model, and the row may hold members that the
-/// model's type does not know.
-pub(super) fn write_json_anew<M: Syncable>(row: &mut ActiveModelOf<M>) {
+/// The JSON columns that travel and that are not about to be written.
+pub(super) fn unwritten_json<M: Syncable>(row: &ActiveModelOf<M>) -> Vec<ColumnOf<M>> {
     // To read a value is to copy it, which is not worth it for any other.
     let columns = M::FIELDS.iter().map(|field| field.column);
-    for column in columns.filter(|column| matches!(M::get_value_type(*column), ArrayType::Json)) {
-        if let ActiveValue::Unchanged(value) = row.get(column) {
-            row.set(column, value);
-        }
+    let json = columns.filter(|column| matches!(M::get_value_type(*column), ArrayType::Json));
+    json.filter(|column| !matches!(row.get(*column), ActiveValue::Set(_))).collect()
+}
+
+/// Has an update write the JSON of these columns as it is stored: a caller's copy may be old, and what is sent is made of the
+/// model, while the row may hold members that the model's type does not know.
+///
+/// # Errors
+///
+/// Where the model's type cannot read it, and so could not read the row back.
+pub(super) fn write_json_anew<M: Syncable>(
+    row: &mut ActiveModelOf<M>,
+    columns: &[ColumnOf<M>],
+    stored: &QueryResult,
+) -> Result<(), DbErr> {
+    for column in columns {
+        let name = column.as_str();
+        let json: Option<Json> = stored.try_get("", name)?;
+        let value = common_form(Value::Json(json.map(Box::new)), &column.def());
+        row.try_set(*column, value)
+            .map_err(|error| DbErr::Type(format!("the JSON that the row holds in `{name}`: {error}")))?;
     }
+    Ok(())
 }
 
 /// Timestamps in microseconds; decimals with as many places as their column has, to which PostgreSQL rounds and SQLite does not;

@@ -2,11 +2,13 @@
 
 use sea_orm::sea_query::{LockType, Value};
 use sea_orm::{
-    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IdenStatic, QueryFilter, QuerySelect, QueryTrait,
+    ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IdenStatic, QueryFilter, QueryResult, QuerySelect,
+    QueryTrait,
 };
 
+use super::forms::{unwritten_json, write_json_anew};
 use super::skip;
-use crate::syncable::{ActiveModelOf, Syncable, VersionType};
+use crate::syncable::{ActiveModelOf, ColumnOf, Syncable, VersionType};
 use crate::version::{self, Version};
 use crate::{clock, dialect, keys, row, tombstone};
 
@@ -41,25 +43,35 @@ pub(super) async fn keep_version<M: Syncable, C: ConnectionTrait>(
     Ok(row)
 }
 
-/// The version of the row with this key, under a lock that keeps others from changing it until the transaction ends.
-async fn stored_version<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<Option<Version>, DbErr> {
-    let found = M::Entity::find().select_only().column(M::VERSION).filter(row::has_key::<M>(key));
-    let found = db.query_one(found.lock(LockType::NoKeyUpdate).as_query()).await?;
-    let version = found.map(|row| row.try_get::<M::Version>("", M::VERSION.as_str())).transpose()?;
-    Ok(version.map(VersionType::into_version))
+/// The version of the row with this key and what these columns hold, under a lock that keeps others from changing it until the
+/// transaction ends.
+async fn locked<M: Syncable, C: ConnectionTrait>(
+    db: &C,
+    key: &[Value],
+    columns: &[ColumnOf<M>],
+) -> Result<Option<QueryResult>, DbErr> {
+    let found = M::Entity::find().select_only().column(M::VERSION).columns(columns.iter().copied());
+    let found = found.filter(row::has_key::<M>(key));
+    db.query_one(found.lock(LockType::NoKeyUpdate).as_query()).await
 }
 
-/// The version of the row, under its lock. A row that is not there may have been deleted and made anew while its lock was
-/// waited for; under the key's lock nobody makes one.
+/// The version of the row, under its lock; the JSON that is not set is taken from there. A row that is not there may have been
+/// deleted and made anew while its lock was waited for; under the key's lock nobody makes one.
 pub(super) async fn locked_version<M: Syncable, C: ConnectionTrait>(
+    row: &mut ActiveModelOf<M>,
     db: &C,
     key: &[Value],
 ) -> Result<Option<Version>, DbErr> {
-    if let Some(version) = stored_version::<M, C>(db, key).await? {
-        return Ok(Some(version));
+    let json = unwritten_json::<M>(row);
+    let mut found = locked::<M, C>(db, key, &json).await?;
+    if found.is_none() {
+        dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
+        found = locked::<M, C>(db, key, &json).await?;
     }
-    dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
-    stored_version::<M, C>(db, key).await
+    let Some(found) = found else { return Ok(None) };
+    write_json_anew::<M>(row, &json, &found)?;
+    let version: M::Version = found.try_get("", M::VERSION.as_str())?;
+    Ok(Some(version.into_version()))
 }
 
 /// The version of the key's tombstone, under the key's lock: an applied event of this key may be on its way.

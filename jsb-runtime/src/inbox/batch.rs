@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 
-use sea_orm::sea_query::{Expr, InsertStatement, OnConflict, Order, PostgresQueryBuilder, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, InsertStatement, Order, PostgresQueryBuilder, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
-use super::TABLE;
+use super::{KEY, Status, TABLE, unless_there};
 use crate::dialect::arrays::{self, Column};
 use crate::dialect::values;
 use crate::message::Message;
 
-const KEY: [&str; 2] = ["source_app", "event_id"];
 const COLUMNS: [&str; 10] = [
     "source_app",
     "event_id",
@@ -49,7 +48,7 @@ pub(crate) async fn claim_all<C: ConnectionTrait>(txn: &C, messages: &[&Message]
 }
 
 /// Inserts processed events unless they are there; how many were not.
-async fn insert_values<C: ConnectionTrait>(txn: &C, messages: &[&Message]) -> Result<u64, DbErr> {
+pub(super) async fn insert_values<C: ConnectionTrait>(txn: &C, messages: &[&Message]) -> Result<u64, DbErr> {
     let now = crate::clock::now();
     let mut rest = messages.iter();
     let mut inserted = 0;
@@ -65,7 +64,7 @@ async fn insert_values<C: ConnectionTrait>(txn: &C, messages: &[&Message]) -> Re
                 event_type.into(),
                 message.subject.as_str().into(),
                 i64::try_from(message.stream_seq).ok().into(),
-                "processed".into(),
+                Status::Processed.into(),
                 now.into(),
                 now.into(),
             ]);
@@ -94,7 +93,7 @@ fn insert_of_arrays(messages: &[&Message]) -> Statement {
         Column::numbers(messages.iter().map(|message| i64::try_from(message.stream_seq).ok())),
     ];
     let mut rows = arrays::rows(columns, |_, value| value);
-    rows.select.exprs([Expr::val("processed"), Expr::val(now), Expr::val(now)]);
+    rows.select.exprs([Expr::val(Status::Processed), Expr::val(now), Expr::val(now)]);
     let mut insert = insert();
     insert.returning(Query::returning().columns(KEY));
     insert.select_from(rows.select.clone()).expect("as many columns as are selected");
@@ -102,6 +101,5 @@ fn insert_of_arrays(messages: &[&Message]) -> Statement {
 }
 
 fn insert() -> InsertStatement {
-    let unless_there = OnConflict::columns(KEY).do_nothing().to_owned();
-    Query::insert().into_table(TABLE).columns(COLUMNS).on_conflict(unless_there).to_owned()
+    Query::insert().into_table(TABLE).columns(COLUMNS).on_conflict(unless_there()).to_owned()
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-use super::{TABLE, has_key};
+use super::{Status, TABLE, has_key};
 use crate::ask;
 use crate::message::Message;
 
@@ -26,7 +26,7 @@ pub(crate) async fn find<C: ConnectionTrait>(db: &C, source: &str, event_id: &st
         .to_owned();
     let Some(row) = db.query_one(&select).await? else { return Ok(None) };
     Ok(Some(Kept {
-        is_processed: row.try_get::<String>("", "status")? == "processed",
+        is_processed: row.try_get::<String>("", "status")? == Status::Processed.as_str(),
         headers: headers_in(&row)?,
         body: row.try_get("", "payload")?,
     }))
@@ -56,7 +56,7 @@ pub(crate) async fn unsettled<C: ConnectionTrait>(
     mut messages: Vec<Message>,
 ) -> Result<Vec<Message>, DbErr> {
     let ids: Vec<&str> = messages.iter().map(|message| message.event_id.as_str()).collect();
-    let safe = among(db, source, &ids, &["processed", "dead", "parked"]).await?;
+    let safe = among(db, source, &ids, &[Status::Processed, Status::Dead, Status::Parked]).await?;
     messages.retain(|message| !safe.contains(&message.event_id));
     Ok(messages)
 }
@@ -66,7 +66,7 @@ pub(crate) async fn among<C: ConnectionTrait>(
     db: &C,
     source: &str,
     event_ids: &[&str],
-    statuses: &[&str],
+    statuses: &[Status],
 ) -> Result<BTreeSet<String>, DbErr> {
     let select = Query::select()
         .column("event_id")

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, UpdateStatement};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, Query, UpdateStatement};
 use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
 
-use super::{OVERDUE, TABLE, has_key, insert, is, is_due, waits_since};
+use super::{OVERDUE, Status, TABLE, has_key, is, is_due, unless_there, waits_since};
 use crate::causes::storable;
 use crate::message::Message;
 use crate::reason::Reason;
@@ -47,14 +47,14 @@ impl Move<'_> {
         match self {
             Self::Start => vec![("starts", one_more("starts"))],
             Self::Take { keep_for, .. } => vec![
-                ("status", "parked".into()),
-                ("reason", Expr::col("reason").if_null(Reason::DeliveriesSpent.as_str())),
+                ("status", Status::Parked.into()),
+                ("reason", Expr::col("reason").if_null(Reason::DeliveriesSpent)),
                 ("waits_for", Expr::null()),
                 ("starts", one_more("starts")),
                 ("available_at", (now + keep_for).into()),
             ],
             Self::Fail { error, longest } => vec![
-                ("status", "failed".into()),
+                ("status", Status::Failed.into()),
                 ("reason", Expr::null()),
                 ("starts", 0.into()),
                 ("attempts", one_more("attempts")),
@@ -64,8 +64,8 @@ impl Move<'_> {
             ],
             Self::Park { reason, waits_for, retry_after, error } => {
                 let mut changes = vec![
-                    ("status", "parked".into()),
-                    ("reason", reason.as_str().into()),
+                    ("status", Status::Parked.into()),
+                    ("reason", reason.into()),
                     ("waits_for", waits_for.into()),
                     ("starts", 0.into()),
                     ("last_error", storable(error).into()),
@@ -76,8 +76,8 @@ impl Move<'_> {
             }
             Self::Postpone { reason, retry_after, error } => {
                 let mut changes = vec![
-                    ("status", "parked".into()),
-                    ("reason", reason.as_str().into()),
+                    ("status", Status::Parked.into()),
+                    ("reason", reason.into()),
                     ("last_error", storable(error).into()),
                     ("available_at", (now + retry_after).into()),
                 ];
@@ -86,8 +86,8 @@ impl Move<'_> {
                 changes
             }
             Self::Bury { reason, error } => vec![
-                ("status", "dead".into()),
-                ("reason", reason.as_str().into()),
+                ("status", Status::Dead.into()),
+                ("reason", reason.into()),
                 ("waits_for", Expr::null()),
                 ("last_error", storable(error).into()),
                 ("failed_at", now.into()),
@@ -95,12 +95,12 @@ impl Move<'_> {
                 ("available_at", Expr::null()),
             ],
             Self::Adopt => vec![
-                ("status", "parked".into()),
-                ("reason", Reason::DeliveriesSpent.as_str().into()),
+                ("status", Status::Parked.into()),
+                ("reason", Reason::DeliveriesSpent.into()),
                 ("available_at", now.into()),
             ],
             Self::Process => vec![
-                ("status", "processed".into()),
+                ("status", Status::Processed.into()),
                 ("reason", Expr::null()),
                 ("waits_for", Expr::null()),
                 ("payload", Expr::null()),
@@ -108,13 +108,13 @@ impl Move<'_> {
                 ("available_at", Expr::null()),
             ],
             Self::Discard => vec![
-                ("status", "processed".into()),
-                ("reason", Reason::Discarded.as_str().into()),
+                ("status", Status::Processed.into()),
+                ("reason", Reason::Discarded.into()),
                 ("payload", Expr::null()),
                 ("processed_at", now.into()),
             ],
             Self::Reopen => vec![
-                ("status", "failed".into()),
+                ("status", Status::Failed.into()),
                 ("reason", Expr::null()),
                 ("waits_for", Expr::null()),
                 ("starts", 0.into()),
@@ -124,8 +124,8 @@ impl Move<'_> {
                 ("available_at", (now + OVERDUE).into()),
             ],
             Self::Retry => vec![
-                ("status", "parked".into()),
-                ("reason", Reason::Retried.as_str().into()),
+                ("status", Status::Parked.into()),
+                ("reason", Reason::Retried.into()),
                 ("waits_for", Expr::null()),
                 ("starts", 0.into()),
                 ("attempts", 0.into()),
@@ -143,7 +143,7 @@ impl Move<'_> {
 
     /// What must hold of the row besides that it is not settled.
     fn needs(&self) -> Condition {
-        let is_not_parked = Expr::col("status").ne("parked");
+        let is_not_parked = Expr::col("status").ne(Status::Parked);
         match self {
             // Nobody else has it.
             Self::Take { longest, .. } => Condition::any().add(is_not_parked).add(is_due(*longest)),
@@ -171,23 +171,46 @@ pub(crate) async fn make<C: ConnectionTrait>(
     message: &Message,
     step: Move<'_>,
 ) -> Result<Option<Counters>, DbErr> {
-    db.execute(&insert(message, "failed")).await?;
+    db.execute(&insert_failed(message)).await?;
     let needs = step.needs();
     let update = step
         .update()
         // The same event may be in the stream again, replayed or republished.
         .value("stream_seq", i64::try_from(message.stream_seq).ok())
         .cond_where(is(message))
-        .and_where(Expr::col("status").is_not_in(["processed", "dead"]))
+        .and_where(Expr::col("status").is_not_in(Status::SETTLED))
         .cond_where(needs)
         .returning(Query::returning().columns(["starts", "attempts", "last_error"]))
         .to_owned();
     db.query_one(&update).await?.map(|row| Counters::from_query_result(&row, "")).transpose()
 }
 
+/// Makes the row of a failed message unless it is there.
+fn insert_failed(message: &Message) -> InsertStatement {
+    let now = crate::clock::now();
+    let (resource_type, resource_id, event_type) = message.labels();
+    let row: [(&str, Expr); 12] = [
+        ("source_app", message.source_app.as_str().into()),
+        ("event_id", message.event_id.as_str().into()),
+        ("resource_type", resource_type.into()),
+        ("resource_id", resource_id.into()),
+        ("event_type", event_type.into()),
+        ("subject", message.subject.as_str().into()),
+        ("status", Status::Failed.into()),
+        ("payload", message.body.clone().into()),
+        ("headers", serde_json::to_string(&message.headers).unwrap_or_default().into()),
+        ("stream_seq", i64::try_from(message.stream_seq).ok().into()),
+        ("received_at", now.into()),
+        ("available_at", (now + OVERDUE).into()),
+    ];
+    let (columns, values): (Vec<_>, Vec<_>) = row.into_iter().unzip();
+    Query::insert().into_table(TABLE).columns(columns).values_panic(values).on_conflict(unless_there()).to_owned()
+}
+
 /// Opens a dead event again.
 pub(crate) async fn reopen<C: ConnectionTrait>(db: &C, source: &str, event_id: &str) -> Result<(), DbErr> {
-    let opened = opened(source, event_id).and_where(Expr::col("status").is_in(["dead", "failed"])).to_owned();
+    let opened =
+        opened(source, event_id).and_where(Expr::col("status").is_in([Status::Dead, Status::Failed])).to_owned();
     db.execute(&opened).await.map(drop)
 }
 
@@ -196,7 +219,7 @@ pub(crate) async fn reopen<C: ConnectionTrait>(db: &C, source: &str, event_id: &
 pub(crate) async fn reopen_for<C: ConnectionTrait>(db: &C, message: &Message) -> Result<(), DbErr> {
     let Ok(sequence) = i64::try_from(message.stream_seq) else { return Ok(()) };
     let opened = opened(&message.source_app, &message.event_id)
-        .and_where(Expr::col("status").eq("dead"))
+        .and_where(Expr::col("status").eq(Status::Dead))
         .and_where(Expr::col("stream_seq").lt(sequence))
         .to_owned();
     db.execute(&opened).await.map(drop)

@@ -7,7 +7,7 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Ord
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use super::known::headers_in;
-use super::{CLOCKS_APART, LONGEST_PARKING, OPEN, OVERDUE, TABLE, has_key};
+use super::{CLOCKS_APART, KEY, LONGEST_PARKING, OPEN, OVERDUE, TABLE, has_key, is};
 use crate::ask;
 use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
@@ -20,12 +20,25 @@ pub(crate) struct Stored {
     pub(crate) waits_for: Option<String>,
     /// Since when it waits for what it lacks; none, if it failed for another reason.
     pub(crate) waits_since: Option<DateTime<Utc>>,
+    /// How often it had begun without an outcome when it was read.
+    starts: i32,
 }
 
-/// Events whose time has come, those that began least often first: one that kills its process must not keep the
-/// others from being tried.
+impl Stored {
+    /// Commits that it begins once more, together with others. That it was parked anew since it was read is no outcome of theirs.
+    pub(crate) async fn begin_together<C: ConnectionTrait>(&self, db: &C) -> Result<(), DbErr> {
+        let starts = self.starts + 1;
+        let update = Query::update().table(TABLE).value("starts", starts).cond_where(is(&self.message)).to_owned();
+        db.execute(&update).await.map(drop)
+    }
+}
+
+/// The events whose time came first, of them those that began least often first: one that kills its process must not keep the
+/// others from being tried, nor they it.
 pub(crate) async fn due<C: ConnectionTrait>(db: &C, longest: Duration, limit: u64) -> Result<Vec<Stored>, DbErr> {
-    stored(db, Condition::all().add(is_open()).add(is_due(longest)), limit).await
+    let mut due = stored(db, Condition::all().add(is_open()).add(is_due(longest)), limit).await?;
+    due.sort_by_key(|stored| stored.starts);
+    Ok(due)
 }
 
 /// Whether the time of an event has come. One that lies further ahead than any event waits was set by a clock that was
@@ -88,7 +101,6 @@ async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Res
         Query::select()
             .from(TABLE)
             .cond_where(which)
-            .order_by("starts", Order::Asc)
             .order_by("available_at", Order::Asc)
             .limit(limit)
             // What is being worked on is not for us.
@@ -97,7 +109,7 @@ async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Res
     };
     // The length of a payload is known without reading it.
     let mut sizes = first(which.clone());
-    sizes.columns(["source_app", "event_id"]).expr_as(Expr::cust("coalesce(length(payload), 0)"), "bytes");
+    sizes.columns(KEY).expr_as(Expr::cust("coalesce(length(payload), 0)"), "bytes");
     let (mut fitting, mut bytes) = (Condition::any(), 0);
     for row in db.query_all(&sizes).await? {
         if bytes >= MAX_BATCH_BYTES {
@@ -111,7 +123,7 @@ async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Res
         return Ok(Vec::new());
     }
     let mut select = first(which.add(fitting));
-    select.columns(["subject", "headers", "payload", "stream_seq", "waits_for", "reason", "received_at"]);
+    select.columns(["subject", "headers", "payload", "stream_seq", "waits_for", "reason", "received_at", "starts"]);
     db.query_all(&select).await?.iter().map(read).collect()
 }
 
@@ -126,6 +138,7 @@ fn read(row: &QueryResult) -> Result<Stored, DbErr> {
         message: Message::read(row.try_get("", "subject")?, headers_in(row)?, body.unwrap_or_default(), seq),
         waits_for: row.try_get("", "waits_for")?,
         waits_since: has_waited.then_some(received_at),
+        starts: row.try_get("", "starts")?,
     })
 }
 

@@ -36,7 +36,7 @@ impl Attached {
     /// The delay to ask for, so that a delivery comes again after `wait`: the server adds by how much the step of the back-off list
     /// that the delivery has reached is longer than the first one, or takes off by how much it is shorter (as was tried, on
     /// 2.10.25 and 2.15.1).
-    pub(crate) fn delay_for(&self, wait: Duration, deliveries: u32) -> Duration {
+    pub(super) fn delay_for(&self, wait: Duration, deliveries: u32) -> Duration {
         let steps = &self.consumer.cached_info().config.backoff;
         let reached = steps.get(deliveries.saturating_sub(1) as usize).or(steps.last());
         let asked =

@@ -1,6 +1,6 @@
 //! The connection: made once, kept for ever, with a state that everybody can watch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -44,8 +44,12 @@ pub(crate) struct Transport {
     problems: Arc<Mutex<Problems>>,
 }
 
-/// Problems by the tasks that have them.
-type Problems = BTreeMap<&'static str, String>;
+/// Problems by the tasks that have them, and the tasks that panicked.
+#[derive(Default)]
+struct Problems {
+    reported: BTreeMap<&'static str, String>,
+    panicked: BTreeSet<&'static str>,
+}
 
 impl fmt::Debug for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -57,8 +61,8 @@ impl Transport {
     /// Connects, or goes on trying in the background if no server is there by `deadline`. Credentials that a server
     /// refuses by then are an error.
     pub(crate) async fn connect(config: Arc<Config>, deadline: Instant) -> Result<Self, ConnectError> {
-        let (sender, link) = watch::channel(Link::default());
-        let denials = Arc::new(Denials::new(config.inbox_prefix()));
+        let (sender, link) = watch::channel(Link::new(&config));
+        let denials = Arc::new(Denials::new(config.inbox_prefix(), link::unsent(&config)));
         let limit = Arc::new(Limit::default());
         let (attempts, events) = (sender.clone(), sender.clone());
         let (denied, exceeded) = (Arc::clone(&denials), Arc::clone(&limit));
@@ -84,7 +88,7 @@ impl Transport {
         let client = match timeout_at(deadline, options.clone().connect(servers.as_slice())).await {
             Ok(Ok(client)) => client,
             Ok(Err(error)) => {
-                let trouble = Trouble::told(chain(&error));
+                let trouble = Trouble::told(chain(&error), link::unsent(&config));
                 if trouble.is_own() {
                     return Err(ConnectError::Refused(trouble.to_string()));
                 }
@@ -135,6 +139,25 @@ impl Transport {
         }
     }
 
+    /// What becomes of events while there is no connection.
+    pub(crate) fn unsent(&self) -> &'static str {
+        link::unsent(&self.config)
+    }
+
+    /// What an operator is to do where there is no connection.
+    pub(crate) fn advice(&self) -> String {
+        let trouble = self.link.borrow().trouble.clone();
+        trouble.map_or_else(|| link::ADVICE.to_owned(), |trouble| trouble.advice())
+    }
+
+    /// Says so where the server is older than any that this was tried with.
+    pub(crate) fn warn_of_old_server(&self) {
+        let client = self.context.client();
+        if !client.is_server_compatible(2, 10, 25) {
+            tracing::warn!(version = client.server_info().version, "nats-server must be 2.10.25 or newer");
+        }
+    }
+
     /// The stream that carries the pair, or the one that is to be made.
     pub(crate) fn stream_name(&self) -> String {
         self.attached.borrow().as_ref().map_or_else(|| self.config.stream_name.clone(), |found| found.stream.clone())
@@ -150,29 +173,39 @@ impl Transport {
     /// Keeps what a task of the bridge cannot do, for the status; `None` once it can.
     pub(crate) fn report(&self, task: &'static str, problem: Option<String>) {
         match problem {
-            Some(problem) => self.reported().insert(task, problem),
-            None => self.reported().remove(task),
+            Some(problem) => self.kept().reported.insert(task, problem),
+            None => self.kept().reported.remove(task),
+        };
+    }
+
+    /// Keeps that a task of the bridge panicked, beside what it reports itself; `false` once it has run for a while.
+    pub(crate) fn report_panic(&self, task: &'static str, panicked: bool) {
+        match panicked {
+            true => self.kept().panicked.insert(task),
+            false => self.kept().panicked.remove(task),
         };
     }
 
     /// Whether a task has a problem already.
     pub(crate) fn has_problem(&self, task: &str) -> bool {
-        self.reported().contains_key(task)
+        self.kept().reported.contains_key(task)
     }
 
-    fn reported(&self) -> MutexGuard<'_, Problems> {
+    fn kept(&self) -> MutexGuard<'_, Problems> {
         self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Everything that a person should look at.
     pub(crate) fn problems(&self) -> Vec<String> {
-        let link = self.link.borrow().clone();
+        let (link, kept) = (self.link.borrow().clone(), self.kept());
+        let panics = kept.panicked.iter().map(|task| format!("{task}: it panicked and was begun again; see the log"));
         if !link.up {
             let trouble = link.trouble.map_or_else(|| "NATS does not answer".to_owned(), |trouble| trouble.to_string());
-            return vec![trouble];
+            return std::iter::once(trouble).chain(panics).collect();
         }
         let mut problems = self.denials.problems();
-        problems.extend(self.reported().iter().map(|(task, problem)| format!("{task}: {problem}")));
+        problems.extend(kept.reported.iter().map(|(task, problem)| format!("{task}: {problem}")));
+        problems.extend(panics);
         problems
     }
 
@@ -198,7 +231,7 @@ fn observe(event: Event, link: &watch::Sender<Link>, denials: &Denials, limit: &
             link::up(link);
         }
         Event::Disconnected => {
-            tracing::warn!("NATS is away; events wait in the outbox");
+            tracing::warn!("NATS is away; {}", link.borrow().unsent);
             link::down(link);
         }
         Event::Closed => {

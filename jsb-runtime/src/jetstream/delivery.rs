@@ -13,19 +13,20 @@ use crate::message::Message;
 /// A message that was delivered and waits to be acknowledged.
 pub(crate) struct Delivery {
     pub(crate) message: Message,
-    /// How often the server has delivered it, from 1.
-    pub(crate) deliveries: u32,
     /// Whether more may have waited behind it.
-    pub(super) more_waits: bool,
+    pub(crate) more_waits: bool,
     /// When it came.
     pub(crate) came_at: Instant,
-    /// Where it is acknowledged.
+    /// How it is acknowledged.
     pub(crate) reply: Reply,
 }
 
-/// The subject that a delivery is acknowledged at.
+/// What it takes to acknowledge a delivery.
 #[derive(Clone)]
-pub(crate) struct Reply(Option<Subject>);
+pub(crate) struct Reply {
+    subject: Option<Subject>,
+    deliveries: u32,
+}
 
 /// What the server is told about a delivery.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +41,22 @@ pub(crate) enum Disposition {
     Progress,
 }
 
-impl From<Disposition> for AckKind {
-    fn from(disposition: Disposition) -> Self {
-        match disposition {
-            Disposition::Ack => Self::Ack,
-            Disposition::Nak(delay) => Self::Nak(Some(delay)),
-            Disposition::Term => Self::Term,
-            Disposition::Progress => Self::Progress,
+impl Disposition {
+    /// As it is said of this delivery.
+    fn kind(self, attached: &Attached, reply: &Reply) -> AckKind {
+        match self {
+            Self::Ack => AckKind::Ack,
+            Self::Nak(wait) => AckKind::Nak(Some(attached.delay_for(wait, reply.deliveries))),
+            Self::Term => AckKind::Term,
+            Self::Progress => AckKind::Progress,
         }
+    }
+}
+
+impl Delivery {
+    /// How often the server has delivered it, from 1.
+    pub(crate) fn deliveries(&self) -> u32 {
+        self.reply.deliveries
     }
 }
 
@@ -60,7 +69,8 @@ impl From<jetstream::Message> for Delivery {
         let headers = delivered.headers.as_ref().map(plain).unwrap_or_default();
         let delivered = delivered.message;
         let message = Message::read(delivered.subject.to_string(), headers, delivered.payload.to_vec(), sequence);
-        Self { message, deliveries, more_waits, came_at: Instant::now(), reply: Reply(delivered.reply) }
+        let reply = Reply { subject: delivered.reply, deliveries };
+        Self { message, more_waits, came_at: Instant::now(), reply }
     }
 }
 
@@ -74,7 +84,7 @@ impl Transport {
         }
         let tell_all = async {
             for reply in replies {
-                if let Err(error) = self.tell_one(reply, disposition.into()).await {
+                if let Err(error) = self.tell_one(reply, disposition.kind(attached, reply)).await {
                     tracing::debug!(error, "an acknowledgement was not sent");
                 }
             }
@@ -88,7 +98,7 @@ impl Transport {
 
     /// Sends the word; where NATS denied the last one, it waits for the answer, to see whether that is over.
     async fn tell_one(&self, reply: &Reply, kind: AckKind) -> Result<(), String> {
-        let subject = reply.0.clone().ok_or("the message did not come from a stream")?;
+        let subject = reply.subject.clone().ok_or("the message did not come from a stream")?;
         let Some(denied) = self.denials.of_acknowledgement(&subject) else {
             return self.context.client().publish(subject, kind.into()).await.map_err(|error| error.to_string());
         };

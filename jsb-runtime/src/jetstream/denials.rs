@@ -28,11 +28,16 @@ pub enum Permission {
 
 /// NATS denies this app's user a permission.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("NATS denies this app's user to {permission}, so {}: `jsb permissions` shows which user may", .permission.consequence())]
+#[error(
+    "NATS denies this app's user to {permission}, so {}: `jsb permissions` shows which user may",
+    .permission.consequence(.unsent)
+)]
 #[non_exhaustive]
 pub struct Denied {
     /// What is missing, as it is to be granted.
     pub permission: Permission,
+    /// What becomes of events that may not be sent.
+    unsent: &'static str,
 }
 
 impl fmt::Display for Permission {
@@ -60,7 +65,7 @@ impl Permission {
     }
 
     /// What does not work without it.
-    fn consequence(&self) -> &'static str {
+    fn consequence<'a>(&self, unsent: &'a str) -> &'a str {
         match self {
             Self::Subscribe(subject) if subject.starts_with("$JS.EVENT.") => SPENT,
             Self::Subscribe(_) => "no answer of the server arrives, and nothing is sent or received",
@@ -73,7 +78,7 @@ impl Permission {
                 subject if subject.starts_with("$JS.API.STREAM.INFO.") => "the stream could not be looked at",
                 subject if subject.starts_with("$JS.API.") => "stream and consumer cannot be provisioned by this app",
                 subject if subject.ends_with(".sync.dlq") => "dead events stay in the stream",
-                _ => "events wait in the outbox",
+                _ => unsent,
             },
         }
     }
@@ -121,12 +126,17 @@ struct Book {
 /// The denials that stand: each until what was denied works, or the connection is another one.
 pub(super) struct Denials {
     inbox_prefix: String,
+    unsent: &'static str,
     book: watch::Sender<Book>,
 }
 
 impl Denials {
-    pub(super) fn new(inbox_prefix: String) -> Self {
-        Self { inbox_prefix, book: watch::Sender::default() }
+    pub(super) fn new(inbox_prefix: String, unsent: &'static str) -> Self {
+        Self { inbox_prefix, unsent, book: watch::Sender::default() }
+    }
+
+    fn denied(&self, permission: &Permission) -> Denied {
+        Denied { permission: permission.clone(), unsent: self.unsent }
     }
 
     /// The right to receive answers.
@@ -141,7 +151,7 @@ impl Denials {
             book.number += 1;
             let before = book.standing.get(&permission).map_or(0, |times| times.count);
             if before == 0 {
-                tracing::error!("{}", Denied { permission: permission.clone() });
+                tracing::error!("{}", self.denied(&permission));
             }
             if before > 0 || book.standing.len() < CAPACITY {
                 let times = Times { count: before + 1, last: clock::now(), number: book.number };
@@ -195,7 +205,7 @@ impl Denials {
     }
 
     fn first<F: Fn(&Permission, &Times) -> bool>(&self, is_it: F) -> impl Future<Output = Denied> + use<F> {
-        let mut book = self.book.subscribe();
+        let (mut book, unsent) = (self.book.subscribe(), self.unsent);
         async move {
             loop {
                 let found = book
@@ -205,7 +215,7 @@ impl Denials {
                     .find(|(permission, times)| is_it(permission, times))
                     .map(|(permission, _)| permission.clone());
                 match found {
-                    Some(permission) => return Denied { permission },
+                    Some(permission) => return Denied { permission, unsent },
                     // The sender lives as long as the connection.
                     None if book.changed().await.is_err() => std::future::pending().await,
                     None => {}
@@ -217,7 +227,7 @@ impl Denials {
     /// One line for each denial that stands.
     pub(super) fn problems(&self) -> Vec<String> {
         let line = |(permission, times): (&Permission, &Times)| {
-            let denied = Denied { permission: permission.clone() };
+            let denied = self.denied(permission);
             format!("{denied} (times: {}, last at {})", times.count, times.last.format("%Y-%m-%dT%H:%M:%SZ"))
         };
         self.book.borrow().standing.iter().map(line).collect()
@@ -249,7 +259,7 @@ impl Transport {
         let mut denied = pin!(self.denials.next(|permission| concerns(permission) || *permission == inbox));
         // The client subscribes to its answers once in a connection.
         if self.denials.stands(&inbox) {
-            return Err(Denied { permission: inbox.clone() });
+            return Err(self.denials.denied(&inbox));
         }
         tokio::select! {
             biased;
@@ -275,6 +285,10 @@ mod tests {
 
     fn denied_by(message: &str) -> Option<Permission> {
         Permission::denied_by(message, "_INBOX.a")
+    }
+
+    fn denials() -> Denials {
+        Denials::new("_INBOX.a".to_owned(), "events are somewhere")
     }
 
     #[test]
@@ -307,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_server_that_denies_everything_does_not_fill_the_memory() {
-        let denials = Denials::new("_INBOX.a".to_owned());
+        let denials = denials();
         for subject in 0..10 * CAPACITY {
             denials.observe(&format!(r#"Permissions Violation for Publish to "{subject}""#));
             denials.observe(&format!(r#"Permissions Violation for Subscription to "_INBOX.a.{subject}""#));
@@ -316,8 +330,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_denial_says_what_becomes_of_events() {
+        let denials = denials();
+        let denied = denials.next(|_| true);
+        denials.observe(r#"Permissions Violation for Publish to "a.sync.b""#);
+        for said in [denied.await.to_string(), denials.problems().concat()] {
+            assert!(said.contains("publish to `a.sync.b`, so events are somewhere: "), "{said}");
+        }
+    }
+
+    #[tokio::test]
     async fn only_a_denial_from_now_on_ends_a_request() {
-        let denials = Denials::new("_INBOX.a".to_owned());
+        let denials = denials();
         let (one, other) =
             (r#"Permissions Violation for Publish to "one""#, r#"Permissions Violation for Publish to "other""#);
         denials.observe(one);

@@ -3,15 +3,37 @@
 use async_nats::{ConnectErrorKind, Server};
 use tokio::sync::watch;
 
+use crate::config::Config;
+
 /// Words in the errors of a TLS handshake that failed.
 const HANDSHAKE: [&str; 4] = ["certificate", "fatal alert", "corrupt message", "incompatible"];
 
+/// What an operator is to do where nothing is known.
+pub(super) const ADVICE: &str = "see that it runs, and that NATS_URL and the credentials are right";
+
 /// The state of the connection. It is counted, since one that was lost and is back again has lost its pull requests.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Link {
     pub(super) up: bool,
     pub(super) number: u64,
     pub(super) trouble: Option<Trouble>,
+    /// What becomes of events meanwhile.
+    pub(super) unsent: &'static str,
+}
+
+impl Link {
+    /// One that was never up.
+    pub(super) fn new(config: &Config) -> Self {
+        Self { up: false, number: 0, trouble: None, unsent: unsent(config) }
+    }
+}
+
+/// What becomes of events that cannot be sent.
+pub(super) fn unsent(config: &Config) -> &'static str {
+    match config.use_outbox {
+        true => "events wait in the outbox",
+        false => "events are lost (USE_OUTBOX=false)",
+    }
 }
 
 /// Why there is no connection, and what to do.
@@ -32,13 +54,13 @@ pub(super) enum Trouble {
          and NATS_KEY must be set if the server asks for a certificate"
     )]
     Handshake(String),
-    #[error("NATS is away, and events wait in the outbox: {0}")]
-    Away(String),
+    #[error("NATS is away, and {unsent}: {error}")]
+    Away { unsent: &'static str, error: String },
 }
 
 impl Trouble {
     /// What the client's error means; it comes as text only, once the client tries by itself.
-    pub(super) fn told(error: String) -> Self {
+    pub(super) fn told(error: String, unsent: &'static str) -> Self {
         let is = |kind: ConnectErrorKind| error.contains(&kind.to_string());
         if is(ConnectErrorKind::AuthorizationViolation) {
             Self::Refused
@@ -47,50 +69,60 @@ impl Trouble {
         } else if HANDSHAKE.iter().any(|word| error.contains(word)) {
             Self::Handshake(error)
         } else {
-            Self::Away(error)
+            Self::Away { unsent, error }
         }
     }
 
     /// What the last attempts on these servers failed for.
-    fn of(servers: &[Server]) -> Option<Self> {
+    fn of(servers: &[Server], unsent: &'static str) -> Option<Self> {
         let failed = |server: &Server| {
             let error = server.last_error.as_ref()?;
             Some(format!("{}:{}: {error}", server.addr.host(), server.addr.port()))
         };
         let failures: Vec<String> = servers.iter().filter_map(failed).collect();
-        (!failures.is_empty()).then(|| Self::told(failures.join("; ")))
+        (!failures.is_empty()).then(|| Self::told(failures.join("; "), unsent))
     }
 
     /// Whether an operator must act: waiting does not mend it.
     pub(super) fn is_own(&self) -> bool {
         matches!(self, Self::Refused | Self::Unusable(_))
     }
+
+    /// What an operator is to do about it, who sends no events.
+    pub(super) fn advice(&self) -> String {
+        match self {
+            Self::Away { error, .. } => format!("{ADVICE} ({error})"),
+            trouble => trouble.to_string(),
+        }
+    }
 }
 
 /// Notes that the connection is there.
 pub(super) fn up(link: &watch::Sender<Link>) {
     tracing::info!("connected to NATS");
-    link.send_modify(|link| *link = Link { up: true, number: link.number + 1, trouble: None });
+    link.send_modify(|link| (link.up, link.number, link.trouble) = (true, link.number + 1, None));
 }
 
 /// Notes that the connection is gone.
 pub(super) fn down(link: &watch::Sender<Link>) {
     link.send_modify(|link| {
         link.up = false;
-        link.trouble.get_or_insert_with(|| Trouble::Away("the connection was lost".to_owned()));
+        let lost = Trouble::Away { unsent: link.unsent, error: "the connection was lost".to_owned() };
+        link.trouble.get_or_insert(lost);
     });
 }
 
 /// Notes what the servers said to the last attempts, before the next one.
 pub(super) fn attempted(servers: &[Server], link: &watch::Sender<Link>) {
-    if let Some(trouble) = Trouble::of(servers) {
+    let unsent = link.borrow().unsent;
+    if let Some(trouble) = Trouble::of(servers, unsent) {
         note(trouble, link);
     }
 }
 
 /// Notes what the client says of an attempt: in a word, so that the details it may know from before are worth more.
 pub(super) fn failed(error: String, link: &watch::Sender<Link>) {
-    let trouble = Trouble::told(error);
+    let trouble = Trouble::told(error, link.borrow().unsent);
     if trouble.is_own() || link.borrow().trouble.is_none() {
         note(trouble, link);
     }
@@ -102,11 +134,38 @@ pub(super) fn note(trouble: Trouble, link: &watch::Sender<Link>) {
         let is_new = link.trouble.as_ref() != Some(&trouble);
         if is_new {
             match &trouble {
-                Trouble::Away(_) => tracing::warn!("{trouble}"),
+                Trouble::Away { .. } => tracing::warn!("{trouble}"),
                 _ => tracing::error!("{trouble}"),
             }
             link.trouble = Some(trouble);
         }
         is_new
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_that_is_away_says_what_becomes_of_events() {
+        let said = |use_outbox: bool, note: &dyn Fn(&watch::Sender<Link>)| {
+            let link = watch::Sender::new(Link::new(&Config::new("a", "b").use_outbox(use_outbox)));
+            note(&link);
+            link.borrow().trouble.clone().map(|trouble| trouble.to_string()).unwrap_or_default()
+        };
+        let refused = |link: &watch::Sender<Link>| failed("refused".to_owned(), link);
+        assert_eq!(said(true, &refused), "NATS is away, and events wait in the outbox: refused");
+        assert_eq!(said(false, &refused), "NATS is away, and events are lost (USE_OUTBOX=false): refused");
+        assert_eq!(said(true, &down), "NATS is away, and events wait in the outbox: the connection was lost");
+        assert_eq!(said(false, &down), "NATS is away, and events are lost (USE_OUTBOX=false): the connection was lost");
+    }
+
+    #[test]
+    fn an_operator_is_told_what_is_wrong() {
+        let advice = |error: &str| Trouble::told(error.to_owned(), "events wait in the outbox").advice();
+        let away = "see that it runs, and that NATS_URL and the credentials are right (DNS error: no such host)";
+        assert_eq!(advice("DNS error: no such host"), away);
+        assert!(advice("IO error: invalid peer certificate: UnknownIssuer").contains("NATS_CA must hold"));
+    }
 }

@@ -23,6 +23,7 @@ pub use denials::{Denied, Permission};
 #[cfg(any(test, fuzzing))]
 pub(crate) use headers::check as check_headers;
 pub use options::ConnectError;
+pub(crate) use options::user_name;
 pub(crate) use progress::Progress;
 pub use provision::ProvisionError;
 pub(crate) use provision::ROUNDS;

@@ -83,6 +83,7 @@ fn entries(urls: &str) -> impl Iterator<Item = (usize, &str)> {
 
 /// Everything but what is to happen with the client's events.
 pub(super) fn options(config: &Config) -> Result<ConnectOptions, ConnectError> {
+    choose_cryptography();
     let mut options = ConnectOptions::new().name(&config.app_name).custom_inbox_prefix(config.inbox_prefix());
     options = match user(&config.nats_url)? {
         Some((user, Some(password))) => options.user_and_password(user, password),
@@ -106,7 +107,6 @@ pub(super) fn options(config: &Config) -> Result<ConnectOptions, ConnectError> {
         options = options.add_client_certificate(certificate.clone(), key.clone());
     }
     if wants_tls(config)? {
-        choose_cryptography();
         // A server names the others of its cluster before TLS begins, so whoever stands in between can name any.
         options = options.require_tls(true).ignore_discovered_servers();
     }
@@ -114,7 +114,7 @@ pub(super) fn options(config: &Config) -> Result<ConnectOptions, ConnectError> {
 }
 
 /// Chooses what TLS encrypts with, unless the application has: where another crate brings a second provider, rustls would panic
-/// rather than choose.
+/// rather than choose. A server may want TLS that was not asked for here.
 fn choose_cryptography() {
     if CryptoProvider::get_default().is_none() {
         // Somebody else may have chosen in between.
@@ -142,6 +142,12 @@ fn user(urls: &str) -> Result<Option<(String, Option<String>)>, ConnectError> {
     Ok(found)
 }
 
+/// The user that the servers are told of; a token alone names none.
+pub(crate) fn user_name(urls: &str) -> Option<String> {
+    let (user, password) = user(urls).ok().flatten()?;
+    password.map(|_| user)
+}
+
 fn read(variable: &'static str, path: &Path) -> Result<String, ConnectError> {
     std::fs::read_to_string(path).map_err(|source| unusable(variable, path, source))
 }
@@ -165,7 +171,7 @@ mod tests {
 
     #[test]
     fn cryptography_is_chosen_whatever_other_crates_bring() {
-        options(&Config::new("a", "b").nats_url("tls://127.0.0.1")).expect("options");
+        options(&Config::new("a", "b").nats_url("nats://127.0.0.1")).expect("options");
         assert!(CryptoProvider::get_default().is_some());
     }
 
@@ -178,6 +184,16 @@ mod tests {
         assert_eq!(shown, ["nats://one:4222", "nats://two"]);
         assert_eq!(user("tls://token@one").expect("a token"), Some(("token".to_owned(), None)));
         assert_eq!(user("one,two").expect("nobody"), None);
+    }
+
+    #[test]
+    fn a_url_with_a_password_names_the_user() {
+        for url in ["nats://observer:p@one:4222,nats://observer:p@two", "observer:p:w@one", "nats://obs%65rver:p@one"] {
+            assert_eq!(user_name(url).as_deref(), Some("observer"), "{url}");
+        }
+        for url in ["nats://one:4222", "tls://token@one", "one"] {
+            assert_eq!(user_name(url), None, "{url}");
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use async_nats::jetstream;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer::{Consumer, FromConsumer, Info, PullConsumer, pull};
-use async_nats::jetstream::context::RequestError;
+use async_nats::jetstream::context::{RequestError, RequestErrorKind};
 use serde_json::{Value as Json, json};
 
 use super::attached::Attached;
@@ -33,7 +33,7 @@ pub enum ProvisionError {
     #[error(transparent)]
     Topology(#[from] TopologyError),
     /// A request got no answer.
-    #[error("asking JetStream: {0}")]
+    #[error("asking JetStream: {0}{hint}", hint = hint(.0))]
     Request(#[from] RequestError),
     /// The server refused a request.
     #[error("{what}: {error}")]
@@ -110,7 +110,7 @@ impl Transport {
             false => self.config.stream_name.clone(),
         };
         if self.config.auto_provision {
-            self.report_retention(&stream).await;
+            self.report_stream(&stream).await;
         }
         self.attach_as_found(&stream, &durable).await
     }
@@ -156,15 +156,28 @@ impl Transport {
         self.report("provisioner", error.map(|error| chain(error)));
     }
 
-    /// Says so where the stream, which is used as it is, keeps nothing that nobody listens for.
-    async fn report_retention(&self, stream: &str) {
+    /// Says so where the stream, which is used as it is, keeps nothing that nobody listens for, or cannot be
+    /// published to with an answer, or is not as somebody has set it.
+    async fn report_stream(&self, stream: &str) {
         let Ok(info) = self.ask(format!("STREAM.INFO.{stream}"), &json!({})).await else { return };
-        let problem = (info["config"]["retention"] == "interest").then(|| {
+        let interest = (info["config"]["retention"] == "interest").then(|| {
+            "it has interest retention: dead letters, and events that are sent before the other app's consumer is there, are dropped; \
+             change it to limits"
+                .to_owned()
+        });
+        let silence = (info["config"]["no_ack"] == true).then(|| {
+            "it acknowledges nothing (no_ack), so that no event ever counts as sent; turn that off, or take the pair's subjects out of it"
+                .to_owned()
+        });
+        let unmet = Wanted::of(&self.config).stream.unmet(&info["config"]);
+        let unmet = unmet.iter().map(|difference| {
             format!(
-                "stream {stream} has interest retention: dead letters, and events that are sent before the other app's consumer \
-                 is there, are dropped; change it to limits"
+                "an application leaves a stream that is there as it is, with {difference} still to do: run `jsb provision`, or set here \
+                 what the stream has"
             )
         });
+        let problems: Vec<String> = interest.into_iter().chain(silence).chain(unmet).collect();
+        let problem = (!problems.is_empty()).then(|| format!("stream {stream}: {}", problems.join("; ")));
         if let Some(problem) = &problem {
             tracing::warn!("{problem}");
         }
@@ -277,6 +290,25 @@ impl ProvisionError {
     }
 }
 
+fn hint(error: &RequestError) -> &'static str {
+    match error.kind() {
+        RequestErrorKind::NoResponders => "; see that nats-server runs with JetStream (`-js`)",
+        _ => "",
+    }
+}
+
 fn lines(items: &[impl ToString]) -> String {
     items.iter().map(|item| format!("  {}", item.to_string())).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_jetstream_is_told_from_one_that_is_silent() {
+        let said = |kind: RequestErrorKind| ProvisionError::Request(kind.into()).to_string();
+        assert!(said(RequestErrorKind::NoResponders).ends_with("; see that nats-server runs with JetStream (`-js`)"));
+        assert_eq!(said(RequestErrorKind::TimedOut), "asking JetStream: timed out");
+    }
 }

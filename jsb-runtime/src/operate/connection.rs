@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
 use crate::config::{Config, without_credentials};
-use crate::jetstream::{ConnectError, Transport};
+use crate::jetstream::{ConnectError, Transport, user_name};
 use crate::permissions::ADMIN;
 use crate::preflight::StartError;
 use crate::subject;
@@ -32,16 +32,14 @@ pub enum OperateError {
     #[error(transparent)]
     Database(#[from] StartError),
     /// No server answered.
-    #[error(
-        "NATS at {servers} did not answer within {} seconds; see that it runs, and that NATS_URL and the credentials are \
-         right",
-        .patience.as_secs()
-    )]
+    #[error("NATS at {servers} did not answer within {} seconds; {advice}", .patience.as_secs())]
     Away {
         /// Where it was looked for.
         servers: String,
         /// For how long.
         patience: Duration,
+        /// What to do, with what the last attempt failed for if that is known.
+        advice: String,
     },
 }
 
@@ -87,7 +85,7 @@ impl Connection {
         let config = Arc::new(as_user(config, ADMIN));
         let transport = Transport::connect(Arc::clone(&config), deadline).await?;
         let connected = timeout_at(deadline, transport.until_connected()).await;
-        connected.map_err(|_| OperateError::Away { servers, patience })?;
+        connected.map_err(|_| OperateError::Away { servers, patience, advice: transport.advice() })?;
         Ok(Self { transport, config })
     }
 
@@ -100,17 +98,12 @@ impl Connection {
 /// An operator is another user than the app, who may not hear the app's answers: the one in the URL, or else this one.
 pub(crate) fn as_user(mut config: Config, otherwise: &str) -> Config {
     config.nats_inbox_prefix.get_or_insert_with(|| {
-        let user = user(&config.nats_url).filter(|user| subject::is_token(user));
-        format!("_INBOX.{}", user.unwrap_or(otherwise))
+        let user = user_name(&config.nats_url).filter(|user| subject::is_token(user));
+        format!("_INBOX.{}", user.as_deref().unwrap_or(otherwise))
     });
+    // What an operator cannot publish stays where it is.
+    config.use_outbox = true;
     config
-}
-
-/// The user that the first server's URL names; a token alone names none.
-fn user(urls: &str) -> Option<&str> {
-    let (credentials, _) = urls.split(',').next()?.rsplit_once('@')?;
-    let credentials = credentials.split_once("://").map_or(credentials, |(_, credentials)| credentials);
-    Some(credentials.split_once(':')?.0.trim())
 }
 
 #[cfg(test)]
@@ -118,12 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_url_names_the_user() {
-        for url in ["nats://observer:p@one:4222,nats://observer:p@two", "observer:p:w@one"] {
-            assert_eq!(user(url), Some("observer"), "{url}");
-        }
-        for url in ["nats://one:4222", "tls://token@one", "one"] {
-            assert_eq!(user(url), None, "{url}");
-        }
+    fn nothing_that_an_operator_sends_is_said_to_be_lost() {
+        assert!(as_user(Config::new("a", "b").use_outbox(false), ADMIN).use_outbox);
     }
 }

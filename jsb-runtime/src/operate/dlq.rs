@@ -1,6 +1,7 @@
 //! The DLQ of an app: its letters read one by one, and deleted one by one, so that no other message can go with them.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU64;
 
 use futures_util::{Stream, TryStreamExt, stream};
 use sea_orm::{DatabaseConnection, DbErr};
@@ -125,8 +126,9 @@ impl Dlq<'_> {
         let mut letters = Vec::new();
         let mut event_ids = BTreeSet::new();
         for name in names {
-            let by_sequence = match name.parse() {
-                Ok(sequence) => self.letter(sequence).await?,
+            // The server has no message 0, and refuses to look for one.
+            let by_sequence = match name.parse::<NonZeroU64>() {
+                Ok(sequence) => self.letter(sequence.get()).await?,
                 Err(_) => None,
             };
             match by_sequence {
@@ -165,6 +167,6 @@ impl Dlq<'_> {
     /// When the database fails.
     pub async fn settled(&self, db: &DatabaseConnection, letters: &[Letter]) -> Result<BTreeSet<String>, DbErr> {
         let ids: Vec<&str> = letters.iter().map(|letter| letter.event_id.as_str()).collect();
-        inbox::among(db, subject::source(&self.incoming), &ids, &["processed"]).await
+        inbox::among(db, subject::source(&self.incoming), &ids, &[inbox::Status::Processed]).await
     }
 }

@@ -70,7 +70,7 @@ impl Check {
 }
 
 impl Report {
-    /// Holds what was seen against limits.
+    /// Holds what was seen against limits. Where neither the stream nor the consumer was seen, the stream is a fault.
     pub fn checks(&self, limits: &Limits) -> Vec<Check> {
         let now = clock::now();
         let old = |since: Option<DateTime<Utc>>, limit: Duration| {
@@ -78,11 +78,16 @@ impl Report {
         };
         let age = |since: Option<DateTime<Utc>>| since.map_or_else(|| "none".to_owned(), |since| text(now - since));
         let (pending, waiting) = (limits.max_pending_age, limits.max_waiting_age);
+        let mut stream = check("stream", &self.stream, |stream| match &stream.leader {
+            None if stream.is_clustered => (false, format!("`{}` has no leader", stream.name)),
+            _ => (true, format!("`{}` is there", stream.name)),
+        });
+        // A wrong name is denied too, and must not look healthy for ever.
+        if self.is_blind() {
+            stream.finding = Finding::Fault;
+        }
         vec![
-            check("stream", &self.stream, |stream| match &stream.leader {
-                None if stream.is_clustered => (false, format!("`{}` has no leader", stream.name)),
-                _ => (true, format!("`{}` is there", stream.name)),
-            }),
+            stream,
             check("consumer", &self.consumer, |consumer| (true, format!("`{}` is there", consumer.name))),
             check("consumer_lag", &self.consumer, |consumer| {
                 (consumer.lag <= limits.max_lag, format!("{} of at most {} wait", consumer.lag, limits.max_lag))
@@ -127,4 +132,28 @@ fn text(age: TimeDelta) -> String {
 
 fn human(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_shows_neither_stream_nor_consumer_is_a_fault() {
+        let report = Report {
+            app: "a".to_owned(),
+            destination: "b".to_owned(),
+            is_connected: true,
+            stream: Part::not_asked("it is denied"),
+            consumer: Part::not_asked("it is denied"),
+            oldest_unacknowledged: Part::not_asked("it is denied"),
+            peer: Part::not_asked("it is denied"),
+            dead_letters: Part::Seen(0),
+            tables: Part::not_asked("there is none"),
+            resources: Vec::new(),
+        };
+        let checks = report.checks(&Limits::default());
+        let faults: Vec<_> = checks.iter().filter(|check| check.is_fault()).collect();
+        assert_eq!((faults.len(), faults[0].name, faults[0].detail.as_str()), (1, "stream", "it is denied"));
+    }
 }

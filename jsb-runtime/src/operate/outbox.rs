@@ -3,9 +3,6 @@
 mod change;
 mod look;
 
-use std::fmt;
-use std::str::FromStr;
-
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 
@@ -14,49 +11,8 @@ pub use change::{discard, prune, retry, retry_all};
 pub use look::{Details, Event, newest, oldest, sent_before, sent_since, show};
 pub(crate) use look::{count_of, ids_of, span_of_pending, with_ids};
 
-use crate::names::{UnknownName, named};
+pub use crate::outbox::Status;
 use crate::outbox::TABLE;
-
-/// Where an event of the outbox stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Status {
-    /// It waits to be published.
-    Pending,
-    /// It can never be published as it is.
-    Failed,
-    /// JetStream has acknowledged it.
-    Sent,
-}
-
-impl Status {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Failed => "failed",
-            Self::Sent => "sent",
-        }
-    }
-
-    /// A literal rather than a bound value, in the words of the partial indexes.
-    fn condition(self) -> Expr {
-        Expr::cust(format!("status = '{self}'"))
-    }
-}
-
-impl fmt::Display for Status {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Status {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        named(text, "status of an outbox event", [Self::Pending, Self::Failed, Self::Sent])
-    }
-}
 
 /// Which events of the outbox are meant; by default all.
 #[derive(Clone, Debug, Default)]

@@ -4,7 +4,6 @@ use chrono::SecondsFormat;
 use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
 
 use super::{Dlq, Letter, OperateError};
-use crate::apply::is_entity_event;
 use crate::dialect::{self, Fault};
 use crate::event::Envelope;
 use crate::inbox::{self, Kept};
@@ -88,7 +87,7 @@ impl ReplayError {
 impl From<PublishError> for ReplayError {
     fn from(error: PublishError) -> Self {
         match error {
-            PublishError::Denied(Denied { permission }) if matches!(permission, Permission::Publish(_)) => {
+            PublishError::Denied(Denied { permission, .. }) if matches!(permission, Permission::Publish(_)) => {
                 Self::Denied(permission)
             }
             error => Self::Publish(error),
@@ -160,7 +159,7 @@ impl Replayer<'_> {
 
     /// The versions if the row here is newer than the event, or why that could not be found out.
     async fn overtaken(&self, message: &Message) -> Result<Result<Option<Overtaken>, String>, DbErr> {
-        let Some(event) = message.envelope.as_ref().ok().filter(|event| is_entity_event(event)) else {
+        let Some(event) = message.envelope.as_ref().ok().filter(|event| event.is_of_row()) else {
             return Ok(Ok(None));
         };
         let Some(entity) = registry::entity(&event.resource_type) else {

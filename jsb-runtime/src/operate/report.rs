@@ -38,6 +38,9 @@ pub struct Report {
     pub app: String,
     /// The app that it syncs with.
     pub destination: String,
+    /// Whether NATS answered.
+    #[serde(skip)]
+    pub is_connected: bool,
     /// The stream that carries the pair.
     pub stream: Part<StreamState>,
     /// The app's consumer.
@@ -52,6 +55,13 @@ pub struct Report {
     pub tables: Part<Tables>,
     /// The entities that this program knows.
     pub resources: Vec<&'static str>,
+}
+
+impl Report {
+    /// Whether neither the stream nor the consumer was seen, as where a name is wrong: what another app has is denied.
+    pub fn is_blind(&self) -> bool {
+        self.stream.seen().is_none() && self.consumer.seen().is_none()
+    }
 }
 
 impl<T> Part<T> {
@@ -103,6 +113,10 @@ pub enum Extent {
 
 /// Looks at the server and, if `db` is given, at the tables. What cannot be seen says why.
 ///
+/// It connects by [`Connection::open`]: unless [`Config::nats_inbox_prefix`] is set, answers come below `_INBOX.` and the user of
+/// the URL, or below `_INBOX.admin` without one, but not below the app's own `_INBOX.{APP_NAME}`. A user who may not hear them sees
+/// nothing, and the check of the stream is a fault.
+///
 /// # Example
 ///
 /// ```no_run
@@ -143,6 +157,7 @@ async fn read(db: &DatabaseConnection, config: &Config, extent: Extent) -> Resul
 async fn server(config: Config) -> Report {
     let (app, destination) = (config.app_name.clone(), config.destination_app.clone());
     let mut report = Report {
+        is_connected: false,
         stream: Part::not_asked(NO_CONNECTION),
         consumer: Part::not_asked(NO_CONNECTION),
         oldest_unacknowledged: Part::not_asked(NO_CONNECTION),
@@ -155,6 +170,7 @@ async fn server(config: Config) -> Report {
     };
     match Connection::open(config).await {
         Ok(connection) => {
+            report.is_connected = true;
             let (stream, consumer, peer, dead_letters) = tokio::join!(
                 connection.stream(),
                 connection.consumer(&report.app),

@@ -21,7 +21,7 @@ impl Trial<'_> {
     /// Tells the DLQ of a death, once, and then records it. The letter may be on its way for as long as the link takes, with no
     /// transaction open.
     pub(crate) async fn bury(&self, death: &mut Death) -> Result<Outcome, DbErr> {
-        death.is_told = death.is_told || !self.processor.config.use_dlq || self.is_letter_taken(death).await;
+        death.is_told = death.is_told || !self.processor.config.use_dlq || self.publish_letter(death).await;
         let death = &*death;
         let record = async {
             match death.is_told {
@@ -32,7 +32,8 @@ impl Trial<'_> {
         dialect::unless_lost(&self.processor.db, self.outages, record).await
     }
 
-    async fn is_letter_taken(&self, death: &Death) -> bool {
+    /// Publishes the letter; whether it was taken.
+    async fn publish_letter(&self, death: &Death) -> bool {
         let (stream, deliveries) =
             (self.processor.transport.stream_name(), self.origin.deliveries(self.processor.config.max_deliver));
         let letter = DeadLetter { message: self.message, death, deliveries, stream: &stream };

@@ -44,14 +44,8 @@ impl Trial<'_> {
             return self.fail(&error).await;
         }
         let age = self.origin.age().to_std().unwrap_or_default();
-        let mut counted = age;
-        if reason == Reason::HasChildren && age < self.processor.config.park_for {
-            // While nothing could be consumed, the children's deletes could not come.
-            let attached = self.processor.transport.attached_now();
-            counted = age.min(attached.map_or(Duration::ZERO, |attached| attached.since.elapsed()));
-        }
         let text = error.described();
-        match patience(reason, counted, self.processor.config.keep_parent_after, self.processor.config.park_for) {
+        match self.patience(reason, age) {
             Patience::Keep => return self.keep_parent(event).await,
             Patience::Bury => return Ok(Tried::Dead(Death::of(reason, &error))),
             Patience::Wait => {}
@@ -66,6 +60,19 @@ impl Trial<'_> {
             false => tracing::debug!(event_id, %reason, waits_for, error = text, "an event is still parked"),
         }
         self.put_into_inbox(reason, waits_for, delay, &text).await
+    }
+
+    /// What becomes of it by its age. What it lacks may be in the backlog, or with the other side, which NATS was away for too.
+    fn patience(&self, reason: Reason, age: Duration) -> Patience {
+        let config = &self.processor.config;
+        let Some(attached_for) = self.processor.attached_for() else { return Patience::Wait };
+        // While nothing could be consumed, the children's deletes could not come.
+        let waits_for_children = reason == Reason::HasChildren && age < config.park_for;
+        let counted = match waits_for_children || attached_for < inbox::LONGEST_PARKING {
+            true => age.min(attached_for),
+            false => age,
+        };
+        patience(reason, counted, config.keep_parent_after, config.park_for)
     }
 
     /// Whether the server is to bring the event again, and not the inbox.

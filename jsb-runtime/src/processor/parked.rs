@@ -11,7 +11,7 @@ use super::Processor;
 use super::burial::DLQ;
 use super::origin::Origin;
 use super::trial::Trial;
-use super::untangle::CIRCLE;
+use super::untangle::{CIRCLE, Untangled};
 use crate::causes::chain;
 use crate::clock;
 use crate::dialect::{answer, unless_lost};
@@ -95,10 +95,11 @@ impl Processor {
             Outcome::Settled(_) => self.release([&stored.message]).await?,
             Outcome::Parked if self.may_close_circle(&stored).await? => {
                 match unless_lost(&self.db, 0, self.untangle(stored)).await {
-                    Ok(None) => {}
-                    Ok(Some((message, mut death))) => {
+                    Ok(Untangled::Applied(events)) => self.release(&events).await?,
+                    Ok(Untangled::Dead(message, mut death)) => {
                         Trial::of(self, &message, CIRCLE).bury(&mut death).await?;
                     }
+                    Ok(Untangled::Left) => {}
                     Err(error) => {
                         // They stay parked, and each says for what.
                         let error = error.described();

@@ -64,7 +64,7 @@ pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Res
 
 impl ConsumeError {
     /// The error, if it is JetStream's.
-    pub(crate) fn of_pull(&self) -> Option<&PullError> {
+    fn of_pull(&self) -> Option<&PullError> {
         match self {
             Self::Pull(error) => Some(error),
             Self::Db(_) => None,

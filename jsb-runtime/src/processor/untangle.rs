@@ -24,10 +24,22 @@ pub(super) const CIRCLE: Origin = Origin::Stored { age: TimeDelta::zero() };
 /// How many events a circle has at the most.
 const MOST: usize = 100;
 
+/// What came of a look for a circle.
+pub(super) enum Untangled {
+    /// These are applied.
+    Applied(Vec<Message>),
+    /// None is, since a handler refused this one.
+    Dead(Box<Message>, Death),
+    /// All are as they were.
+    Left,
+}
+
 /// What came of applying events together.
 enum Circled {
-    /// All are applied, or none; which one is dead, if one is.
-    Ended(Option<(usize, Death)>),
+    /// All are applied.
+    Applied,
+    /// None is; which one is dead, if one is.
+    Undone(Option<(usize, Death)>),
     /// Rows of none of them are in the way.
     Blocked(Vec<String>, ApplyError),
 }
@@ -40,23 +52,37 @@ impl Processor {
     }
 
     /// Applies a circle of events that each wait for the row of the next one: for a unique value that it gives up, or to refer to
-    /// it. Others join it whose rows are in the way too. One of them may be dead, since a handler refused it.
-    pub(super) async fn untangle(&self, stored: Stored) -> Result<Option<(Message, Death)>, ApplyError> {
-        let Some(mut events) = self.circle(stored).await? else { return Ok(None) };
+    /// it. Others join it whose rows are in the way too.
+    pub(super) async fn untangle(&self, stored: Stored) -> Result<Untangled, ApplyError> {
+        let Some(mut events) = self.circle(stored).await? else { return Ok(Untangled::Left) };
+        // The handler of any of them may end the process. It is always the same one that counts it, so that one alone ends as dead.
+        let oldest = (0..events.len()).min_by_key(|place| &events[*place].message.event_id).unwrap_or_default();
+        events[oldest].begin_together(&self.db).await?;
+        let ended = self.apply_with_others(&mut events).await;
+        inbox::had_outcome(&self.db, &events[oldest].message).await?;
+        Ok(match ended? {
+            Circled::Applied => Untangled::Applied(events.into_iter().map(|stored| stored.message).collect()),
+            Circled::Undone(Some((place, death))) => Untangled::Dead(events.swap_remove(place).message.into(), death),
+            Circled::Undone(None) => Untangled::Left,
+            Circled::Blocked(_, error) => return Err(error),
+        })
+    }
+
+    /// Applies a circle, with the parked events of rows that are in its way.
+    async fn apply_with_others(&self, events: &mut Vec<Stored>) -> Result<Circled, ApplyError> {
         loop {
-            let outcome = match self.apply_circle(&events, false).await {
+            let outcome = match self.apply_circle(events, false).await {
                 // Somebody holds a lock for longer than that, and may do so the next time too.
-                Err(error) if error.is_timeout() || error.is_handlers() => self.apply_circle(&events, true).await?,
+                Err(error) if error.is_timeout() || error.is_handlers() => self.apply_circle(events, true).await?,
                 outcome => outcome?,
             };
-            match outcome {
-                Circled::Ended(died) => {
-                    return Ok(died.map(|(place, death)| (events.swap_remove(place).message, death)));
-                }
-                Circled::Blocked(rows, error) => match self.parked_beside(&events, &rows).await? {
-                    Some(further) if events.len() < MOST => events.push(further),
-                    _ => return Err(error),
-                },
+            let further = match &outcome {
+                Circled::Blocked(rows, _) if events.len() < MOST => self.parked_beside(events, rows).await?,
+                _ => None,
+            };
+            match further {
+                Some(further) => events.push(further),
+                None => return Ok(outcome),
             }
         }
     }
@@ -103,7 +129,7 @@ impl Processor {
             if !to_come.tried(&rows[place], applied.is_some()) {
                 // A row was changed here since its event was parked, which the event's own next try will find.
                 own.txn.rollback().await?;
-                return Ok(Circled::Ended(None));
+                return Ok(Circled::Undone(None));
             }
             all_written.extend(applied.map(|written| (place, written)));
             incomplete.extend(lacks_references.then_some(message));
@@ -118,14 +144,14 @@ impl Processor {
                 Err(error) if error.is_handlers() => {
                     own.txn.rollback().await?;
                     let death = self.handler_failed(message, error).await?;
-                    return Ok(Circled::Ended(death.map(|death| (place, death))));
+                    return Ok(Circled::Undone(death.map(|death| (place, death))));
                 }
                 finished => finished?,
             }
         }
         own.end(Ok::<_, ApplyError>(())).await?;
         tracing::info!(?rows, "rows that waited for one another were applied together");
-        Ok(Circled::Ended(None))
+        Ok(Circled::Applied)
     }
 
     /// A handler failed within a circle, as it would have if its event had come alone; why that is dead, if it is. Its own trouble

@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 
 use super::waves::Published;
 use super::{LEASE, Relay, Step};
-use crate::dialect::answer;
+use crate::dialect::{answer, write_in_turn};
 use crate::jetstream::PublishError;
 use crate::lease::Lease;
 use crate::outbox::{self, Batch, Mark};
@@ -80,7 +80,7 @@ impl Relay {
         // A row that waits must be read together with the younger events that wait behind it.
         let none_waits = waves.iter().map(Vec::len).sum::<usize>() == in_hand.len();
         let beside = async {
-            answer(outbox::mark_sent(&self.db, acknowledged)).await?;
+            self.mark(acknowledged).await?;
             match is_full && none_waits {
                 true => answer(outbox::next_batch(&self.db, self.config.batch_size, &in_hand)).await.map(Some),
                 false => Ok(None),
@@ -96,13 +96,13 @@ impl Relay {
         let is_any_shortened = !shortened.is_empty();
         let is_done = is_any_shortened || !acknowledged.is_empty() || !failed.is_empty();
         for (mark, payload) in shortened {
-            answer(outbox::shorten(&self.db, &mark, &payload)).await?;
+            write_in_turn(&self.db, outbox::shorten(&self.db, &mark, &payload)).await?;
         }
         for (mark, error) in failed {
-            answer(outbox::mark_failed(&self.db, &mark, &error)).await?;
+            write_in_turn(&self.db, outbox::mark_failed(&self.db, &mark, &error)).await?;
         }
         for ((delay, error), marks) in delayed {
-            answer(outbox::delay(&self.db, &marks, delay, &error)).await?;
+            write_in_turn(&self.db, outbox::delay(&self.db, &marks, delay, &error)).await?;
         }
         hand.acknowledged = acknowledged;
         hand.is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));
@@ -125,7 +125,14 @@ impl Relay {
     /// Marks what is acknowledged, and forgets what was read ahead.
     async fn put_down(&self, hand: &mut Hand) -> Result<(), DbErr> {
         hand.ahead = None;
-        answer(outbox::mark_sent(&self.db, &mem::take(&mut hand.acknowledged))).await
+        self.mark(&mem::take(&mut hand.acknowledged)).await
+    }
+
+    async fn mark(&self, acknowledged: &[Mark]) -> Result<(), DbErr> {
+        match acknowledged.is_empty() {
+            true => Ok(()),
+            false => write_in_turn(&self.db, outbox::mark_sent(&self.db, acknowledged)).await,
+        }
     }
 
     /// Ends, so that another process may go on at once.

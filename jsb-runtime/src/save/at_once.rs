@@ -3,12 +3,10 @@
 
 mod statement;
 
-use std::any::type_name;
-
 use sea_orm::sea_query::Value;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Iterable, Statement,
-    TransactionSession, TransactionTrait,
+    ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, DbErr, Iterable, Statement, TransactionSession,
+    TransactionTrait,
 };
 use serde_json::Value as Json;
 use statement::Kind;
@@ -23,7 +21,7 @@ use crate::{clock, hooks, keys, outbox, row};
 /// Whether saves on this connection are simple enough.
 fn is_simple<M: Syncable, C: ConnectionTrait>(db: &C) -> bool {
     !M::HAS_OWN_HOOKS
-        && type_name::<C>() == type_name::<DatabaseConnection>()
+        && super::is_pool::<C>()
         && db.get_database_backend() == DbBackend::Postgres
         && !skip::publishing_is_skipped()
 }

@@ -45,9 +45,9 @@ impl FoundStream {
         self.config["subjects"].as_array().into_iter().flatten().filter_map(Json::as_str).collect()
     }
 
-    /// Whether it carries more than what is wanted, so that it is not for us alone to say how it is.
-    pub(super) fn is_shared(&self, wanted: &WantedStream) -> bool {
-        self.subjects().iter().any(|subject| !wanted.subjects.contains(*subject))
+    /// What it carries beside what is wanted. With any, it is not for us alone to say how it is.
+    pub(super) fn further_subjects(&self, wanted: &WantedStream) -> Vec<&str> {
+        self.subjects().into_iter().filter(|subject| !wanted.subjects.contains(*subject)).collect()
     }
 
     /// Whether a change of `max_age` would make the server delete messages that it holds now.

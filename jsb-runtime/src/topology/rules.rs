@@ -39,7 +39,8 @@ pub(super) fn stream(wanted: &WantedStream, stream: &FoundStream, found: &Found)
     };
     let mut settings = wanted.settings_beside(&stream.config);
     settings["subjects"] = with_missing_subjects(wanted, stream, found);
-    if stream.is_shared(wanted) {
+    let further = stream.further_subjects(wanted);
+    if !further.is_empty() {
         settings = json!({"subjects": settings["subjects"]});
     }
     let (refused, changing): (Vec<Difference>, Vec<Difference>) = differences(&stream.config, &settings)
@@ -52,6 +53,24 @@ pub(super) fn stream(wanted: &WantedStream, stream: &FoundStream, found: &Found)
             _ => refusal(&fixed(difference), steps_to_replace_stream(&wanted.name)),
         })
         .collect();
+    if !further.is_empty() {
+        let left_alone = |difference: &Difference| {
+            let reason = format!(
+                "it carries {} too, so that it is not for these pairs alone to say {difference}",
+                further.join(", ")
+            );
+            let steps = "name all pairs that share it, take out by hand the subjects that nobody uses, or set STREAM_MAX_AGE and \
+                         STREAM_REPLICAS to what it has";
+            refusal(&reason, steps.to_owned())
+        };
+        refusals.extend(wanted.unmet(&stream.config).iter().map(left_alone));
+        if stream.config["no_ack"] == true {
+            let steps =
+                "take these subjects, and wildcards that cover them, out of it, or turn no_ack off by hand".to_owned();
+            refusals
+                .push(refusal("it acknowledges nothing (no_ack), so that no event would ever count as sent", steps));
+        }
+    }
     if stream.config["sealed"] == true {
         refusals.push(refusal("it is sealed, which is for ever", steps_to_replace_stream(&wanted.name)));
     }

@@ -178,7 +178,7 @@ fn a_longer_max_age_deletes_nothing() {
 
 #[test]
 fn of_a_stream_with_further_subjects_nothing_changes_but_its_subjects() {
-    let wanted = wanted();
+    let wanted = wanted_of(Config::new("operator", "nobody"));
     let config = json!({"subjects": ["system_a.sync.*", "orders"], "storage": "memory", "retention": "workqueue"});
     let found = Found {
         carriers: ["system_a.sync.system_b", "system_a.sync.dlq"]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::difference::{Difference, differences};
 use crate::config::{Config, STREAM_MAX_AGE};
@@ -167,6 +167,14 @@ impl WantedStream {
         })
     }
 
+    /// What somebody has set, and a stream with these settings has otherwise.
+    pub(crate) fn unmet(&self, found: &Json) -> Vec<Difference> {
+        let mut set = Map::new();
+        set.extend(self.replicas.map(|replicas| ("num_replicas".to_owned(), replicas.into())));
+        set.extend(self.max_age.map(|age| ("max_age".to_owned(), nanoseconds(age).into())));
+        differences(found, &set.into())
+    }
+
     /// The same of one that is there, with these settings: what nobody has set stays as it is, and no message id is forgotten
     /// sooner than now.
     pub(super) fn settings_beside(&self, found: &Json) -> Json {
@@ -219,9 +227,7 @@ impl WantedConsumer {
             "mem_storage": false,
         })
     }
-}
 
-impl WantedConsumer {
     /// What about a consumer is not as wanted.
     pub(crate) fn differences(&self, found: &Json) -> Vec<Difference> {
         differences(found, &self.settings())

@@ -83,6 +83,26 @@ async fn a_circle_waits_for_a_lock_that_the_application_holds_for_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_of_a_circle_waits_for_a_lock_that_the_application_holds_for_long() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    // Whoever has written a row comes by the lock; what cannot be applied alone does not come to it.
+    let knock = "CREATE FUNCTION knock() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$; \
+                 CREATE TRIGGER knock AFTER UPDATE ON plates FOR EACH ROW WHEN (NEW.plate IN ('X-0', 'Y-0')) \
+                 EXECUTE FUNCTION knock()";
+    pair.b.sql(knock).await;
+    let plates = two_plates(&pair.a, 0).await;
+    let remote = bring_over(&mut pair).await;
+    swap_plates(&pair.a, plates, 0).await;
+    let lock = lock(&pair.b, "SELECT pg_advisory_xact_lock(1)").await;
+    publish_swap(&pair, &remote).await;
+    is_waited_for(&pair.b).await;
+    lock.rollback().await.expect("the lock is free");
+    is_swapped::<plate::Entity>(&pair).await;
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_in_a_circle_waits_for_a_lock_that_the_application_holds_for_long() {
     let mut pair = Pair::create(Backend::Postgres).await;
     let stalls = two_stalls(&pair.a).await;

@@ -803,6 +803,21 @@ async fn a_letter_of_another_make_is_listed_and_not_sent_elsewhere() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_may_be_named_zero() {
+    let pair = pair(Backend::Sqlite, |config| config).await;
+    let cli = Cli::of(PROGRAM, &pair.b);
+    publish(&pair, &[], &envelope(&pair, "one", "spaceship", "created", json!({}))).await;
+    letters(&pair.b, 1).await;
+    let purged = cli.run(&["dlq", "purge", "0", "one", "--yes"]).await;
+    assert!(purged.code == 1 && purged.stderr.contains("`0`"), "{purged:?}");
+    assert!(dlq(&pair.b).await.is_empty(), "the other one is found");
+    publish(&pair, &[], &envelope(&pair, "0", "spaceship", "created", json!({}))).await;
+    letters(&pair.b, 1).await;
+    assert_eq!(cli.json(&["dlq", "show", "0"]).await["event_id"], "0");
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_letters_are_looked_through_a_few_at_a_time() {
     let pair = pair(Backend::Sqlite, |config| config).await;
     let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);

@@ -81,6 +81,7 @@ async fn a_server_that_is_away_is_waited_for_as_long_as_was_said() {
     let away = cli.set("NATS_URL", "nats://127.0.0.1:1").run(&["provision", "--timeout", "1s"]).await;
     assert_eq!(away.code, 1);
     assert!(away.stderr.contains("did not answer within 1 seconds"), "{}", away.stderr);
+    assert!(away.stderr.contains("Connection refused"), "{}", away.stderr);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

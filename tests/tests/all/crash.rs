@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use async_nats::jetstream::stream;
 use jsb_runtime::Role;
-use jsb_tests::entities::organization;
+use jsb_tests::entities::{organization, stall};
 use jsb_tests::probe::{self, HANG, HANGING, Orders, Probe};
-use jsb_tests::{App, ChildCommand, Pair, Proxy, Stream, effects, eventually, inbox, servers};
+use jsb_tests::{App, ChildCommand, Pair, Proxy, Remote, Stream, effects, eventually, inbox, servers};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter};
 
 use crate::outage::lasts;
+use crate::unique;
 
 /// Longer than anybody waits who would do the work that there is: the rarest look for it is every three seconds.
 const A_WHILE: Duration = Duration::from_secs(6);
@@ -200,6 +201,30 @@ on_both! {
         assert_eq!(letter.expect("a dead letter").headers["x-dlq-reason"], "crash_loop");
         assert_eq!(effects::count(&pair.b.db, &killer.id).await, Ok(0));
         children.abort();
+        pair.stop().await;
+    }
+
+    async fn a_handler_that_aborts_its_process_within_a_circle_ends_as_a_crash_loop(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let (one, other) = (unique::stall(&pair.a, 1).await, unique::stall(&pair.a, stall::DEADLY).await);
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        remote.publish_all(&pair.a.recorded().await).await;
+        pair.b.has_settled(2).await;
+        pair.b.stop().await;
+        for (id, number) in [(one, 2), (other, 1), (one, stall::DEADLY)] {
+            unique::set_stall(&pair.a, id, number).await;
+        }
+        let [.., takes_one, takes_deadly] = &pair.a.recorded().await[..] else { panic!("the swap was not recorded") };
+        remote.publish_all(&[takes_one.clone(), takes_deadly.clone()]).await;
+        let children = child_of(&pair.b).start_again_and_again();
+        eventually("one of them is dead", || async {
+            Ok::<_, DbErr>((pair.b.reasons_of_death().await == ["crash_loop"]).then_some(()))
+        })
+        .await;
+        children.abort();
+        assert_eq!(pair.b.count("inbox_events", "parked").await, 1);
+        assert_eq!(pair.b.texts("SELECT probe FROM effects").await, [""; 0]);
         pair.stop().await;
     }
 

@@ -1,7 +1,10 @@
 //! Every way to say who one is and whom one trusts: a pair syncs by it, and no secret is shown by anybody.
 
+use std::time::Duration;
+
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_runtime::Config;
+use jsb_runtime::operate::Connection;
 use jsb_tests::entities::{label, organization};
 use jsb_tests::identity::{Authority, Operator};
 use jsb_tests::probe::{self, Orders};
@@ -187,6 +190,10 @@ async fn tls_with_an_authority_of_its_own() {
     has_problem(&pair.a, "TLS handshake").await;
     assert!(!pair.a.status().await.jetstream_connected);
     pair.a.stop().await;
+    let refused = Connection::open_within(Duration::from_secs(3), pair.a.config.clone()).await;
+    let refused = refused.expect_err("no connection").to_string();
+    assert!(refused.contains("TLS handshake") && refused.contains("NATS_CA"), "{refused}");
+    is_silent(&[&refused], &["sesame"]);
 
     let root = file("no certificate");
     let pair = pair_on(&nats, "open-sesame@", |config| config.nats_ca(root.path().to_owned())).await;

@@ -60,6 +60,27 @@ on_both! {
         pair.stop().await;
     }
 
+    async fn what_waits_for_a_row_of_a_circle_arrives_with_it(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        let [guild, _] = guild_with_master(&pair.a, "growing").await;
+        smith(&pair.a, guild, "apprentice", None).await;
+        let [_, master, with_master, apprentice] = &pair.a.recorded().await[..] else { panic!("four events") };
+        remote.publish(apprentice).await;
+        eventually("it waits for the guild", || async {
+            let waits_for = pair.b.texts("SELECT waits_for FROM inbox_events WHERE waits_for IS NOT NULL").await;
+            Ok::<_, ()>((waits_for == [format!("guild/{guild}")]).then_some(()))
+        })
+        .await;
+        // The timer leaves it alone for longer than anybody waits here, and yet no longer than an event may wait.
+        let later = (chrono::Utc::now() + chrono::TimeDelta::minutes(5)).to_rfc3339();
+        pair.b.sql(&format!("UPDATE inbox_events SET available_at = '{later}' WHERE status = 'parked'")).await;
+        remote.publish_all(&[with_master.clone(), master.clone()]).await;
+        are_equal(&pair).await;
+        pair.stop().await;
+    }
+
     /// The guild waits for one of two at a time; one of them can wait for neither the guild nor the other.
     async fn two_circles_that_share_a_row_arrive(backend: Backend) {
         let mut pair = Pair::create(backend).await;

@@ -290,6 +290,24 @@ async fn a_row_without_a_form_on_the_wire_is_refused_with_its_reason() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_without_a_form_on_the_wire_can_be_deleted() {
+    let pair = pair().await;
+    let deep = format!("'{}{}'", "[".repeat(121), "]".repeat(121));
+    for (column, value) in [("double", "'NaN'"), ("utc", "'20000-01-01'"), ("json", deep.as_str())] {
+        let row = samples::empty_gap().into_active_model().reset_all().insert(&pair.a.db).await.expect("a row");
+        pair.quiet().await;
+        assert_eq!(pair.rows::<gap::Entity>().await.1.len(), 1);
+        pair.a.sql(&format!("UPDATE gaps SET \"{column}\" = {value}")).await;
+        row.delete(&pair.a.db).await.expect("a delete");
+        let said = newest(&pair.a).await;
+        assert_eq!(said.as_object().expect("an object").keys().collect::<Vec<_>>(), ["id", "updated_at"]);
+        pair.quiet().await;
+        assert_eq!(pair.rows::<gap::Entity>().await, (vec![], vec![]));
+    }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_save_goes_above_a_version_that_is_ahead_but_not_by_a_year() {
     let pair = pair().await;
     let row = tally(1).insert(&pair.a.db).await.expect("a tally");

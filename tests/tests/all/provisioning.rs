@@ -327,7 +327,7 @@ async fn a_max_age_that_would_delete_messages_is_refused_until_they_are_gone() {
 
 #[tokio::test]
 async fn a_shared_stream_keeps_its_settings() {
-    let operator = Operator::new().await;
+    let mut operator = Operator::new().await;
     let orders = format!("orders-{}", operator.name());
     let theirs = json!({
         "subjects": [orders, format!("{}.sync.*", operator.a)], "storage": "memory", "max_age": 3_600 * SECOND,
@@ -342,6 +342,27 @@ async fn a_shared_stream_keeps_its_settings() {
     assert_eq!(after["subjects"].as_array().map(Vec::len), Some(4));
     after["subjects"] = before["subjects"].clone();
     assert_eq!(after, before);
+
+    // What somebody has set is not passed over in silence.
+    operator.wanted.stream.max_age = Some(MONTH);
+    let plan = operator.plan().await;
+    assert!(plan.changes().is_empty() && plan.refusals().len() == 1, "{plan}");
+    let refused = format!(
+        "it carries {orders}, {}.sync.* too, so that it is not for these pairs alone to say max_age: 1h -> 30d",
+        operator.a
+    );
+    assert!(plan.to_string().contains(&refused), "{plan}");
+    operator.wanted.stream.max_age = Some(Duration::from_secs(3_600));
+    assert!(operator.plan().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_shared_stream_that_acknowledges_nothing_is_refused() {
+    let operator = Operator::new().await;
+    let orders = format!("orders-{}", operator.name());
+    operator.make_stream(json!({"subjects": [orders, format!("{}.sync.*", operator.a)], "no_ack": true})).await;
+    let plan = operator.plan().await;
+    assert!(plan.refusals().len() == 1 && plan.to_string().contains("it acknowledges nothing (no_ack)"), "{plan}");
 }
 
 #[tokio::test]

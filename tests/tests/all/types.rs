@@ -6,8 +6,11 @@ use jsb_tests::entities::parcel::{self, Address, Item, Items};
 use jsb_tests::entities::{gap, label, membership, specimen, versioned};
 use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use rust_decimal::Decimal;
-use sea_orm::ActiveValue::Set;
-use sea_orm::{ActiveModelTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, TransactionTrait};
+use sea_orm::ActiveValue::{Set, Unchanged};
+use sea_orm::{
+    ActiveModelTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, IntoActiveModel, SqliteTransactionMode,
+    TransactionOptions, TransactionTrait,
+};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -37,7 +40,7 @@ async fn specimens_travel(pair: &mut Pair) {
 
     // The other side changes every column.
     let mut change = samples::specimen().into_active_model().reset_all();
-    change.id = sea_orm::Unchanged(first.id);
+    change.id = Unchanged(first.id);
     change.double = Set(-0.0);
     change.text = Set(String::new());
     change.bytes = Set(Vec::new());
@@ -171,11 +174,74 @@ async fn unknown_members_travel(pair: &mut Pair) {
     change.update(&txn).await.expect("an update on A");
     txn.commit().await.expect("a commit");
     pair.b.has_settled(2).await;
-    let address = async |app: &App| -> Json {
-        let stored = app.texts("SELECT CAST(address AS text) FROM parcels").await;
-        serde_json::from_str(&stored[0]).expect("JSON")
+    assert_eq!(stored_address(&pair.a).await, stored_address(&pair.b).await);
+}
+
+/// Where the only parcel goes, with all members that its row holds.
+async fn stored_address(app: &App) -> Json {
+    let stored = app.texts("SELECT CAST(address AS text) FROM parcels").await;
+    serde_json::from_str(&stored[0]).expect("JSON")
+}
+
+/// A transaction that waits for the bridge's own writes before it reads.
+async fn writing(app: &App) -> DatabaseTransaction {
+    let sqlite_transaction_mode = Some(SqliteTransactionMode::Immediate);
+    let options = TransactionOptions { sqlite_transaction_mode, ..Default::default() };
+    app.db.begin_with_options(options).await.expect("a transaction")
+}
+
+/// What others have set since a row was read is not undone by who saves that copy.
+async fn json_of_others_stays(pair: &mut Pair) {
+    pair.start_both().await;
+    let old = samples::full_gap().into_active_model().reset_all().insert(&pair.a.db).await.expect("a save on A");
+    for (number, json) in (1..).zip([Some(json!({"theme": "dark"})), None, Some(json!([]))]) {
+        let edit = gap::ActiveModel { id: Unchanged(old.id), json: Set(json.clone()), ..Default::default() };
+        edit.update(&pair.a.db).await.expect("an edit by somebody else");
+        let mut change = old.clone().into_active_model();
+        change.int = Set(Some(number));
+        let txn = writing(&pair.a).await;
+        let saved = change.update(&txn).await.expect("an update of the old copy");
+        txn.commit().await.expect("a commit");
+        assert_eq!((saved.int, &saved.json), (Some(number), &json));
+        assert_eq!(equal::<gap::Entity>(pair).await, [saved]);
+
+        let mut change = old.clone().into_active_model();
+        change.big = Set(Some(number.into()));
+        let saved = change.update(&pair.a.db).await.expect("an update of the old copy on the pool");
+        assert_eq!((saved.big, &saved.json), (Some(number.into()), &json));
+        assert_eq!(equal::<gap::Entity>(pair).await, [saved]);
+    }
+}
+
+async fn unset_json_is_sent_as_it_is_stored(pair: &mut Pair) {
+    pair.start_both().await;
+    let town = |name: &str| Set(Address { town: name.to_owned() });
+    let row = parcel::ActiveModel {
+        id: Set(Uuid::now_v7()),
+        address: town("Ulm"),
+        items: Set(Items(vec![Item { name: "book".to_owned() }])),
+        ..Default::default()
     };
-    assert_eq!(address(&pair.a).await, address(&pair.b).await);
+    let old = row.insert(&pair.a.db).await.expect("a save on A");
+    let edit = parcel::ActiveModel { id: Unchanged(old.id), address: town("Bonn"), ..Default::default() };
+    edit.update(&pair.a.db).await.expect("an edit by somebody else");
+    let mut change = old.clone().into_active_model();
+    change.items = Set(Items(Vec::new()));
+    let txn = writing(&pair.a).await;
+    let saved = change.update(&txn).await.expect("an update of the old copy");
+    txn.commit().await.expect("a commit");
+    assert_eq!(saved.address.town, "Bonn");
+    assert_eq!(equal::<parcel::Entity>(pair).await, [saved]);
+
+    // Of a row that was not read, with a member that its type does not know.
+    pair.a.sql(r#"UPDATE parcels SET address = '{"town": "Kiel", "zip": "24103"}'"#).await;
+    let change = parcel::ActiveModel { id: Unchanged(old.id), items: Set(old.items), ..Default::default() };
+    let txn = writing(&pair.a).await;
+    change.update(&txn).await.expect("an update");
+    txn.commit().await.expect("a commit");
+    pair.quiet().await;
+    let sent = stored_address(&pair.b).await;
+    assert_eq!((&sent["town"], &sent), (&json!("Kiel"), &stored_address(&pair.a).await));
 }
 
 async fn versions_travel(pair: &mut Pair) {
@@ -268,6 +334,8 @@ also_mixed! {
     the_json_null_of_a_nullable_column_is_the_same_on_both_sides: json_nulls_travel;
     json_of_a_type_of_one_s_own_arrives_as_it_was_saved: parcels_travel;
     json_keeps_the_members_that_its_type_does_not_know: unknown_members_travel;
+    a_save_of_an_old_copy_undoes_no_json_that_others_have_set: json_of_others_stays;
+    json_that_a_save_does_not_set_is_sent_as_it_is_stored: unset_json_is_sent_as_it_is_stored;
     versions_of_every_type_order_rows: versions_travel;
     keys_of_every_kind_name_their_row: keys_travel;
 }

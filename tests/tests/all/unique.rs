@@ -51,12 +51,12 @@ async fn set_seat(app: &App, id: Uuid, number: i32) {
     change.update(&app.db).await.expect("a free seat");
 }
 
-async fn stall(app: &App, number: i32) -> Uuid {
+pub(crate) async fn stall(app: &App, number: i32) -> Uuid {
     let row = stall::ActiveModel { id: Set(Uuid::now_v7()), number: Set(number), ..Default::default() };
     row.insert(&app.db).await.expect("a stall").id
 }
 
-async fn set_stall(app: &App, id: Uuid, number: i32) {
+pub(crate) async fn set_stall(app: &App, id: Uuid, number: i32) {
     let change = stall::ActiveModel { id: Unchanged(id), number: Set(number), ..Default::default() };
     change.update(&app.db).await.expect("a free stall");
 }

@@ -16,6 +16,8 @@ use sea_orm::{DbErr, EntityTrait};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use crate::problems::problem_of;
+
 const FROM_B: &str = "system_b.sync.system_a";
 
 /// The pair under the names that the fixtures use, on a server of its own, where nobody else has them.
@@ -218,12 +220,13 @@ on_both! {
         pair.stop().await;
     }
 
-    async fn a_stream_that_drops_what_nobody_hears_is_used_and_the_status_says_so(backend: Backend) {
+    async fn what_is_amiss_with_a_stream_that_is_used_as_it_is_stands_in_the_status(backend: Backend) {
         let (_nats, mut pair) = named_pair(backend).await;
         let theirs = stream::Config {
             name: "RAILS".to_owned(),
             subjects: vec!["system_a.sync.*".to_owned(), "system_b.sync.*".to_owned()],
             retention: RetentionPolicy::Interest,
+            no_ack: true,
             consumer_limits: Some(ConsumerLimits { max_ack_pending: 100, ..Default::default() }),
             ..Default::default()
         };
@@ -231,7 +234,21 @@ on_both! {
         pair.a.config.max_ack_pending = 100;
         pair.a.start().await;
         let problems = pair.a.status().await.problems;
-        assert!(problems.iter().any(|problem| problem.contains("dead letters")), "{problems:?}");
+        for says in ["dead letters", "it acknowledges nothing"] {
+            assert!(problems.iter().any(|problem| problem.contains(says)), "{says}: {problems:?}");
+        }
+        pair.a.stop().await;
+    }
+
+    async fn a_stream_that_is_kept_otherwise_than_it_is_set_here_is_used_and_the_status_says_so(backend: Backend) {
+        let (_nats, mut pair) = named_pair(backend).await;
+        pair.a.start().await;
+        assert_eq!(problem_of(&pair.a, "stream").await, None);
+        pair.a.stop().await;
+        pair.a.config.stream_max_age = Some(Duration::from_secs(29 * 24 * 60 * 60));
+        pair.a.start().await;
+        let problem = problem_of(&pair.a, "stream").await.expect("a problem");
+        assert!(problem.contains("max_age: 30d -> 29d") && problem.contains("run `jsb provision`"), "{problem}");
         pair.a.stop().await;
     }
 

@@ -20,9 +20,9 @@ use crate::operate::{BATCH, Changed, by_the_clock_behind, in_batches};
 pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Changed, DbErr> {
     let retry = || Move::Retry.update().cond_where(is_retryable()).to_owned();
     change(db, source, event_ids, retry, |status| {
-        let why = match status {
-            "processed" => "it is processed; trying it again would do what it did twice",
-            "dead" => "it is dead and its payload is not here; `dlq replay` takes it from the DLQ",
+        let why = match status.parse() {
+            Ok(Status::Processed) => "it is processed; trying it again would do what it did twice",
+            Ok(Status::Dead) => "it is dead and its payload is not here; `dlq replay` takes it from the DLQ",
             _ => "a consumer has it in hand; look again in a moment",
         };
         why.to_owned()
@@ -37,7 +37,7 @@ pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) 
 ///
 /// When the database fails. What was given up until then stays so.
 pub async fn discard(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Changed, DbErr> {
-    let is_dead = || Expr::col("status").eq(Status::Dead.as_str());
+    let is_dead = || Expr::col("status").eq(Status::Dead);
     let discard = || Move::Discard.update().and_where(is_dead()).to_owned();
     change(db, source, event_ids, discard, |status| format!("it is {status}, and only what is dead is discarded")).await
 }
@@ -106,11 +106,11 @@ pub async fn retry_all(
 /// process's until the hold ends.
 fn is_retryable() -> Condition {
     let in_hand = Condition::all()
-        .add(Expr::col("status").eq(Status::Parked.as_str()))
+        .add(Expr::col("status").eq(Status::Parked))
         .add(Expr::col("starts").gt(0))
         .add(Expr::col("available_at").gt(crate::clock::now()));
     Condition::all()
-        .add(Expr::col("status").ne(Status::Processed.as_str()))
+        .add(Expr::col("status").ne(Status::Processed))
         .add(Expr::col("payload").is_not_null())
         .add(in_hand.not())
 }

@@ -21,9 +21,9 @@ pub async fn retry(db: &DatabaseConnection, event_ids: &[String]) -> Result<Chan
     for named in event_ids.chunks(BATCH) {
         let update = due_now().cond_where(these(named)).cond_where(is_held_up()).returning(event_id()).to_owned();
         let due = ask::all(db, &update).await?;
-        outcome.note(named, &due, &statuses(db, named).await?, |status| match status {
-            "sent" => "it is sent; `outbox republish` publishes such events again".to_owned(),
-            status => format!("it is {status} and not held up; the relay publishes it"),
+        outcome.note(named, &due, &statuses(db, named).await?, |status| match status.parse() {
+            Ok(Status::Sent) => "it is sent; `outbox republish` publishes such events again".to_owned(),
+            _ => format!("it is {status} and not held up; the relay publishes it"),
         });
     }
     outbox::hint();
@@ -97,7 +97,11 @@ fn is_held_up() -> Condition {
 fn due_now() -> UpdateStatement {
     Query::update()
         .table(TABLE)
-        .values([("status", "pending".into()), ("attempts", 0.into()), ("available_at", crate::clock::now().into())])
+        .values([
+            ("status", Status::Pending.into()),
+            ("attempts", 0.into()),
+            ("available_at", crate::clock::now().into()),
+        ])
         .to_owned()
 }
 

@@ -54,7 +54,8 @@ impl Processor {
             let ApplyError::Db(refused) = &error else { return Err(error) };
             let obstacle = match dialect::fault(refused) {
                 Fault::ForeignKey => Obstacle::Parent,
-                _ => Obstacle::Unique(dialect::unique_columns(txn, refused).await?),
+                Fault::Unique => Obstacle::Unique(dialect::unique_columns(txn, refused).await?),
+                _ => return Err(error),
             };
             let rows = obstacle::blocked_by(txn, schema, &event, &obstacle).await?;
             let Some(row) = rows.iter().find(|row| is_to_come(row)) else {

@@ -1,0 +1,178 @@
+//! How long what is parked waits: while what heals it may still come, and for its turn.
+
+use std::time::{Duration, Instant};
+
+use chrono::{TimeDelta, Utc};
+use jsb_tests::entities::{organization, user};
+use jsb_tests::gate::gate;
+use jsb_tests::{App, Backend, Pair, Remote, eventually, inbox};
+use sea_orm::ActiveValue::Set;
+use sea_orm::DbErr;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
+
+use crate::outage::lasts;
+
+/// More than the timer reads at a time.
+const MANY: i64 = 120;
+
+/// An organization of A's with a user.
+async fn family(pair: &Pair) -> (organization::Model, user::Model) {
+    let row = organization::ActiveModel {
+        name: Set("Acme".to_owned()),
+        domain: Set("acme.example".to_owned()),
+        active: Set(true),
+        created_at: Set(Utc::now()),
+        ..Default::default()
+    };
+    let parent = row.insert(&pair.a.db).await.expect("an organization");
+    let row = user::ActiveModel { organization_id: Set(parent.id), name: Set("Ada".to_owned()), ..Default::default() };
+    let child = row.insert(&pair.a.db).await.expect("a user");
+    (parent, child)
+}
+
+/// An event for one of B's probes, which stands before a gate of its id.
+fn slow(id: &str) -> Json {
+    json!({"event_id": id, "event_type": "wait", "resource_type": "probe", "resource_id": id, "payload": {"gate": id}})
+}
+
+async fn are_parked(app: &App, events: i64) {
+    eventually("they are parked", || async {
+        Ok::<_, DbErr>((app.count("inbox_events", "parked").await == events).then_some(()))
+    })
+    .await;
+}
+
+/// Has the timer try what is parked.
+async fn is_due(app: &App) {
+    let now = Utc::now().to_rfc3339();
+    app.sql(&format!("UPDATE inbox_events SET available_at = '{now}' WHERE status = 'parked'")).await;
+}
+
+/// Has B park an event, and then be off until that has waited for so long, which is longer than an event may from now on.
+async fn parks_for_long(pair: &mut Pair, remote: &Remote, event: &Json, waited: TimeDelta, park_for: Duration) {
+    remote.publish(event).await;
+    are_parked(&pair.b, 1).await;
+    pair.b.stop().await;
+    let since = (Utc::now() - waited).to_rfc3339();
+    pair.b.sql(&format!("UPDATE inbox_events SET received_at = '{since}' WHERE status = 'parked'")).await;
+    is_due(&pair.b).await;
+    pair.b.config.park_for = park_for;
+}
+
+/// Has B come back after longer than an event may wait, and find what heals it behind something slow.
+async fn heals_behind_something_slow(pair: &mut Pair, remote: &Remote, parked: &Json, healing: &Json) {
+    const PARK_FOR: Duration = Duration::from_secs(1);
+    parks_for_long(pair, remote, parked, TimeDelta::seconds(4), PARK_FOR).await;
+    let id = Uuid::new_v4().to_string();
+    remote.publish_all(&[slow(&id), healing.clone()]).await;
+    pair.b.start().await;
+    eventually("it is in hand", || async { Ok::<_, DbErr>((gate(&id).arrivals() == 1).then_some(())) }).await;
+    // The timer tries what is parked meanwhile.
+    lasts(5 * PARK_FOR).await;
+    are_parked(&pair.b, 1).await;
+    gate(&id).open();
+}
+
+/// This one and the next two need writers side by side, or triggers that change a row, which SQLite does not have.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_buried_before_the_backlog_is_consumed() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    family(&pair).await;
+    pair.b.start().await;
+    let remote = Remote::of(&pair.b).await;
+    let [parent, child] = &pair.a.recorded().await[..] else { panic!("two events") };
+    heals_behind_something_slow(&mut pair, &remote, child, parent).await;
+    pair.b.has_settled(3).await;
+    assert_eq!(pair.b.reasons_of_death().await, [""; 0]);
+    let (a, b) = pair.rows::<user::Entity>().await;
+    assert_eq!(a, b);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_parent_is_kept_before_the_backlog_is_consumed() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    let (parent, child) = family(&pair).await;
+    pair.b.start().await;
+    let remote = Remote::of(&pair.b).await;
+    remote.publish_all(&pair.a.recorded().await).await;
+    pair.b.has_settled(2).await;
+    child.delete(&pair.a.db).await.expect("a delete");
+    parent.delete(&pair.a.db).await.expect("a delete");
+    let [.., child_goes, parent_goes] = &pair.a.recorded().await[..] else { panic!("the deletes were not recorded") };
+    heals_behind_something_slow(&mut pair, &remote, parent_goes, child_goes).await;
+    pair.b.has_settled(5).await;
+    assert_eq!(pair.rows::<organization::Entity>().await, (Vec::new(), Vec::new()));
+    assert_eq!(pair.b.recorded().await.len(), 0, "it was kept, and so comes back");
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_begun_once_has_its_turn_among_many_that_never_have() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    let always_due = "CREATE FUNCTION at_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                      NEW.available_at = clock_timestamp(); RETURN NEW; END $$; \
+                      CREATE TRIGGER at_once BEFORE UPDATE ON inbox_events FOR EACH ROW \
+                      WHEN (NEW.status = 'parked' AND NEW.starts = 0) EXECUTE FUNCTION at_once()";
+    pair.b.sql(always_due).await;
+    pair.b.start().await;
+    let user = |id: i64, organization_id: i64| {
+        json!({
+            "event_id": id.to_string(), "event_type": "created", "resource_type": "user", "resource_id": id.to_string(),
+            "payload": {
+                "id": id, "organization_id": organization_id, "name": "Ada", "email": null,
+                "updated_at": "2026-01-01T00:00:00Z",
+            },
+        })
+    };
+    let users: Vec<Json> = (0..=MANY).map(|id| user(2 * id + 1, if id == 0 { 1 } else { 3 })).collect();
+    Remote::of(&pair.b).await.publish_all(&users).await;
+    are_parked(&pair.b, MANY + 1).await;
+    pair.b.stop().await;
+    // The process of the first ended in the middle of it, and what it lacks is here.
+    let now = Utc::now().to_rfc3339();
+    pair.b.sql(&format!("UPDATE inbox_events SET starts = 1, available_at = '{now}' WHERE event_id = '1'")).await;
+    pair.b
+        .sql(
+            "INSERT INTO organizations (id, name, domain, active, created_at, updated_at) \
+             VALUES (1, 'Acme', 'acme.example', true, now(), now())",
+        )
+        .await;
+    pair.b.start().await;
+    eventually("it is processed", || inbox::with_status(&pair.b.db, "1", "processed")).await;
+    pair.stop().await;
+}
+
+on_both! {
+    /// The other side comes back at the same time, and may have kept what heals it.
+    async fn nothing_is_buried_as_soon_as_there_is_no_backlog(backend: Backend) {
+        const PARK_FOR: Duration = Duration::from_secs(50);
+        let mut pair = Pair::create(backend).await;
+        family(&pair).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        let [parent, child] = &pair.a.recorded().await[..] else { panic!("two events") };
+        parks_for_long(&mut pair, &remote, child, TimeDelta::hours(1), PARK_FOR).await;
+        let began = Instant::now();
+        pair.b.start().await;
+        let id = Uuid::now_v7().to_string();
+        let other = json!({
+            "event_id": id, "event_type": "created", "resource_type": "tally", "resource_id": id,
+            "payload": {"id": id, "value": 1, "remark": "", "updated_at": "2026-01-01T00:00:00Z"},
+        });
+        remote.publish(&other).await;
+        eventually("there is no backlog", || inbox::with_status(&pair.b.db, &id, "processed")).await;
+        // By the second time the bridge knows it too.
+        for _ in 0..2 {
+            is_due(&pair.b).await;
+            lasts(Duration::from_secs(2)).await;
+        }
+        assert!(began.elapsed() < PARK_FOR, "too slow to show anything");
+        are_parked(&pair.b, 1).await;
+        remote.publish(parent).await;
+        pair.b.has_settled(3).await;
+        assert_eq!(pair.b.reasons_of_death().await, [""; 0]);
+        pair.stop().await;
+    }
+}
