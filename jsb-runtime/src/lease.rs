@@ -89,7 +89,6 @@ impl Lease {
     /// Makes the lease this process's, from now on for so long, unless it is somebody else's and not to be taken; whether
     /// it did.
     async fn put(&self, db: &DatabaseConnection, ttl: Duration, may_take: &str) -> Result<bool, DbErr> {
-        let _turn = dialect::queue_to_write(db).await;
         let backend = db.get_database_backend();
         let end = format!("{} + {}", dialect::now_millis(backend), ttl.as_millis());
         let sql = format!(
@@ -97,15 +96,37 @@ impl Lease {
              ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, expires_at = excluded.expires_at WHERE {may_take}"
         );
         let values = [self.name.into(), self.holder.as_str().into()];
-        Ok(db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?.rows_affected() == 1)
+        let put = db.execute_raw(Statement::from_sql_and_values(backend, sql, values));
+        Ok(dialect::write_in_turn(db, put).await?.rows_affected() == 1)
     }
 
     /// Gives the lease up, so that another process need not wait for it to end.
     pub(crate) async fn release(&mut self, db: &DatabaseConnection) -> Result<(), DbErr> {
         self.renewed = None;
-        let _turn = dialect::queue_to_write(db).await;
         let sql = "DELETE FROM sync_leases WHERE name = $1 AND holder = $2";
         let values = [self.name.into(), self.holder.as_str().into()];
-        db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values)).await.map(drop)
+        let delete = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
+        dialect::write_in_turn(db, delete).await.map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sea_orm::Database;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_lease_is_taken_in_turn_among_those_who_queue_to_write() {
+        let db = Database::connect("sqlite::memory:").await.expect("a database");
+        let table = "CREATE TABLE sync_leases (name text PRIMARY KEY, holder text, expires_at integer)";
+        db.execute_unprepared(table).await.expect("a table");
+        let turn = dialect::queue_to_write(&db).await;
+        let mut lease = Lease::new("test");
+        let mut hold = std::pin::pin!(lease.hold(&db));
+        assert!(timeout(Duration::from_millis(500), &mut hold).await.is_err(), "it did not wait for its turn");
+        drop(turn);
+        assert!(hold.await.expect("an answer"));
     }
 }

@@ -14,7 +14,6 @@ use sea_orm::{
     PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryIntoModel,
 };
 use serde_json::{Value as Json, json};
-use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::outage::lasts;
@@ -147,30 +146,6 @@ on_both! {
         });
         join_all(writers).await.into_iter().for_each(|writer| writer.expect("a writer"));
         assert_eq!(counts(&app).await, (200, 201));
-    }
-
-    async fn the_relay_has_its_turn_among_saves_that_queue(backend: Backend) {
-        let mut app = Pair::create(backend).await.a;
-        app.config.roles = [Role::Relay].into();
-        if backend == Backend::Sqlite {
-            // Each save holds the lock for so long that whoever looks for a gap hardly finds one.
-            app.sql("CREATE TRIGGER slow AFTER INSERT ON tallies BEGIN SELECT length(hex(randomblob(4000000))); END").await;
-        }
-        app.db = app.connect_impatiently(Duration::from_millis(20)).await;
-        app.start().await;
-        let mut writers = JoinSet::new();
-        for _ in 0..4 {
-            let db = app.db.clone();
-            writers.spawn(async move {
-                loop {
-                    tally(1).insert(&db).await.expect("a save on the pool");
-                }
-            });
-        }
-        eventually("something was marked as sent", || async { Ok::<_, DbErr>((app.count("outbox_events", "sent").await > 0).then_some(())) })
-            .await;
-        writers.shutdown().await;
-        app.stop().await;
     }
 
     async fn a_rolled_back_save_leaves_nothing(backend: Backend) {
