@@ -14,7 +14,7 @@ use tokio_util::task::TaskTracker;
 use crate::causes::chain;
 use crate::config::{Config, Role};
 use crate::dialect::answer;
-use crate::jetstream::{ProvisionError, Transport};
+use crate::jetstream::{ProvisionError, STREAM, Transport};
 use crate::preflight::{self, StartError};
 use crate::processor::Processor;
 use crate::registry::Registry;
@@ -28,6 +28,8 @@ const FIRST_CONNECTION: Duration = Duration::from_secs(3);
 const RESTART: Duration = Duration::from_secs(1);
 /// How long such a task must run before its panic is no problem any more.
 const CALM: Duration = Duration::from_secs(60);
+/// How soon is looked again at a stream that something is said of.
+const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// How long a shutdown waits for what is in hand.
 const SHUTDOWN: Duration = Duration::from_secs(30);
 
@@ -54,7 +56,7 @@ pub enum ShutdownError {
 }
 
 /// Starts a bridge on `db`, whose migrations have run. A NATS server that is away is waited for in the background, after
-/// 3 seconds.
+/// 3 seconds. An application that installs a cryptography provider of its own for rustls does so before.
 ///
 /// # Errors
 ///
@@ -139,8 +141,9 @@ async fn first_attachment(transport: &Transport, deadline: Instant) -> Result<()
 async fn attach(transport: &Transport) -> Result<(), ProvisionError> {
     transport.until_connected().await;
     let provisioned = transport.provision().await;
-    // Not before: the version comes with the first answer.
-    transport.warn_of_old_server();
+    if provisioned.is_ok() {
+        transport.warn_of_old_server();
+    }
     provisioned
 }
 
@@ -153,6 +156,10 @@ async fn stay_attached(transport: Transport, stop: CancellationToken) {
                 () = transport.until_detached() => {}
                 () = transport.until_disconnected() => transport.detach(),
                 () = transport.until_deaf() => transport.detach(),
+                () = tokio::time::sleep(LOOK_AGAIN), if transport.has_problem(STREAM) => {
+                    transport.report_stream().await;
+                    continue;
+                }
             }
             match attach(&transport).await {
                 Ok(()) => {

@@ -71,8 +71,8 @@ use crate::{capture, dialect, keys, row};
 /// Every save that comes here is an edit, also one that writes nothing but columns that stay at home. Where that must not win over
 /// what the other side has changed meanwhile, save within [`skip_publish`](crate::skip_publish).
 ///
-/// In hooks of your own call it last, and give back what it gives: a save whose hooks leave out this one or [`after_save`] fails,
-/// since it would have no event, and a value that is set after it may undo the drawn version,
+/// In hooks of your own call it last, and give back what it gives: a save by the row's own methods whose hooks leave out this one or
+/// [`after_save`] fails, since it would have no event, and a value that is set after it may undo the drawn version,
 /// or be kept here in another form than is sent.
 ///
 /// # Errors
@@ -112,7 +112,7 @@ pub fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: boo
 /// Reads the row that is about to be deleted, since its last state travels with the event.
 ///
 /// In hooks of your own call it last, and give back what it gives: [`after_delete`] makes the tombstone and the event of it. A
-/// delete whose hooks leave out one of the two fails.
+/// delete by the row's own method whose hooks leave out one of the two fails.
 ///
 /// # Errors
 ///

@@ -49,8 +49,8 @@ impl Lease {
 
     /// Renews the lease if it is time to; whether nobody else can have had it since the last time.
     pub(crate) async fn keep(&mut self, db: &DatabaseConnection) -> Result<bool, DbErr> {
-        let is_in_time = self.renewed.is_some_and(|renewed| renewed.elapsed() < TIME_TO_LIVE);
-        Ok(self.hold(db).await? && is_in_time)
+        let last = self.renewed;
+        Ok(self.hold(db).await? && last.is_some_and(|renewed| renewed.elapsed() < TIME_TO_LIVE))
     }
 
     /// Renews the lease again and again; ends when somebody else has it, or may have had it in between.

@@ -57,6 +57,13 @@ impl Death {
     pub(crate) fn untried(reason: Reason, error: String) -> Self {
         Self { reason, class: reason.as_str(), error, is_told: false }
     }
+
+    /// Of an event that ends its process, or of the first of events that wait for one another, of which one does.
+    pub(crate) fn crash_loop() -> Self {
+        let error = "it began five times, alone or with events that it waits for and that wait for it, and its process ended before \
+                     there was an outcome";
+        Self::untried(Reason::CrashLoop, error.to_owned())
+    }
 }
 
 /// How an event was settled.

@@ -42,7 +42,7 @@ impl Pulled {
 
     /// Whether nothing waited behind it when it came.
     pub(super) fn is_last(&self) -> bool {
-        !self.is_full() || self.deliveries.last().is_some_and(|last| !last.more_waits)
+        self.deliveries.last().is_none_or(|last| !last.more_waits)
     }
 
     /// From the first of them to the last.

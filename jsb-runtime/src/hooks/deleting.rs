@@ -58,21 +58,24 @@ pub(super) async fn publish_delete<M: Syncable, C: ConnectionTrait>(
     publish_row::<M, C>(&row, db, event_type::DELETED, last_state::<M>(&row)).await
 }
 
-/// All that the row held; where something has no form on the wire, what the other side needs.
+/// All that the row held, without what has no form on the wire: the other side needs the key and the version.
 fn last_state<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
-    row::payload_of::<M>(row).or_else(|error| identity::<M>(row).ok_or(error))
-}
-
-/// The fields of the key and of the version.
-fn identity<M: Syncable>(row: &ActiveModelOf<M>) -> Option<Json> {
-    let identifies = |field: &&Field<ColumnOf<M>>| {
-        row::key_columns::<M>().chain([M::VERSION]).any(|column| column.as_str() == field.column.as_str())
+    let error = match row::payload_of::<M>(row) {
+        Ok(payload) => return Ok(payload),
+        Err(error) => error,
     };
     let member = |field: &Field<ColumnOf<M>>| {
         let json = payload::to_json(row.get(field.column).into_value()?).ok()?;
         Some((field.name().to_owned(), json))
     };
-    M::FIELDS.iter().filter(identifies).map(member).collect::<Option<Map<_, _>>>().map(Json::Object)
+    let members: Map<_, _> = M::FIELDS.iter().filter_map(member).collect();
+    let mut needed = M::FIELDS.iter().filter(|field| {
+        row::key_columns::<M>().chain([M::VERSION]).any(|column| column.as_str() == field.column.as_str())
+    });
+    match needed.all(|field| members.contains_key(field.name())) {
+        true => Ok(Json::Object(members)),
+        false => Err(error),
+    }
 }
 
 /// Leaves a tombstone of the row's version; none, if there was no row.

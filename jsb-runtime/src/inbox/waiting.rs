@@ -25,11 +25,13 @@ pub(crate) struct Stored {
 }
 
 impl Stored {
-    /// Commits that it begins once more, together with others. That it was parked anew since it was read is no outcome of theirs.
-    pub(crate) async fn begin_together<C: ConnectionTrait>(&self, db: &C) -> Result<(), DbErr> {
+    /// Commits that it begins once more, together with others; how often it has by now. That it was parked anew since it was read is
+    /// no outcome of theirs.
+    pub(crate) async fn begin_together<C: ConnectionTrait>(&self, db: &C) -> Result<u32, DbErr> {
         let starts = self.starts + 1;
         let update = Query::update().table(TABLE).value("starts", starts).cond_where(is(&self.message)).to_owned();
-        db.execute(&update).await.map(drop)
+        db.execute(&update).await?;
+        Ok(starts.unsigned_abs())
     }
 }
 

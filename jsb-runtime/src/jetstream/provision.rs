@@ -16,6 +16,9 @@ use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
 pub(crate) const ROUNDS: usize = 8;
 
+/// What is said of the stream, to the status.
+pub(crate) const STREAM: &str = "stream";
+
 const NOT_THERE: [ErrorCode; 2] = [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
 const CONFLICTS: [ErrorCode; 5] = [
     ErrorCode::STREAM_NAME_EXIST,
@@ -110,7 +113,7 @@ impl Transport {
             false => self.config.stream_name.clone(),
         };
         if self.config.auto_provision {
-            self.report_stream(&stream).await;
+            self.report_stream_named(&stream).await;
         }
         self.attach_as_found(&stream, &durable).await
     }
@@ -156,9 +159,14 @@ impl Transport {
         self.report("provisioner", error.map(|error| chain(error)));
     }
 
+    /// Looks again what is to be said of the stream that is attached.
+    pub(crate) async fn report_stream(&self) {
+        self.report_stream_named(&self.stream_name()).await;
+    }
+
     /// Says so where the stream, which is used as it is, keeps nothing that nobody listens for, or cannot be
     /// published to with an answer, or is not as somebody has set it.
-    async fn report_stream(&self, stream: &str) {
+    async fn report_stream_named(&self, stream: &str) {
         let Ok(info) = self.ask(format!("STREAM.INFO.{stream}"), &json!({})).await else { return };
         let interest = (info["config"]["retention"] == "interest").then(|| {
             "it has interest retention: dead letters, and events that are sent before the other app's consumer is there, are dropped; \
@@ -181,7 +189,7 @@ impl Transport {
         if let Some(problem) = &problem {
             tracing::warn!("{problem}");
         }
-        self.report("stream", problem);
+        self.report(STREAM, problem);
     }
 
     /// Makes the stream and the durable, or adds to them what is missing, and says which stream carries the pair.

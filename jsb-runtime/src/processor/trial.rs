@@ -134,8 +134,7 @@ impl<'a> Trial<'a> {
             let error = counters.last_error.unwrap_or_default();
             Break(Tried::Dead(Death::untried(Reason::MaxAttempts, error)))
         } else if counters.starts.unsigned_abs() > MAX_STARTS {
-            let error = "it began five times and its process ended before there was an outcome";
-            Break(Tried::Dead(Death::untried(Reason::CrashLoop, error.to_owned())))
+            Break(Tried::Dead(Death::crash_loop()))
         } else {
             Continue(failures)
         })

@@ -14,7 +14,7 @@ use super::origin::Origin;
 use super::trial::Trial;
 use crate::capture::OwnTransaction;
 use crate::dialect::{self, answer};
-use crate::inbox::{self, Stored};
+use crate::inbox::{self, MAX_STARTS, Stored};
 use crate::message::Message;
 use crate::outcome::{Death, Tried, Verdict, verdict};
 use crate::upsert::{ApplyError, Effect};
@@ -57,9 +57,13 @@ impl Processor {
         let Some(mut events) = self.circle(stored).await? else { return Ok(Untangled::Left) };
         // The handler of any of them may end the process. It is always the same one that counts it, so that one alone ends as dead.
         let oldest = (0..events.len()).min_by_key(|place| &events[*place].message.event_id).unwrap_or_default();
-        events[oldest].begin_together(&self.db).await?;
+        if events[oldest].begin_together(&self.db).await? > MAX_STARTS {
+            return Ok(Untangled::Dead(events.swap_remove(oldest).message.into(), Death::crash_loop()));
+        }
         let ended = self.apply_with_others(&mut events).await;
-        inbox::had_outcome(&self.db, &events[oldest].message).await?;
+        if !matches!(ended, Ok(Circled::Applied)) {
+            inbox::had_outcome(&self.db, &events[oldest].message).await?;
+        }
         Ok(match ended? {
             Circled::Applied => Untangled::Applied(events.into_iter().map(|stored| stored.message).collect()),
             Circled::Undone(Some((place, death))) => Untangled::Dead(events.swap_remove(place).message.into(), death),
