@@ -157,7 +157,7 @@ async fn stay_attached(transport: Transport, stop: CancellationToken) {
                 () = transport.until_disconnected() => transport.detach(),
                 () = transport.until_deaf() => transport.detach(),
                 () = tokio::time::sleep(LOOK_AGAIN), if transport.has_problem(STREAM) => {
-                    transport.report_stream().await;
+                    transport.report_stream(&transport.stream_name()).await;
                     continue;
                 }
             }

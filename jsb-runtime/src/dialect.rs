@@ -55,12 +55,9 @@ pub(crate) async fn queue_to_write<C: ConnectionTrait>(db: &C) -> Option<MutexGu
 }
 
 /// What comes of a write of the bridge's own, in its turn: on SQLite it would look in vain for a gap between saves that queue.
-pub(crate) async fn write_in_turn<T>(
-    db: &DatabaseConnection,
-    write: impl Future<Output = Result<T, DbErr>>,
-) -> Result<T, DbErr> {
+pub(crate) async fn in_turn<T>(db: &DatabaseConnection, write: impl Future<Output = T>) -> T {
     let _turn = queue_to_write(db).await;
-    answer(write).await
+    write.await
 }
 
 /// Ends a transaction by what came of the work in it: commits what succeeded, and takes everything else back.

@@ -97,7 +97,7 @@ impl Lease {
         );
         let values = [self.name.into(), self.holder.as_str().into()];
         let put = db.execute_raw(Statement::from_sql_and_values(backend, sql, values));
-        Ok(dialect::write_in_turn(db, put).await?.rows_affected() == 1)
+        Ok(dialect::in_turn(db, put).await?.rows_affected() == 1)
     }
 
     /// Gives the lease up, so that another process need not wait for it to end.
@@ -106,7 +106,7 @@ impl Lease {
         let sql = "DELETE FROM sync_leases WHERE name = $1 AND holder = $2";
         let values = [self.name.into(), self.holder.as_str().into()];
         let delete = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
-        dialect::write_in_turn(db, delete).await.map(drop)
+        dialect::in_turn(db, delete).await.map(drop)
     }
 }
 

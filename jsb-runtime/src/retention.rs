@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::causes::chain;
 use crate::config::Config;
+use crate::dialect::{in_turn, unless_lost};
 use crate::lease::Lease;
 use crate::{clock, dialect, inbox, outbox, tombstone};
 
@@ -46,23 +47,17 @@ async fn prune(
     let mut full = true;
     while full && !stop.is_cancelled() && dialect::answer(lease.hold(db)).await? {
         let mut rows = [
-            in_turn(db, outbox::prune(db, now - config.outbox_retention, BATCH)).await?,
-            in_turn(db, inbox::prune(db, now - config.inbox_retention, BATCH)).await?,
+            in_turn(db, unless_lost(db, 0, outbox::prune(db, now - config.outbox_retention, BATCH))).await?,
+            in_turn(db, unless_lost(db, 0, inbox::prune(db, now - config.inbox_retention, BATCH))).await?,
             0,
         ];
         if let Some(retention) = config.tombstone_retention {
-            rows[2] = in_turn(db, prune_tombstones(db, now - retention)).await?;
+            rows[2] = in_turn(db, unless_lost(db, 0, prune_tombstones(db, now - retention))).await?;
         }
         pruned += rows.iter().sum::<u64>();
         full = rows.iter().any(|rows| *rows >= BATCH);
     }
     Ok(pruned)
-}
-
-/// Prunes when it is its turn among the saves of this process: on SQLite they would look for a gap in vain.
-async fn in_turn(db: &DatabaseConnection, prune: impl Future<Output = Result<u64, DbErr>>) -> Result<u64, DbErr> {
-    let _turn = dialect::queue_to_write(db).await;
-    dialect::unless_lost(db, 0, prune).await
 }
 
 async fn prune_tombstones(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u64, DbErr> {

@@ -5,7 +5,7 @@ use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, Iterable, P
 use serde_json::{Map, Value as Json};
 
 use crate::payload::{self, MAX_ID_BYTES, PayloadError};
-use crate::syncable::{ActiveModelOf, ColumnOf, Syncable, VersionType};
+use crate::syncable::{ActiveModelOf, ColumnOf, Field, Syncable, VersionType};
 use crate::version::Version;
 
 /// A row by its table and its key as text.
@@ -24,14 +24,16 @@ pub(crate) fn key_columns<M: Syncable>() -> impl Iterator<Item = ColumnOf<M>> {
 pub(crate) fn payload_of<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
     let mut payload = Map::new();
     for field in M::FIELDS {
-        let json = match row.get(field.column).into_value() {
-            Some(value) => payload::to_json(value)
-                .map_err(|reason| PayloadError::Column { column: field.name().to_owned(), reason })?,
-            None => return Err(PayloadError::Incomplete(field.name().to_owned())),
-        };
-        payload.insert(field.name().to_owned(), json);
+        payload.insert(field.name().to_owned(), wire_form::<M>(row, field)?);
     }
     Ok(Json::Object(payload))
+}
+
+/// What a row holds in a field, as it travels.
+pub(crate) fn wire_form<M: Syncable>(row: &ActiveModelOf<M>, field: &Field<ColumnOf<M>>) -> Result<Json, PayloadError> {
+    let value = row.get(field.column).into_value();
+    let value = value.ok_or_else(|| PayloadError::Incomplete(field.name().to_owned()))?;
+    payload::to_json(value).map_err(|reason| PayloadError::Column { column: field.name().to_owned(), reason })
 }
 
 /// A row's key as text: the value itself, or the parts of a composite key joined by `/`, each with `/` and `%` escaped.

@@ -8,9 +8,9 @@ use super::skip;
 use super::versions::drawn;
 use super::{admit, mark, publish_row, settings_in_transaction};
 use crate::event::event_type;
-use crate::payload::{self, PayloadError};
+use crate::payload::PayloadError;
 use crate::save::{self, Call};
-use crate::syncable::{ActiveModelOf, ColumnOf, Field, OnDelete, Syncable};
+use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
 use crate::{dialect, row, tombstone};
 
 pub(super) fn publishes_delete<M: Syncable>() -> bool {
@@ -60,22 +60,16 @@ pub(super) async fn publish_delete<M: Syncable, C: ConnectionTrait>(
 
 /// All that the row held, without what has no form on the wire: the other side needs the key and the version.
 fn last_state<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
-    let error = match row::payload_of::<M>(row) {
-        Ok(payload) => return Ok(payload),
-        Err(error) => error,
-    };
-    let member = |field: &Field<ColumnOf<M>>| {
-        let json = payload::to_json(row.get(field.column).into_value()?).ok()?;
-        Some((field.name().to_owned(), json))
-    };
-    let members: Map<_, _> = M::FIELDS.iter().filter_map(member).collect();
-    let mut needed = M::FIELDS.iter().filter(|field| {
-        row::key_columns::<M>().chain([M::VERSION]).any(|column| column.as_str() == field.column.as_str())
-    });
-    match needed.all(|field| members.contains_key(field.name())) {
-        true => Ok(Json::Object(members)),
-        false => Err(error),
+    let mut state = Map::new();
+    for field in M::FIELDS {
+        let mut needed = row::key_columns::<M>().chain([M::VERSION]);
+        match row::wire_form::<M>(row, field) {
+            Ok(json) => drop(state.insert(field.name().to_owned(), json)),
+            Err(error) if needed.any(|column| column.as_str() == field.column.as_str()) => return Err(error),
+            Err(_) => {}
+        }
     }
+    Ok(Json::Object(state))
 }
 
 /// Leaves a tombstone of the row's version; none, if there was no row.

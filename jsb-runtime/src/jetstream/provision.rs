@@ -113,7 +113,7 @@ impl Transport {
             false => self.config.stream_name.clone(),
         };
         if self.config.auto_provision {
-            self.report_stream_named(&stream).await;
+            self.report_stream(&stream).await;
         }
         self.attach_as_found(&stream, &durable).await
     }
@@ -159,14 +159,9 @@ impl Transport {
         self.report("provisioner", error.map(|error| chain(error)));
     }
 
-    /// Looks again what is to be said of the stream that is attached.
-    pub(crate) async fn report_stream(&self) {
-        self.report_stream_named(&self.stream_name()).await;
-    }
-
-    /// Says so where the stream, which is used as it is, keeps nothing that nobody listens for, or cannot be
+    /// Says so, once, while the stream, which is used as it is, keeps nothing that nobody listens for, or cannot be
     /// published to with an answer, or is not as somebody has set it.
-    async fn report_stream_named(&self, stream: &str) {
+    pub(crate) async fn report_stream(&self, stream: &str) {
         let Ok(info) = self.ask(format!("STREAM.INFO.{stream}"), &json!({})).await else { return };
         let interest = (info["config"]["retention"] == "interest").then(|| {
             "it has interest retention: dead letters, and events that are sent before the other app's consumer is there, are dropped; \
@@ -186,7 +181,7 @@ impl Transport {
         });
         let problems: Vec<String> = interest.into_iter().chain(silence).chain(unmet).collect();
         let problem = (!problems.is_empty()).then(|| format!("stream {stream}: {}", problems.join("; ")));
-        if let Some(problem) = &problem {
+        if let Some(problem) = problem.as_ref().filter(|_| !self.has_problem(STREAM)) {
             tracing::warn!("{problem}");
         }
         self.report(STREAM, problem);

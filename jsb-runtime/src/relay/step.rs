@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 
 use super::waves::Published;
 use super::{LEASE, Relay, Step};
-use crate::dialect::{answer, write_in_turn};
+use crate::dialect::{answer, in_turn};
 use crate::jetstream::PublishError;
 use crate::lease::Lease;
 use crate::outbox::{self, Batch, Mark};
@@ -96,13 +96,13 @@ impl Relay {
         let is_any_shortened = !shortened.is_empty();
         let is_done = is_any_shortened || !acknowledged.is_empty() || !failed.is_empty();
         for (mark, payload) in shortened {
-            write_in_turn(&self.db, outbox::shorten(&self.db, &mark, &payload)).await?;
+            in_turn(&self.db, answer(outbox::shorten(&self.db, &mark, &payload))).await?;
         }
         for (mark, error) in failed {
-            write_in_turn(&self.db, outbox::mark_failed(&self.db, &mark, &error)).await?;
+            in_turn(&self.db, answer(outbox::mark_failed(&self.db, &mark, &error))).await?;
         }
         for ((delay, error), marks) in delayed {
-            write_in_turn(&self.db, outbox::delay(&self.db, &marks, delay, &error)).await?;
+            in_turn(&self.db, answer(outbox::delay(&self.db, &marks, delay, &error))).await?;
         }
         hand.acknowledged = acknowledged;
         hand.is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));
@@ -131,7 +131,7 @@ impl Relay {
     async fn mark(&self, acknowledged: &[Mark]) -> Result<(), DbErr> {
         match acknowledged.is_empty() {
             true => Ok(()),
-            false => write_in_turn(&self.db, outbox::mark_sent(&self.db, acknowledged)).await,
+            false => in_turn(&self.db, answer(outbox::mark_sent(&self.db, acknowledged))).await,
         }
     }
 

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::{Column, Schema, Values};
 use crate::causes::shortened;
-use crate::event::{Envelope, event_type};
+use crate::event::Envelope;
 use crate::payload::{self, PayloadError};
 use crate::row;
 use crate::version::Version;
@@ -23,10 +23,10 @@ pub(crate) struct Said {
 impl Schema {
     pub(crate) fn said_by(&self, event: &Envelope) -> Result<Said, PayloadError> {
         let (version, (key, id)) = (self.version_in(event)?, self.key_in(event)?);
-        let values = match event.event_type.as_str() {
+        let values = match event.deletes() {
             // What else the row held is neither needed nor held against it.
-            event_type::DELETED => vec![None; self.columns.len()],
-            _ => self.values_in(event, &key, version)?,
+            true => vec![None; self.columns.len()],
+            false => self.values_in(event, &key, version)?,
         };
         Ok(Said { key, id, version, values })
     }

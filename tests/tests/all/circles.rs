@@ -62,15 +62,12 @@ async fn a_circle_gives_way_before_anybody_looks_for_a_deadlock() {
     pair.stop().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_circle_waits_for_a_lock_that_the_application_holds_for_long() {
+/// Has two plates swap while the application holds a lock for long, for which whoever updates a plate in this way knocks.
+async fn a_swap_waits_for_a_lock(when: &str) {
     let mut pair = Pair::create(Backend::Postgres).await;
-    // Whoever gives a row a stand-in for its value comes by the lock, and nobody else.
     let knock = "CREATE FUNCTION knock() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                 PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$; \
-                 CREATE TRIGGER knock BEFORE UPDATE ON plates FOR EACH ROW WHEN (NEW.plate NOT IN ('X-0', 'Y-0')) \
-                 EXECUTE FUNCTION knock()";
-    pair.b.sql(knock).await;
+                 PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$";
+    pair.b.sql(&format!("{knock}; CREATE TRIGGER knock {when} EXECUTE FUNCTION knock()")).await;
     let plates = two_plates(&pair.a, 0).await;
     let remote = bring_over(&mut pair).await;
     swap_plates(&pair.a, plates, 0).await;
@@ -83,23 +80,15 @@ async fn a_circle_waits_for_a_lock_that_the_application_holds_for_long() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_circle_waits_for_a_lock_that_the_application_holds_for_long() {
+    // Whoever gives a row a stand-in for its value comes by the lock, and nobody else.
+    a_swap_waits_for_a_lock("BEFORE UPDATE ON plates FOR EACH ROW WHEN (NEW.plate NOT IN ('X-0', 'Y-0'))").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_row_of_a_circle_waits_for_a_lock_that_the_application_holds_for_long() {
-    let mut pair = Pair::create(Backend::Postgres).await;
     // Whoever has written a row comes by the lock; what cannot be applied alone does not come to it.
-    let knock = "CREATE FUNCTION knock() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                 PERFORM pg_advisory_xact_lock(1); RETURN NULL; END $$; \
-                 CREATE TRIGGER knock AFTER UPDATE ON plates FOR EACH ROW WHEN (NEW.plate IN ('X-0', 'Y-0')) \
-                 EXECUTE FUNCTION knock()";
-    pair.b.sql(knock).await;
-    let plates = two_plates(&pair.a, 0).await;
-    let remote = bring_over(&mut pair).await;
-    swap_plates(&pair.a, plates, 0).await;
-    let lock = lock(&pair.b, "SELECT pg_advisory_xact_lock(1)").await;
-    publish_swap(&pair, &remote).await;
-    is_waited_for(&pair.b).await;
-    lock.rollback().await.expect("the lock is free");
-    is_swapped::<plate::Entity>(&pair).await;
-    pair.stop().await;
+    a_swap_waits_for_a_lock("AFTER UPDATE ON plates FOR EACH ROW WHEN (NEW.plate IN ('X-0', 'Y-0'))").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
