@@ -161,6 +161,7 @@ on_both! {
         is_on(&pair.b, &meanwhile).await;
         let after = save(&pair.b.db, "after.example").await.expect("a save");
         is_on(&pair.a, &after).await;
+        pair.quiet().await;
         nothing_was_held_against_anyone(&pair).await;
         pair.stop().await;
     }
