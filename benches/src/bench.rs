@@ -29,20 +29,32 @@ impl Bench {
         self.part_for(1, full)
     }
 
-    /// Baseline, ours, ours, baseline, baseline, ..: what troubles the machine meanwhile troubles both, and neither always comes
-    /// first.
+    /// Baseline and ours in turns.
     pub(crate) async fn rounds<T>(
         &self,
         mut baseline: impl AsyncFnMut() -> Result<T>,
         mut ours: impl AsyncFnMut() -> Result<T>,
     ) -> Result<(Vec<T>, Vec<T>)> {
-        let mut figures = (Vec::new(), Vec::new());
+        let [baseline, ours] = self
+            .turns(async |side| match side {
+                0 => baseline().await,
+                _ => ours().await,
+            })
+            .await?;
+        Ok((baseline, ours))
+    }
+
+    /// Baseline, ours, ours, baseline, baseline, ..: what troubles the machine meanwhile troubles all sides, and none always comes
+    /// first.
+    pub(crate) async fn turns<T, const SIDES: usize>(
+        &self,
+        mut turn: impl AsyncFnMut(usize) -> Result<T>,
+    ) -> Result<[Vec<T>; SIDES]> {
+        let mut figures = [const { Vec::new() }; SIDES];
         for round in 0..self.rounds {
-            for turn in [round % 2, (round + 1) % 2] {
-                match turn {
-                    0 => figures.0.push(baseline().await?),
-                    _ => figures.1.push(ours().await?),
-                }
+            for place in 0..SIDES {
+                let side = (round + place) % SIDES;
+                figures[side].push(turn(side).await?);
             }
         }
         Ok(figures)

@@ -15,7 +15,7 @@ pub(crate) struct Comparison {
     unit: &'static str,
     baseline: Vec<f64>,
     ours: Vec<f64>,
-    target: Target,
+    target: Option<Target>,
 }
 
 /// What the ratio of ours to the baseline is to be.
@@ -41,7 +41,7 @@ struct Summary<'a> {
     baseline_spread: Spread,
     ours_spread: Spread,
     ratio: Spread,
-    is_met: bool,
+    is_met: Option<bool>,
 }
 
 impl Spread {
@@ -78,10 +78,12 @@ impl Target {
         }
     }
 
-    fn text(self) -> String {
+    /// What a line says of it behind this ratio.
+    fn text(self, ratio: f64) -> String {
+        let met = if self.is_met_by(ratio) { "met" } else { "missed" };
         match self {
-            Self::AtLeast(least) => format!(">= {least}"),
-            Self::AtMost(most) => format!("<= {most}"),
+            Self::AtLeast(least) => format!("   target >= {least}: {met}"),
+            Self::AtMost(most) => format!("   target <= {most}: {met}"),
         }
     }
 }
@@ -94,9 +96,9 @@ impl Comparison {
         unit: &'static str,
         baseline: Vec<f64>,
         ours: Vec<f64>,
-        target: Target,
+        target: impl Into<Option<Target>>,
     ) -> Self {
-        Self { stage: stage.to_owned(), measure: measure.into(), unit, baseline, ours, target }
+        Self { stage: stage.to_owned(), measure: measure.into(), unit, baseline, ours, target: target.into() }
     }
 
     fn summary(&self) -> Summary<'_> {
@@ -107,7 +109,7 @@ impl Comparison {
             baseline_spread: Spread::of(&self.baseline),
             ours_spread: Spread::of(&self.ours),
             ratio,
-            is_met: self.target.is_met_by(ratio.median),
+            is_met: self.target.map(|target| target.is_met_by(ratio.median)),
         }
     }
 }
@@ -119,10 +121,9 @@ pub(crate) fn report(folder: &Path, stage: &str, comparisons: &[Comparison]) -> 
     for summary in &summaries {
         let Comparison { stage, measure, unit, target, .. } = summary.comparison;
         let (baseline, ours) = (summary.baseline_spread.text(), summary.ours_spread.text());
-        let (ratio, met) = (summary.ratio.text(), if summary.is_met { "met" } else { "missed" });
-        let target = target.text();
+        let target = target.map_or_else(String::new, |target| target.text(summary.ratio.median));
         writeln!(out, "{stage}: {measure} [{unit}]")?;
-        writeln!(out, "    baseline {baseline}   ours {ours}   ratio {ratio}   target {target}: {met}")?;
+        writeln!(out, "    baseline {baseline}   ours {ours}   ratio {}{target}", summary.ratio.text())?;
     }
     fs::create_dir_all(folder)?;
     Ok(fs::write(folder.join(format!("{stage}.json")), serde_json::to_vec_pretty(&summaries)?)?)

@@ -1,5 +1,7 @@
 //! The saves that are timed: by hand, of the entity as it is without the derive, and synced.
 
+use std::fmt;
+
 use anyhow::{Result, ensure};
 use chrono::Utc;
 use sea_orm::ActiveValue::{NotSet, Set, Unchanged};
@@ -17,12 +19,25 @@ const ROWS: usize = 512;
 /// How a row and its event are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// A transaction of two statements.
+    /// A transaction of two statements by hand.
     ByHand,
+    /// One statement by hand that writes both, on PostgreSQL.
+    AtOnce,
     /// SeaORM's own save, without any event.
     Plain,
     /// The save of a `Syncable` entity.
     Synced,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::ByHand => "two statements by hand",
+            Self::AtOnce => "one statement by hand",
+            Self::Plain => "plain",
+            Self::Synced => "synced",
+        })
+    }
 }
 
 /// What is done to a row.
@@ -60,6 +75,7 @@ pub(crate) async fn insert_one(hand: &Hand, db: &DatabaseConnection, way: Way) -
     let (name, domain, now) = ("Organization".to_owned(), unique(), Utc::now());
     match way {
         Way::ByHand => hand.insert(name, domain).await,
+        Way::AtOnce => hand.insert_at_once(name, domain).await.map(drop),
         Way::Plain => {
             let new = plain::ActiveModel {
                 id: NotSet,
@@ -92,6 +108,7 @@ async fn update(site: &Site, way: Way, writers: usize, saves: usize) -> Result<(
         async move {
             match way {
                 Way::ByHand => hand.update(row.id, name).await?,
+                Way::AtOnce => hand.update_at_once(row.id, name).await.map(drop)?,
                 Way::Plain => {
                     let row = plain::ActiveModel {
                         id: Unchanged(row.id),

@@ -7,7 +7,7 @@ mod sqlite;
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 pub(crate) use apply::apply;
 use chrono::{DateTime, Utc};
 pub(crate) use relay::{publish_all, relay};
@@ -134,9 +134,14 @@ impl Event {
             kind,
             resource_id: row.id.to_string(),
             payload: serde_json::to_string(row)?,
-            headers: format!(r#"{{"traceparent":"00-{}-{:016x}-01"}}"#, Uuid::new_v4().simple(), row.id),
+            headers: headers(row.id),
         })
     }
+}
+
+/// The headers of an event: a trace of its own.
+fn headers(span: i64) -> String {
+    format!(r#"{{"traceparent":"00-{}-{span:016x}-01"}}"#, Uuid::new_v4().simple())
 }
 
 impl Hand {
@@ -164,6 +169,25 @@ impl Hand {
         match self {
             Self::Postgres(pool) => postgres::update(pool, id, name).await,
             Self::Sqlite(pool) => sqlite::update(pool, id, name).await,
+        }
+    }
+
+    /// Inserts a row and its event by one statement.
+    pub(crate) async fn insert_at_once(&self, name: String, domain: String) -> Result<Row> {
+        let now = Utc::now();
+        let row = Row { id: 0, name, domain, active: true, created_at: now, updated_at: now };
+        postgres::insert_at_once(self.postgres()?, row).await
+    }
+
+    /// Updates a row, its version above the one before, and inserts its event, by one statement.
+    pub(crate) async fn update_at_once(&self, id: i64, name: String) -> Result<Row> {
+        postgres::update_at_once(self.postgres()?, id, name).await
+    }
+
+    fn postgres(&self) -> Result<&PgPool> {
+        match self {
+            Self::Postgres(pool) => Ok(pool),
+            Self::Sqlite(_) => bail!("SQLite has no statement that writes two tables"),
         }
     }
 

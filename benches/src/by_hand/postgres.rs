@@ -4,7 +4,9 @@ use anyhow::Result;
 use chrono::Utc;
 use sea_orm::sqlx::{PgConnection, PgPool, query, query_as, query_scalar};
 
-use super::{BATCH, Batch, Event, Pending, PendingColumns, Row, RowColumns};
+use uuid::Uuid;
+
+use super::{BATCH, Batch, Event, Pending, PendingColumns, Row, RowColumns, headers};
 
 pub(super) async fn insert(pool: &PgPool, mut row: Row) -> Result<()> {
     let mut txn = pool.begin().await?;
@@ -34,6 +36,49 @@ pub(super) async fn update(pool: &PgPool, id: i64, name: String) -> Result<()> {
     .await?;
     record(&mut txn, &row.into(), "updated").await?;
     Ok(txn.commit().await?)
+}
+
+/// Inserts row and event by one statement, which PostgreSQL commits by itself.
+pub(super) async fn insert_at_once(pool: &PgPool, row: Row) -> Result<Row> {
+    let written: RowColumns = query_as(
+        "WITH row AS (INSERT INTO organizations (name, domain, active, created_at, updated_at) \
+                      VALUES ($1, $2, $3, $4, $4) RETURNING id, name, domain, active, created_at, updated_at), \
+         event AS (INSERT INTO outbox_events (event_id, resource_type, resource_id, event_type, payload, headers, \
+                                              occurred_at, status, available_at, created_at) \
+                   SELECT $5, 'organization', id::text, 'created', row_to_json(row)::text, $6, $4, 'pending', $4, $4 FROM row) \
+         SELECT id, name, domain, active, created_at, updated_at FROM row",
+    )
+    .bind(&row.name)
+    .bind(&row.domain)
+    .bind(row.active)
+    .bind(row.updated_at)
+    .bind(Uuid::now_v7().to_string())
+    .bind(headers(row.updated_at.timestamp_micros()))
+    .fetch_one(pool)
+    .await?;
+    Ok(written.into())
+}
+
+/// Updates a row and inserts its event by one statement.
+pub(super) async fn update_at_once(pool: &PgPool, id: i64, name: String) -> Result<Row> {
+    let now = Utc::now();
+    let written: RowColumns = query_as(
+        "WITH row AS (UPDATE organizations SET name = $2, updated_at = greatest($3, updated_at + interval '1 microsecond') \
+                      WHERE id = $1 RETURNING id, name, domain, active, created_at, updated_at), \
+         event AS (INSERT INTO outbox_events (event_id, resource_type, resource_id, event_type, payload, headers, \
+                                              occurred_at, status, available_at, created_at) \
+                   SELECT $4, 'organization', id::text, 'updated', row_to_json(row)::text, $5, updated_at, 'pending', $3, $3 \
+                   FROM row) \
+         SELECT id, name, domain, active, created_at, updated_at FROM row",
+    )
+    .bind(id)
+    .bind(name)
+    .bind(now)
+    .bind(Uuid::now_v7().to_string())
+    .bind(headers(now.timestamp_micros()))
+    .fetch_one(pool)
+    .await?;
+    Ok(written.into())
 }
 
 async fn record(txn: &mut PgConnection, row: &Row, kind: &'static str) -> Result<()> {

@@ -11,7 +11,8 @@ use crate::saves::Way;
 const TARGET: f64 = 0.8;
 
 pub(super) async fn run(bench: &Bench) -> Result<Vec<Comparison>> {
-    let mut comparisons = save::compare(bench, Backend::Sqlite, "sqlite", Way::ByHand, [TARGET, TARGET]).await?;
+    let mut comparisons =
+        save::compare(bench, Backend::Sqlite, "sqlite", [Way::ByHand, Way::Synced], [TARGET, TARGET]).await?;
     comparisons.push(relay::compare(bench, Backend::Sqlite, "sqlite", 100_000, TARGET).await?);
     comparisons.push(apply::compare(bench, Backend::Sqlite, "sqlite", 50_000, TARGET).await?);
     Ok(comparisons)
