@@ -1,5 +1,6 @@
 //! What must hold before a bridge may start: the tables, whose database it is, the keys, and the foreign keys.
 
+use sea_orm::sea_query::ArrayType;
 use sea_orm::{DatabaseConnection, DbBackend, DbErr};
 
 use crate::config::{Config, ConfigError, Node};
@@ -37,7 +38,7 @@ pub enum StartError {
         /// The app that is configured.
         configured: String,
     },
-    /// An entity's interleaved keys are not set up as configured.
+    /// An entity's keys are not set up as configured, or both sides could not know rows by them.
     #[error("keys of table `{table}`: {fault}")]
     Keys {
         /// The table.
@@ -152,21 +153,35 @@ fn unless_migrated(error: DbErr) -> StartError {
 }
 
 /// A column that is missing, or that this user may not read, would be every event's death. Without its whole table an entity may be
-/// here for another program's sake.
+/// here for another program's sake. A key has to be one text.
 async fn check_columns(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
     for schema in registry.entities().map(EntityRegistration::schema).filter(|schema| !schema.is_elsewhere) {
-        let found = dialect::columns(db, schema.table).await?;
-        let is_name = |name: &String, column: &Column| match db.get_database_backend() {
+        let columns = dialect::columns(db, schema.table).await?;
+        let is_name = |name: &str, column: &Column| match db.get_database_backend() {
             DbBackend::Sqlite => name.eq_ignore_ascii_case(column.name),
             _ => name == column.name,
         };
-        let is_found = |column: &Column| found.iter().any(|name| is_name(name, column));
-        let missing = schema.columns.iter().find(|column| !is_found(column));
-        if let Some(column) = missing.filter(|_| !found.is_empty()) {
+        let find = |column: &Column| columns.iter().find(|found| is_name(&found.name, column));
+        let missing = schema.columns.iter().find(|column| find(column).is_none());
+        if let Some(column) = missing.filter(|_| !columns.is_empty()) {
             return Err(StartError::Column { table: schema.table, column: column.name });
+        }
+        let is_text = |column: &&Column| matches!(column.of, ArrayType::String | ArrayType::Enum(_));
+        for column in schema.key.iter().map(|place| &schema.columns[*place]).filter(is_text) {
+            if let Some(collation) = find(column).and_then(|found| found.lax_collation.as_deref()) {
+                return Err(StartError::Keys { table: schema.table, fault: lax_key(column.name, collation) });
+            }
         }
     }
     Ok(())
+}
+
+/// Locks and tombstones go by a key's very text: a row that was deleted under one text would come back under another one.
+fn lax_key(column: &str, collation: &str) -> String {
+    format!(
+        "column `{column}` compares by `{collation}`, by which different texts are one key, but both sides know a row by its key's \
+         very text: make it plain `text` on PostgreSQL, or `BINARY` on SQLite, and save keys in one form, such as lower case"
+    )
 }
 
 async fn check_versions(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {

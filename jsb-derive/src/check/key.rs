@@ -4,6 +4,7 @@ use syn::{Error, Result};
 
 use super::Keys;
 use crate::attr;
+use crate::faults::Faults;
 use crate::input::{Entity, Field};
 
 const NO_KEY: &str = "this entity has no primary key; mark its column with `#[sea_orm(primary_key)]`";
@@ -22,9 +23,14 @@ make it `i64`, `i32` or `u32`, or write `keys = \"single_writer\"`";
 
 const UNREADABLE: &str = "SeaORM reads no `u64` from PostgreSQL or SQLite; make it `i64`, `i32` or `u32`";
 
+const FRACTION: &str = "\
+a number with a fraction is written in more than one way, and both systems know a row by the text of its key; \
+make it an integer, a `String` or a `Uuid`";
+
 /// Where the database draws the key, both databases would draw the same ones, unless the author chose how they do not.
 pub(super) fn keys(entity: &Entity) -> Result<Keys> {
     let key: Vec<_> = entity.columns().filter(|column| column.primary_key).collect();
+    have_one_text(&key)?;
     let choice = entity.setting("keys");
     match (key.as_slice(), choice) {
         ([], _) => Err(Error::new_spanned(&entity.ident, NO_KEY)),
@@ -43,6 +49,15 @@ pub(super) fn keys(entity: &Entity) -> Result<Keys> {
         (_, Some(choice)) => Err(Error::new_spanned(choice, NO_NEED)),
         (_, None) => Ok(Keys::Natural),
     }
+}
+
+/// The database would find the row of a key that is written otherwise; locks and tombstones would not be found.
+fn have_one_text(key: &[&Field]) -> Result<()> {
+    let mut faults = Faults::default();
+    for column in key.iter().filter(|column| matches!(column.type_name().as_str(), "Decimal" | "f32" | "f64")) {
+        faults.add(Error::new_spanned(&column.ty, FRACTION));
+    }
+    faults.finish(())
 }
 
 /// SeaORM's own rule. It takes a type that it does not know, such as a newtype of `i64`, for a number.

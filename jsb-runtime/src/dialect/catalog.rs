@@ -121,18 +121,38 @@ pub(crate) async fn foreign_keys<C: ConnectionTrait>(db: &C, tables: &[&str]) ->
     Ok(found)
 }
 
+/// A column, and the collation or the type by which texts are equal in it that are not so byte by byte. SQLite says that of the
+/// primary key's columns alone.
+pub(crate) struct TableColumn {
+    pub(crate) name: String,
+    pub(crate) lax_collation: Option<String>,
+}
+
 /// The columns of a table that this user may read, without a lock on it; none where there is no such table.
-pub(crate) async fn columns<C: ConnectionTrait>(db: &C, table: &str) -> Result<Vec<String>, DbErr> {
+pub(crate) async fn columns<C: ConnectionTrait>(db: &C, table: &str) -> Result<Vec<TableColumn>, DbErr> {
     let backend = db.get_database_backend();
     let sql = match backend {
+        // A domain over `citext` is written as that is.
         DbBackend::Postgres => {
-            "SELECT attname::text FROM pg_attribute WHERE attrelid = to_regclass(quote_ident($1)) AND attnum > 0 \
-             AND NOT attisdropped AND has_column_privilege(attrelid, attnum, 'SELECT')"
+            "SELECT a.attname::text AS name, CASE WHEN output.proname = 'citextout' THEN 'citext' \
+                 WHEN NOT c.collisdeterministic THEN c.collname::text END AS lax_collation \
+             FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid JOIN pg_proc output ON output.oid = t.typoutput \
+             LEFT JOIN pg_collation c ON c.oid = a.attcollation \
+             WHERE a.attrelid = to_regclass(quote_ident($1)) AND a.attnum > 0 AND NOT a.attisdropped \
+             AND has_column_privilege(a.attrelid, a.attnum, 'SELECT')"
         }
-        _ => "SELECT name FROM pragma_table_xinfo($1)",
+        _ => {
+            "SELECT name, (SELECT part.coll FROM pragma_index_list($1) AS i JOIN pragma_index_xinfo(i.name) AS part \
+                 WHERE i.origin = 'pk' AND part.\"key\" AND part.name = of_table.name \
+                 AND part.coll <> 'BINARY' COLLATE NOCASE) AS lax_collation \
+             FROM pragma_table_xinfo($1) AS of_table"
+        }
     };
     let rows = db.query_all_raw(Statement::from_sql_and_values(backend, sql, [table.into()])).await?;
-    rows.iter().map(|row| row.try_get_by_index(0)).collect()
+    let columns = rows.iter().map(|row| {
+        Ok(TableColumn { name: row.try_get("", "name")?, lax_collation: row.try_get("", "lax_collation")? })
+    });
+    columns.collect()
 }
 
 /// The columns into which only the database may write.

@@ -104,6 +104,18 @@ async fn refusal(app: &App, config: Config) -> StartError {
     jsb_runtime::start(config, app.db.clone()).await.expect_err("a refusal")
 }
 
+/// Gives the text in the key of `memberships` another type, or collation.
+async fn group_memberships_by(app: &App, group: &str) {
+    let sql = match app.db.get_database_backend() {
+        DbBackend::Postgres => format!("ALTER TABLE memberships ALTER COLUMN \"group\" TYPE {group}"),
+        _ => format!(
+            "DROP TABLE memberships; CREATE TABLE memberships (\"group\" {group}, member bigint, role text NOT NULL, \
+             updated_at timestamptz NOT NULL, PRIMARY KEY (\"group\", member)) WITHOUT ROWID"
+        ),
+    };
+    app.sql(&sql).await;
+}
+
 on_both! {
     async fn both_sides_create_at_once_and_no_key_collides(backend: Backend) {
         let pair = Pair::start(backend).await;
@@ -364,6 +376,38 @@ on_both! {
         assert_eq!(app.recorded().await.len(), 1);
     }
 
+    async fn a_key_of_which_different_texts_are_equal_is_refused_at_start(backend: Backend) {
+        let mut app = Pair::create(backend).await.a;
+        let lax = match backend {
+            Backend::Postgres => {
+                let of_icu = "SELECT collname::text FROM pg_collation WHERE collname LIKE '%-x-icu'";
+                if app.texts(of_icu).await.is_empty() {
+                    // A PostgreSQL that is built without ICU has no such collations.
+                    return;
+                }
+                let folding = "(provider = icu, locale = 'und-u-ks-level2', deterministic = false)";
+                app.sql(&format!("CREATE COLLATION folding {folding}; CREATE DOMAIN folded AS text COLLATE folding")).await;
+                [("text COLLATE folding", "folding"), ("folded", "folding")]
+            }
+            Backend::Sqlite => [("text COLLATE NOCASE", "NOCASE"), ("text COLLATE RTRIM", "RTRIM")],
+        };
+        for (group, collation) in lax {
+            group_memberships_by(&app, group).await;
+            let refused = refusal(&app, app.config.clone()).await;
+            assert!(matches!(refused, StartError::Keys { table: "memberships", .. }), "{refused}");
+            let expected = format!("column `group` compares by `{collation}`");
+            assert!(refused.to_string().contains(&expected), "{refused}");
+        }
+        group_memberships_by(&app, "text").await;
+        // What is no part of the key may compare as it likes.
+        match backend {
+            Backend::Postgres => app.sql("ALTER TABLE memberships ALTER COLUMN role TYPE text COLLATE folding").await,
+            Backend::Sqlite => app.sql("CREATE UNIQUE INDEX roles ON memberships (role COLLATE NOCASE)").await,
+        }
+        app.start().await;
+        app.stop().await;
+    }
+
     async fn another_app_s_database_is_refused_at_start(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         pair.a.start().await;
@@ -441,6 +485,23 @@ async fn a_sequence_that_draws_for_somebody_else_is_refused_at_start() {
         .shutdown()
         .await
         .expect("a stop");
+}
+
+/// SQLite has no such type, and not every PostgreSQL comes with it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_of_citext_is_refused_at_start() {
+    let app = Pair::create(Backend::Postgres).await.a;
+    let available = "SELECT name::text FROM pg_available_extensions WHERE name = 'citext'";
+    if app.texts(available).await.is_empty() {
+        return;
+    }
+    app.sql("CREATE EXTENSION citext; CREATE DOMAIN address AS citext").await;
+    for group in ["citext", "address"] {
+        group_memberships_by(&app, group).await;
+        let refused = refusal(&app, app.config.clone()).await;
+        assert!(matches!(refused, StartError::Keys { table: "memberships", .. }), "{refused}");
+        assert!(refused.to_string().contains("column `group` compares by `citext`"), "{refused}");
+    }
 }
 
 /// SQLite keeps texts as they are.
