@@ -41,5 +41,6 @@ async fn main() -> anyhow::Result<()> {
         }
     }
     io::copy(&mut io::stdin(), &mut io::sink())?;
+    writeln!(io::stderr(), "standard input has ended: stopping")?;
     Ok(())
 }
