@@ -42,14 +42,11 @@
 //! ```
 
 mod deleting;
-mod forms;
-pub(crate) mod skip;
 mod versions;
 
 use std::any::type_name;
 
 use deleting::{leave_tombstone, load_doomed, publish_delete, publishes_delete};
-pub(crate) use forms::use_common_forms;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use serde_json::Value as Json;
 pub(crate) use versions::drawn;
@@ -57,7 +54,7 @@ use versions::{keep_version, locked_version, new_version_above};
 
 use crate::event::{NewEvent, event_type};
 use crate::payload::PayloadError;
-use crate::save::{self, Call, Saving};
+use crate::save::{self, Call, Saving, forms, mark, skip};
 use crate::settings::{self, SaveSettings};
 use crate::syncable::{ActiveModelOf, Syncable};
 use crate::{capture, dialect, keys, row};
@@ -102,7 +99,7 @@ pub fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: boo
             let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
             let row = model.clone().into_active_model();
             let payload = row::payload_of::<M>(&row);
-            keep_if_recorded(db, publish_row::<M, C>(&row, db, event_type, payload).await).await?;
+            mark::keep_if_recorded(db, publish_row::<M, C>(&row, db, event_type, payload).await).await?;
         }
         save::finish(Call::save::<M>());
         Ok(model)
@@ -135,7 +132,7 @@ pub fn after_delete<M: Syncable, C: ConnectionTrait>(row: ActiveModelOf<M>, db: 
     Box::pin(async move {
         if publishes_delete::<M>() {
             save::must_have_begun(Call::delete::<M>())?;
-            keep_if_recorded(db, publish_delete::<M, C>(row.clone(), db).await).await?;
+            mark::keep_if_recorded(db, publish_delete::<M, C>(row.clone(), db).await).await?;
         } else {
             // Else an older event could bring the row back, and a new one with this key be older than what the other side
             // has. The other side's next edit, which draws above this version, brings it back.
@@ -152,7 +149,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     insert: bool,
 ) -> Result<ActiveModelOf<M>, DbErr> {
     save::begin(Call::save::<M>());
-    use_common_forms::<M>(&mut row, insert)?;
+    forms::use_common_forms::<M>(&mut row, insert)?;
     if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
     }
@@ -168,7 +165,7 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     row::set_version::<M>(&mut row, version);
     // Without a key SeaORM refuses an update before it writes: there is nothing to go back to.
     if insert || key.is_some() {
-        mark(db).await?;
+        mark::set(db).await?;
     }
     Ok(row)
 }
@@ -216,27 +213,4 @@ async fn publish_row<M: Syncable, C: ConnectionTrait>(
     let payload = payload.map_err(|error| DbErr::Custom(error.to_string()))?;
     let id = row::resource_id(row::key_of::<M>(row).into_iter().flatten());
     capture::record(db, NewEvent::new(M::RESOURCE, id, event_type, payload)).await
-}
-
-/// Marks what the row must go back to if its event is not recorded; a save that is alone goes back with its transaction.
-async fn mark<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
-    if save::is_alone() {
-        return Ok(());
-    }
-    dialect::mark_save(db).await?;
-    save::set_marked(true);
-    Ok(())
-}
-
-/// The row is written: if its event is not, the row must not stay.
-async fn keep_if_recorded<C: ConnectionTrait>(db: &C, recorded: Result<(), DbErr>) -> Result<(), DbErr> {
-    save::set_marked(false);
-    match recorded {
-        recorded if save::is_alone() => recorded,
-        Ok(()) => dialect::keep_save(db).await,
-        Err(error) => {
-            dialect::undo_save(db).await;
-            Err(error)
-        }
-    }
 }

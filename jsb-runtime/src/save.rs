@@ -1,22 +1,24 @@
 //! What the entities' own `insert`, `update`, `save` and `delete` do: the trait's methods, inside a transaction.
 
 mod at_once;
+pub(crate) mod forms;
+pub(crate) mod mark;
 mod progress;
+pub(crate) mod skip;
 
 use std::any::type_name;
 
 use futures_util::future::BoxFuture;
 use progress::followed;
-pub(crate) use progress::{Call, begin, finish, must_have_begun, set_marked};
+pub(crate) use progress::{Call, begin, finish, must_have_begun};
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ConnectionTrait, DatabaseConnection, DbErr, DeleteResult, EntityTrait,
     PrimaryKeyToColumn, TransactionTrait, UpdateResult,
 };
 
 use crate::capture::OwnTransaction;
-use crate::hooks::skip;
 use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
-use crate::{dialect, hooks, outbox};
+use crate::{dialect, outbox};
 
 /// What synced rows are saved on: a connection pool, or a transaction of yours.
 #[diagnostic::on_unimplemented(
@@ -74,14 +76,13 @@ fn is_pool<C>() -> bool {
     type_name::<C>() == type_name::<DatabaseConnection>()
 }
 
-/// Runs a save in the user's transaction. Where it fails between the row and the event, as when the row cannot be read back, the
-/// user may commit all the same.
+/// Runs a save in the user's transaction.
 async fn in_transaction<M: Syncable, S: Save, C: ConnectionTrait>(save: S, db: &C) -> Result<S::Output, DbErr> {
     let (saved, is_marked) = by_hooks::<M, _, _>(save, db).await;
-    match &saved {
-        Err(error) if is_marked && wrote_nothing(error) => dialect::keep_save(db).await?,
-        Err(_) if is_marked => dialect::undo_save(db).await,
-        _ => {}
+    // Not the whole result: models need not be `Sync`.
+    let error = saved.as_ref().err().filter(|_| is_marked);
+    if let Some(error) = error {
+        mark::settle(db, error).await?;
     }
     saved
 }
@@ -94,16 +95,6 @@ async fn by_hooks<M: Syncable, S: Save, C: ConnectionTrait>(save: S, db: &C) -> 
     let is_left_out = needs_event && !progress.is_finished();
     let saved = saved.and_then(|saved| if is_left_out { Err(call.without_event()) } else { Ok(saved) });
     (saved, progress.is_marked)
-}
-
-/// Whether an error says that the row's own statement wrote nothing, as where a trigger skips the row.
-fn wrote_nothing(error: &DbErr) -> bool {
-    match error {
-        DbErr::RecordNotInserted | DbErr::RecordNotUpdated => true,
-        // Said of an insert with RETURNING. Any other text may be the application's own, once the row was written.
-        DbErr::RecordNotFound(text) => text == "Failed to find inserted item",
-        _ => false,
-    }
 }
 
 struct Insert<M: Syncable>(ActiveModelOf<M>);
@@ -195,7 +186,7 @@ fn is_edit<M: Syncable>(row: &ActiveModelOf<M>) -> bool {
 /// Writes what stays at home, by SeaORM's own statement: with a version of its own it would undo what the other side has
 /// changed meanwhile in what travels.
 async fn update_here<M: Syncable, C: SaveConnection>(mut row: ActiveModelOf<M>, db: &C) -> Result<M, DbErr> {
-    hooks::use_common_forms::<M>(&mut row, false)?;
+    forms::use_common_forms::<M>(&mut row, false)?;
     let _turn = if is_pool::<C>() && row.is_changed() { dialect::queue_to_write(db).await } else { None };
     M::Entity::update(row).exec(db).await.map_err(dialect::explained)
 }

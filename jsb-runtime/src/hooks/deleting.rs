@@ -4,12 +4,11 @@ use sea_orm::sea_query::LockType;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IdenStatic, QueryFilter, QuerySelect};
 use serde_json::{Map, Value as Json};
 
-use super::skip;
 use super::versions::drawn;
-use super::{admit, mark, publish_row, settings_in_transaction};
+use super::{admit, publish_row, settings_in_transaction};
 use crate::event::event_type;
 use crate::payload::PayloadError;
-use crate::save::{self, Call};
+use crate::save::{self, Call, mark, skip};
 use crate::syncable::{ActiveModelOf, OnDelete, Syncable};
 use crate::{dialect, row, tombstone};
 
@@ -35,7 +34,7 @@ pub(super) async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     if publishes_delete::<M>() {
         // What would be refused is, before anything is written.
         drawn(M::RESOURCE, row::version_of::<M>(&doomed))?;
-        mark(db).await?;
+        mark::set(db).await?;
     }
     Ok(doomed)
 }

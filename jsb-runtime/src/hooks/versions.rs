@@ -6,8 +6,8 @@ use sea_orm::{
     QueryTrait,
 };
 
-use super::forms::{unwritten_json, write_json_anew};
-use super::skip;
+use crate::save::forms::{unwritten_json, write_json_anew};
+use crate::save::skip;
 use crate::syncable::{ActiveModelOf, ColumnOf, Syncable, VersionType};
 use crate::version::{self, Version};
 use crate::{clock, dialect, keys, row, tombstone};

@@ -30,11 +30,7 @@ pub(crate) fn json_text(column: &str, of: &ArrayType, nullable: bool) -> Option<
             (format!("to_json({column}::text)"), Some(format!("{column}::text ~ '^[0-9.-]{{1,{MAX_DIGITS}}}$'")))
         }
         ArrayType::Bytes => (format!("to_json(translate(encode({column}, 'base64'), chr(10), ''))"), None),
-        // With so few brackets it cannot be nested too deep.
-        ArrayType::Json => (
-            column.to_owned(),
-            Some(format!("length({column}::text) - length(translate({column}::text, '[{{', '')) <= {MAX_NESTING}")),
-        ),
+        ArrayType::Json => (column.to_owned(), Some(is_json_on_wire(column, nullable))),
         ArrayType::ChronoDate | ArrayType::TimeDate => {
             (format!("to_json({column})"), Some(format!("{column} BETWEEN '0001-01-01' AND '9999-12-31'")))
         }
@@ -56,6 +52,13 @@ pub(crate) fn json_text(column: &str, of: &ArrayType, nullable: bool) -> Option<
     } else {
         JsonText { text, has_form: Some(has_form.unwrap_or_else(|| format!("{column} IS NOT NULL"))) }
     })
+}
+
+/// Whether JSON has so few brackets that it cannot be nested too deep. And since a payload has one null only, a nullable column
+/// must hold no other.
+fn is_json_on_wire(column: &str, nullable: bool) -> String {
+    let is_flat = format!("length({column}::text) - length(translate({column}::text, '[{{', '')) <= {MAX_NESTING}");
+    if nullable { format!(r"{is_flat} AND btrim({column}::text, E' \t\n\r') <> 'null'") } else { is_flat }
 }
 
 /// Whether a timestamp, of this zone if it has one, lies in the years that the wire has.

@@ -5,18 +5,18 @@ mod statement;
 
 use sea_orm::sea_query::Value;
 use sea_orm::{
-    ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, DbErr, Iterable, Statement, TransactionSession,
-    TransactionTrait,
+    ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, DbErr, Iterable, QueryResult, Statement,
+    TransactionSession, TransactionTrait,
 };
 use serde_json::Value as Json;
 use statement::Kind;
 
+use super::{forms, skip};
 use crate::dialect::{self, Refusal};
 use crate::event::{NewEvent, event_type};
-use crate::hooks::skip;
 use crate::syncable::{ActiveModelOf, ColumnOf, Keys, Syncable, VersionType};
 use crate::version::{MAX_AHEAD, Version};
-use crate::{clock, hooks, keys, outbox, row};
+use crate::{clock, keys, outbox, row};
 
 /// Whether saves on this connection are simple enough.
 fn is_simple<M: Syncable, C: ConnectionTrait>(db: &C) -> bool {
@@ -41,19 +41,19 @@ pub(super) async fn insert<M: Syncable, C: ConnectionTrait + TransactionTrait>(
         return Ok(None);
     }
     let mut row = row.clone();
-    hooks::use_common_forms::<M>(&mut row, true)?;
+    forms::use_common_forms::<M>(&mut row, true)?;
     row::set_version::<M>(&mut row, Version::at(clock::now()));
     let Some(key) = key else {
         let event = NewEvent::new(M::RESOURCE, "", event_type::CREATED, Json::Null);
         let Some(statement) = statement::<M>(Kind::Insert, &event, [], &row)? else { return Ok(None) };
-        return written_by(db, statement).await;
+        return committed(written_by(db, statement).await?);
     };
     let Some(event) = event_of::<M>(&key, event_type::CREATED) else { return Ok(None) };
     let id = event.resource_id.as_str();
     let Some(statement) = statement::<M>(Kind::InsertByKey, &event, [id.into()], &row)? else { return Ok(None) };
     let txn = db.begin().await?;
     dialect::lock_key(&txn, M::RESOURCE, id).await?;
-    match written_by(&txn, statement).await {
+    match written_by(&txn, statement).await.and_then(read::<M>) {
         Ok(None) => txn.rollback().await.map(|()| None),
         saved => dialect::end(txn, saved).await,
     }
@@ -70,7 +70,7 @@ pub(super) async fn update<M: Syncable, C: ConnectionTrait>(
     }
     let Some(event) = event_of::<M>(&key, event_type::UPDATED) else { return Ok(None) };
     let mut row = row.clone();
-    hooks::use_common_forms::<M>(&mut row, false)?;
+    forms::use_common_forms::<M>(&mut row, false)?;
     row.not_set(M::VERSION);
     for column in row::key_columns::<M>() {
         row.not_set(column);
@@ -79,7 +79,7 @@ pub(super) async fn update<M: Syncable, C: ConnectionTrait>(
     let now = clock::now();
     let before = [version_at(now), version_at(now + MAX_AHEAD)].into_iter().chain(key);
     let Some(statement) = statement::<M>(Kind::Update, &event, before, &row)? else { return Ok(None) };
-    written_by(db, statement).await
+    committed(written_by(db, statement).await?)
 }
 
 /// The event of this row but for its payload; `None` if the hooks have to refuse the save.
@@ -107,13 +107,25 @@ fn statement<M: Syncable>(
 }
 
 /// Runs the statement. What the database refuses is for the hooks, unless they would be refused alike.
-async fn written_by<M: Syncable, C: ConnectionTrait>(db: &C, statement: Statement) -> Result<Option<M>, DbErr> {
-    match db.query_one_raw(statement).await {
-        Ok(Some(saved)) => M::from_query_result(&saved, "").map(Some),
-        Ok(None) => Ok(None),
-        Err(error) => match dialect::refusal(&error) {
-            Some(Refusal::Other) => Ok(None),
-            Some(Refusal::Alike) | None => Err(error),
-        },
-    }
+async fn written_by<C: ConnectionTrait>(db: &C, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+    db.query_one_raw(statement).await.or_else(|error| match dialect::refusal(&error) {
+        Some(Refusal::Other) => Ok(None),
+        Some(Refusal::Alike) | None => Err(error),
+    })
+}
+
+fn read<M: Syncable>(saved: Option<QueryResult>) -> Result<Option<M>, DbErr> {
+    saved.map(|saved| M::from_query_result(&saved, "")).transpose()
+}
+
+/// Reads what is committed already, so that it stays where it cannot be read.
+fn committed<M: Syncable>(saved: Option<QueryResult>) -> Result<Option<M>, DbErr> {
+    read(saved).map_err(|error| {
+        outbox::hint();
+        DbErr::Custom(format!(
+            "the `{}` is saved and its event recorded, but this program cannot read the row: {error}; to have such a save taken \
+             back, make it in a transaction",
+            M::RESOURCE
+        ))
+    })
 }

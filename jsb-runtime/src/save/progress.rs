@@ -88,7 +88,7 @@ pub(crate) fn finish(call: Call) {
 }
 
 /// Notes that the save under way has marked what its row must go back to, or that its row and its event are as they should be.
-pub(crate) fn set_marked(is_marked: bool) {
+pub(super) fn set_marked(is_marked: bool) {
     note(|now| Progress { is_marked, ..now });
 }
 

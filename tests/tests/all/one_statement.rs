@@ -1,16 +1,20 @@
 //! On PostgreSQL a save is one statement where it can be. What keeps it from that comes to the same in more of them.
 
+use std::time::Duration;
+
 use futures_util::future::join_all;
-use jsb_tests::entities::{gap, membership, organization, specimen, tally};
-use jsb_tests::{App, Backend, Pair};
-use sea_orm::ActiveValue::{Set, Unchanged};
+use jsb_runtime::Role;
+use jsb_tests::entities::{gap, label, membership, organization, specimen, tally};
+use jsb_tests::{App, Backend, Pair, eventually};
+use sea_orm::ActiveValue::{NotSet, Set, Unchanged};
 use sea_orm::{
-    ActiveModelTrait, DatabaseConnection, EntityTrait, IdenStatic, IntoActiveModel, Iterable, SqlErr, TransactionTrait,
-    TryIntoModel,
+    ActiveModelTrait, DatabaseConnection, DbErr, EntityTrait, IdenStatic, IntoActiveModel, Iterable, SqlErr,
+    TransactionTrait, TryIntoModel,
 };
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use crate::capture::time_to_send;
 use crate::samples;
 
 /// A ticket whose number the application reads and writes as a text.
@@ -26,6 +30,26 @@ mod ticket {
         pub id: Uuid,
         #[sea_orm(select_as = "text", save_as = "bigint")]
         pub number: String,
+        pub updated_at: DateTimeUtc,
+    }
+
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub(super) enum Relation {}
+}
+
+/// A document, by its tenant and a number that the database draws.
+mod document {
+    use jsb_runtime::prelude::*;
+    use sea_orm::entity::prelude::*;
+
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Syncable)]
+    #[sea_orm(table_name = "documents")]
+    #[syncable(resource = "document")]
+    pub(super) struct Model {
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub tenant: String,
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub number: Uuid,
         pub updated_at: DateTimeUtc,
     }
 
@@ -268,6 +292,111 @@ async fn a_key_reads_as_the_hooks_write_it() {
             pair.a.recorded().await.into_iter().rev().take(2).map(|mut event| event["resource_id"].take()).collect();
         assert_eq!(ids[0], ids[1]);
     }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_the_database_completes_is_one_that_the_other_side_can_keep_or_is_refused() {
+    let mut pair = pair().await;
+    pair.a.stop().await;
+    let table = "CREATE TABLE documents (tenant text, number uuid DEFAULT gen_random_uuid(), \
+                 updated_at timestamptz NOT NULL, PRIMARY KEY (tenant, number))";
+    pair.a.sql(table).await;
+    let document = |bytes| document::ActiveModel { tenant: Set("x".repeat(bytes)), ..Default::default() };
+    document(475).insert(&pair.a.db).await.expect("the longest key");
+    let at_once =
+        "SELECT d.tenant FROM documents d JOIN outbox_events o ON d.xmin = o.xmin AND d.cmin::text = o.cmin::text";
+    assert_eq!(pair.a.texts(at_once).await.len(), 1);
+    let refused = document(476).insert(&pair.a.db).await.expect_err("a longer key").to_string();
+    assert!(refused.contains("`resource_id` is longer"), "{refused}");
+    assert_eq!(pair.a.texts("SELECT length(tenant)::text FROM documents").await, ["475"]);
+
+    pair.a.sql("ALTER TABLE labels ALTER code SET DEFAULT ''").await;
+    let nameless = label::ActiveModel { caption: Set("X".to_owned()), ..Default::default() };
+    let refused = nameless.insert(&pair.a.db).await.expect_err("an empty key").to_string();
+    assert!(refused.contains("is empty"), "{refused}");
+    assert_eq!(pair.a.texts("SELECT code FROM labels").await, [""; 0]);
+    assert_eq!(pair.a.recorded().await.len(), 1);
+    pair.stop().await;
+}
+
+/// Leaves in every specimen, and by itself in new ones, what the entity cannot read; the database draws keys that are not given.
+async fn forget_moods(app: &App) {
+    app.sql(
+        "UPDATE specimens SET mood = 'neither'; \
+         ALTER TABLE specimens ALTER mood SET DEFAULT 'neither', ALTER id SET DEFAULT gen_random_uuid()",
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_that_stands_though_its_row_cannot_be_read_back_says_so() {
+    let pair = pair().await;
+    let row = samples::specimen().into_active_model().reset_all().insert(&pair.a.db).await.expect("a save");
+    forget_moods(&pair.a).await;
+    let moodless = |text: &str| specimen::ActiveModel {
+        mood: NotSet,
+        text: Set(text.to_owned()),
+        ..samples::specimen().into_active_model().reset_all()
+    };
+    let change = specimen::ActiveModel { id: Unchanged(row.id), text: Set("changed".to_owned()), ..Default::default() };
+    let drawn = specimen::ActiveModel { id: NotSet, ..moodless("new") };
+    for unread in [change.update(&pair.a.db).await, drawn.insert(&pair.a.db).await] {
+        let unread = unread.expect_err("a mood that the entity does not know").to_string();
+        for part in ["the `specimen` is saved and its event recorded", "neither"] {
+            assert!(unread.contains(part), "{unread}");
+        }
+    }
+
+    // The lock of its key has a transaction.
+    let given = moodless("given").insert(&pair.a.db).await.expect_err("a mood that the entity does not know");
+    assert!(!given.to_string().contains("is saved"), "{given}");
+    let txn = pair.a.db.begin().await.expect("a transaction");
+    let drawn = specimen::ActiveModel { id: NotSet, ..moodless("in a transaction") };
+    drawn.insert(&txn).await.expect_err("a mood that the entity does not know");
+    // A transaction that failed may fail to commit: what counts is what it leaves.
+    let _ = txn.commit().await;
+
+    assert_eq!(pair.a.texts("SELECT text FROM specimens ORDER BY text").await, ["changed", "new"]);
+    let types: Vec<_> = pair.a.recorded().await.into_iter().map(|mut event| event["event_type"].take()).collect();
+    assert_eq!(types, ["created", "updated", "created"]);
+    eventually("all are sent", || async {
+        Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == 3).then_some(()))
+    })
+    .await;
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_whose_row_cannot_be_read_back_wakes_the_relay() {
+    let mut app = Pair::configured(Backend::Postgres, |config| config.roles([Role::Relay])).await.a;
+    app.start().await;
+    let id = samples::specimen().into_active_model().reset_all().insert(&app.db).await.expect("a save").id;
+    forget_moods(&app).await;
+    let save = async |value| {
+        let change = specimen::ActiveModel { id: Unchanged(id), big: Set(value), ..Default::default() };
+        change.update(&app.db).await.expect_err("a mood that the entity does not know");
+    };
+    let wait = time_to_send(&app, save).await;
+    assert!(wait < Duration::from_secs(1), "{wait:?}");
+    app.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_null_in_json_becomes_the_one_that_travels() {
+    let pair = pair().await;
+    let row = samples::full_gap().into_active_model().reset_all().insert(&pair.a.db).await.expect("a save");
+    pair.quiet().await;
+    for app in [&pair.a, &pair.b] {
+        // As SeaORM writes it without JSB.
+        app.sql("UPDATE gaps SET json = 'null'").await;
+    }
+    let change = gap::ActiveModel { id: Unchanged(row.id), flag: Set(Some(false)), ..Default::default() };
+    let saved = change.update(&pair.a.db).await.expect("an update");
+    assert_eq!((saved.json, saved.flag), (None, Some(false)));
+    pair.quiet().await;
+    let (a, b) = pair.rows::<gap::Entity>().await;
+    assert_eq!((a[0].json.as_ref(), &a), (None, &b));
     pair.stop().await;
 }
 

@@ -3,7 +3,7 @@
 
 use std::any::TypeId;
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use sea_orm::sea_query::{
     ArrayType, CommonTableExpression, Condition, Expr, ExprTrait, Func, PostgresQueryBuilder, Query, ReturningClause,
@@ -12,6 +12,8 @@ use sea_orm::sea_query::{
 use sea_orm::{ColumnTrait, DbErr, EntityName, IdenStatic, Iterable};
 use serde_json::Value as Json;
 
+use crate::locked::locked;
+use crate::payload::MAX_ID_BYTES;
 use crate::payload::postgres::{JsonText, json_text};
 use crate::schema::is_array;
 use crate::syncable::{ColumnOf, Field, Keys, Syncable};
@@ -48,12 +50,12 @@ type Shape = (TypeId, Kind, Vec<bool>);
 /// Its values are what is said of the event, what the kind of save needs, and those of the columns that are written.
 pub(super) fn text<M: Syncable>(kind: Kind, is_written: Vec<bool>) -> Result<Option<Arc<str>>, DbErr> {
     let shape = (TypeId::of::<M>(), kind, is_written);
-    let known = TEXTS.lock().unwrap_or_else(PoisonError::into_inner).get(&shape).cloned();
+    let known = locked(&TEXTS).get(&shape).cloned();
     if let Some(text) = known {
         return Ok(text);
     }
     let text: Option<Arc<str>> = written::<M>(kind, &shape.2)?.map(Arc::from);
-    let mut texts = TEXTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut texts = locked(&TEXTS);
     if texts.len() >= CAPACITY {
         texts.clear();
     }
@@ -72,7 +74,8 @@ impl Parameters {
 }
 
 fn written<M: Syncable>(kind: Kind, is_written: &[bool]) -> Result<Option<String>, DbErr> {
-    let (Some(id), Some(payload)) = (id_text::<M>(), payload_text::<M>()) else { return Ok(None) };
+    let Some(id) = id_text::<M>() else { return Ok(None) };
+    let Some(payload) = payload_text::<M>(&id) else { return Ok(None) };
     let mut parameters = Parameters(0);
     let said = std::array::from_fn(|_| parameters.next());
     let write = match kind {
@@ -168,8 +171,14 @@ fn id_text<M: Syncable>() -> Option<String> {
     })
 }
 
-/// The row's payload as [`row::payload_of`] writes it, in SQL.
-fn payload_text<M: Syncable>() -> Option<String> {
+/// What holds where the row's id can be kept on the other side, in SQL. Where no text is a part of the key, it always can.
+fn id_has_form<M: Syncable>(id: &str) -> Option<String> {
+    let is_text = |column: ColumnOf<M>| matches!(M::get_value_type(column), ArrayType::String);
+    row::key_columns::<M>().any(is_text).then(|| format!("octet_length({id}) BETWEEN 1 AND {MAX_ID_BYTES}"))
+}
+
+/// The row's payload as [`row::payload_of`] writes it, in SQL; none of a row whose id has no form.
+fn payload_text<M: Syncable>(id: &str) -> Option<String> {
     let value = |field: &Field<ColumnOf<M>>| {
         let column = field.column;
         if is_array(column) {
@@ -179,7 +188,8 @@ fn payload_text<M: Syncable>() -> Option<String> {
         Some((field.name(), value))
     };
     let fields = M::FIELDS.iter().map(value).collect::<Option<Vec<_>>>()?;
-    let have_form = fields.iter().filter_map(|(_, value)| value.has_form.as_deref()).collect::<Vec<_>>().join(" AND ");
+    let have_form = fields.iter().filter_map(|(_, value)| value.has_form.clone()).chain(id_has_form::<M>(id));
+    let have_form = have_form.collect::<Vec<_>>().join(" AND ");
     let members = fields.chunks(MOST_VALUES).map(members).collect::<Vec<_>>().join(" || ',' || ");
     Some(format!("CASE WHEN {have_form} THEN '{{' || {members} || '}}' END"))
 }

@@ -29,7 +29,7 @@ pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: 
 }
 
 /// The JSON columns that travel and that are not about to be written.
-pub(super) fn unwritten_json<M: Syncable>(row: &ActiveModelOf<M>) -> Vec<ColumnOf<M>> {
+pub(crate) fn unwritten_json<M: Syncable>(row: &ActiveModelOf<M>) -> Vec<ColumnOf<M>> {
     // To read a value is to copy it, which is not worth it for any other.
     let columns = M::FIELDS.iter().map(|field| field.column);
     let json = columns.filter(|column| matches!(M::get_value_type(*column), ArrayType::Json));
@@ -42,7 +42,7 @@ pub(super) fn unwritten_json<M: Syncable>(row: &ActiveModelOf<M>) -> Vec<ColumnO
 /// # Errors
 ///
 /// Where the model's type cannot read it, and so could not read the row back.
-pub(super) fn write_json_anew<M: Syncable>(
+pub(crate) fn write_json_anew<M: Syncable>(
     row: &mut ActiveModelOf<M>,
     columns: &[ColumnOf<M>],
     stored: &QueryResult,
