@@ -51,11 +51,13 @@ mod settings;
 mod terminal;
 mod times;
 
+use std::error::Error;
 use std::fmt;
 use std::io::{IsTerminal as _, stderr};
 use std::process::ExitCode;
 
 use clap::{Args, Parser};
+use sea_orm::RuntimeErr;
 use tracing_subscriber::EnvFilter;
 
 pub use commands::users_with_passwords;
@@ -133,11 +135,23 @@ pub async fn run(cli: Cli) -> ExitCode {
     }
 }
 
-/// An error with all that caused it, in one line; many errors repeat their cause in their own text.
+/// An error with all that caused it, in one line; many errors repeat their cause in their own text. Of a SQLite that is locked it
+/// also says by whom.
 pub fn describe(error: &anyhow::Error) -> String {
-    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+    let text = error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
         "" => cause,
         text if text.contains(&cause) => text.to_owned(),
         text => format!("{text}: {cause}"),
-    })
+    });
+    match error.chain().any(is_locked) {
+        true => format!("{text}: somebody has been writing for too long, perhaps a handler; try again once that ends"),
+        false => text,
+    }
+}
+
+/// Whether a statement waited for SQLite's only lock for writing until its time was up.
+fn is_locked(cause: &(dyn Error + 'static)) -> bool {
+    const BUSY: &str = "5";
+    let Some(RuntimeErr::SqlxError(error)) = cause.downcast_ref() else { return false };
+    error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code == BUSY)
 }

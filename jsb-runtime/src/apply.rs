@@ -144,7 +144,7 @@ async fn run_all(
 /// ```
 pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
     let app = settings::app_name(txn).await?.unwrap_or_default();
-    let place = Place { app: &app, transport: None };
+    let place = Place { app: &app, problems: None };
     let entity = registry::entity(&event.resource_type).filter(|_| event.is_of_row());
     let entity = entity.ok_or_else(|| unknown(event))?;
     upsert::apply(txn, entity.schema(), event, place).await.map_err(|error| match error {

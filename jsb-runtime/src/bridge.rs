@@ -14,8 +14,9 @@ use tokio_util::task::TaskTracker;
 use crate::causes::chain;
 use crate::config::{Config, Role};
 use crate::dialect::answer;
-use crate::jetstream::{ProvisionError, STREAM, Transport};
+use crate::jetstream::{ProvisionError, Transport};
 use crate::preflight::{self, StartError};
+use crate::problems::{Problems, Task};
 use crate::processor::Processor;
 use crate::registry::Registry;
 use crate::relay::Relay;
@@ -99,7 +100,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     };
     {
         let (transport, stop) = (transport.clone(), stop.clone());
-        bridge.spawn("provisioner", move || stay_attached(transport.clone(), stop.clone()));
+        bridge.spawn(Task::Provisioner, move || stay_attached(transport.clone(), stop.clone()));
     }
     if !config.use_outbox {
         let events = direct::register(&database_id);
@@ -111,8 +112,8 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
         let (db, config, stop) = (db.clone(), Arc::clone(&config), stop.clone());
         let (transport, stop_relay) = (transport.clone(), stop.clone());
         let relay = Relay { db: db.clone(), transport, config: Arc::clone(&config), stop: stop_relay };
-        bridge.spawn("relay", move || relay.clone().run());
-        bridge.spawn("retention", move || retention::run(db.clone(), Arc::clone(&config), stop.clone()));
+        bridge.spawn(Task::Relay, move || relay.clone().run());
+        bridge.spawn(Task::Retention, move || retention::run(db.clone(), Arc::clone(&config), stop.clone()));
     }
     if config.roles.contains(&Role::Consumer) {
         bridge.consume(Processor::new(db, transport, config, registry, stop));
@@ -156,7 +157,7 @@ async fn stay_attached(transport: Transport, stop: CancellationToken) {
                 () = transport.until_detached() => {}
                 () = transport.until_disconnected() => transport.detach(),
                 () = transport.until_deaf() => transport.detach(),
-                () = tokio::time::sleep(LOOK_AGAIN), if transport.has_problem(STREAM) => {
+                () = tokio::time::sleep(LOOK_AGAIN), if transport.problems.has(Task::Stream) => {
                     transport.report_stream(&transport.stream_name()).await;
                     continue;
                 }
@@ -196,17 +197,17 @@ impl Bridge {
     fn consume(&self, processor: Processor) {
         let processor = Arc::new(processor);
         let [consuming, rescuing, retrying] = std::array::from_fn(|_| Arc::clone(&processor));
-        self.spawn("consumer", move || consumer::run(Arc::clone(&consuming)));
-        self.spawn("rescue", move || Arc::clone(&rescuing).rescue_spent());
-        self.spawn("parked", move || Arc::clone(&retrying).retry_parked());
+        self.spawn(Task::Consumer, move || consumer::run(Arc::clone(&consuming)));
+        self.spawn(Task::Rescue, move || Arc::clone(&rescuing).rescue_spent());
+        self.spawn(Task::Parked, move || Arc::clone(&retrying).retry_parked());
     }
 
     /// Runs a task under the caller's clock, and begins it again if it panics.
-    fn spawn<F>(&self, name: &'static str, task: impl Fn() -> F + Send + Sync + 'static)
+    fn spawn<F>(&self, name: Task, task: impl Fn() -> F + Send + Sync + 'static)
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let supervised = supervise(name, self.transport.clone(), task);
+        let supervised = supervise(name, self.transport.problems.clone(), task);
         self.tasks.spawn(clock::skewed(clock::offset(), supervised));
     }
 
@@ -217,7 +218,7 @@ impl Bridge {
     /// When the database fails.
     pub async fn status(&self) -> Result<Status, DbErr> {
         let tables = Tables::read(&self.db).await?;
-        Ok(Status { jetstream_connected: self.transport.is_ready(), problems: self.transport.problems(), tables })
+        Ok(Status { jetstream_connected: self.transport.is_ready(), problems: self.transport.all_problems(), tables })
     }
 
     /// What a health check asks: far cheaper than [`status`](Self::status), however large the tables are.
@@ -229,7 +230,7 @@ impl Bridge {
         Ok(Health {
             jetstream_connected: self.transport.is_ready(),
             parked_events: answer(inbox::parked(&self.db)).await?,
-            problems: self.transport.problems(),
+            problems: self.transport.all_problems(),
         })
     }
 
@@ -256,10 +257,10 @@ impl Bridge {
 }
 
 /// Runs a task to its end; one that panics is reported and begun again.
-async fn supervise<F: Future<Output = ()>>(name: &'static str, transport: Transport, task: impl Fn() -> F) {
-    while panics(task(), || transport.report_panic(name, false)).await {
-        tracing::error!(task = name, "a task of the bridge panicked and is begun again");
-        transport.report_panic(name, true);
+async fn supervise<F: Future<Output = ()>>(name: Task, problems: Problems, task: impl Fn() -> F) {
+    while panics(task(), || problems.report_panic(name, false)).await {
+        tracing::error!(task = name.as_str(), "a task of the bridge panicked and is begun again");
+        problems.report_panic(name, true);
         tokio::time::sleep(RESTART).await;
     }
 }
@@ -310,16 +311,16 @@ mod tests {
         let (bridge, begun) = (bridge().await, Arc::new(AtomicUsize::new(0)));
         let times = Arc::clone(&begun);
         tokio::time::pause();
-        bridge.spawn("task", move || {
+        bridge.spawn(Task::Relay, move || {
             let times = Arc::clone(&times);
             async move {
                 assert!(times.fetch_add(1, Ordering::SeqCst) > 0, "the first time");
                 tokio::time::sleep(CALM * 2).await;
             }
         });
-        let problem = || bridge.transport.problems().into_iter().find(|problem| problem.starts_with("task: "));
+        let problem = || bridge.transport.all_problems().into_iter().find(|problem| problem.starts_with("relay: "));
         tokio::time::sleep(RESTART * 2).await;
-        assert_eq!(problem().as_deref(), Some("task: it panicked and was begun again; see the log"));
+        assert_eq!(problem().as_deref(), Some("relay: it panicked and was begun again; see the log"));
         tokio::time::sleep(CALM).await;
         assert_eq!(problem(), None);
         bridge.tasks.close();

@@ -1,11 +1,12 @@
 //! How an event leaves with its transaction: through the outbox, or, where the bridge was started without one, to that bridge
 //! right after the commit.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, TransactionSession};
 
 use crate::event::NewEvent;
+use crate::locked::locked;
 use crate::settings::{self, SaveSettings};
 use crate::{dialect, direct, outbox};
 
@@ -26,7 +27,7 @@ struct Captured(Arc<Mutex<Direct>>);
 
 impl Captured {
     fn direct(&self) -> MutexGuard<'_, Direct> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 }
 

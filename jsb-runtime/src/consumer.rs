@@ -18,13 +18,12 @@ use crate::causes::chain;
 use crate::jetstream::{Attached, Delivery, Disposition};
 use crate::message::Message;
 use crate::outcome::{Outcome, Settled};
+use crate::problems::Task;
 use crate::processor::Processor;
 use crate::processor::origin::Origin;
 use crate::schema::Said;
 use crate::upsert::ApplyError;
 
-/// This task, to the status.
-const CONSUMER: &str = "consumer";
 /// How long a stopping consumer goes on with what is in hand before it gives the rest back.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -47,7 +46,7 @@ pub(crate) async fn run(processor: Arc<Processor>) {
         match pulled {
             Ok(Some(batch)) => {
                 (failures, idle) = (0, batch.deliveries.is_empty());
-                processor.transport.report(CONSUMER, None);
+                processor.transport.problems.report(Task::Consumer, None);
                 pace.adapt_to(&batch);
                 ahead = Ahead::behind(&processor, &batch, pace.limit());
                 let (attached_since, is_last) = (batch.attached.since, batch.is_last());
@@ -67,7 +66,7 @@ pub(crate) async fn run(processor: Arc<Processor>) {
                 tracing::warn!(error = chain(&error), failures, "nothing could be pulled");
                 // What is denied stands in the status already.
                 let problem = (!error.is_denied()).then(|| chain(&error));
-                processor.transport.report(CONSUMER, problem);
+                processor.transport.problems.report(Task::Consumer, problem);
                 stop.run_until_cancelled(tokio::time::sleep(pause)).await;
             }
         }

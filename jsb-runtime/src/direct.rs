@@ -1,7 +1,7 @@
 //! Publishing without the outbox: at most once, by the bridge of the database that was saved to.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -10,6 +10,7 @@ use crate::causes::chain;
 use crate::config::Config;
 use crate::event::{Envelope, NewEvent, SCHEMA_VERSION};
 use crate::jetstream::{Outgoing, PublishError, Transport};
+use crate::locked::locked;
 
 /// Beyond this many events that wait for the network, further ones are lost, and said to be: memory must not grow.
 const CAPACITY: usize = 1_024;
@@ -18,7 +19,7 @@ const CAPACITY: usize = 1_024;
 static BRIDGES: LazyLock<Mutex<HashMap<String, mpsc::Sender<NewEvent>>>> = LazyLock::new(Mutex::default);
 
 fn bridges() -> MutexGuard<'static, HashMap<String, mpsc::Sender<NewEvent>>> {
-    BRIDGES.lock().unwrap_or_else(PoisonError::into_inner)
+    locked(&BRIDGES)
 }
 
 /// Makes a bridge known; the events come out of the receiver.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::SecondsFormat;
+use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
 use crate::causes::{shortened, storable};
@@ -43,6 +43,8 @@ pub(crate) fn in_one_line(json: &serde_json::Value) -> String {
 pub(crate) struct DeadLetter<'a> {
     pub(crate) message: &'a Message,
     pub(crate) death: &'a Death,
+    /// When it had died before, if it was retried since.
+    pub(crate) died_before: Option<DateTime<Utc>>,
     pub(crate) deliveries: u32,
     pub(crate) stream: &'a str,
 }
@@ -85,11 +87,8 @@ impl DeadLetter<'_> {
             "stream": self.stream,
             "published_at": clock::now().to_rfc3339_opts(SecondsFormat::Micros, true),
         });
-        // Its own id: the original's is in the same stream, which would take this for a duplicate. With the sequence,
-        // since an event that is replayed may die again, and has a letter then that may not be taken for the former one.
-        let id = format!("dlq-{}-{}-{}", config.app_name, message.event_id, message.stream_seq);
         [
-            (MESSAGE_ID, id),
+            (MESSAGE_ID, self.id(config)),
             (header::IS_LETTER, "true".to_owned()),
             (header::REASON, reason.to_string()),
             (header::DELIVERIES, self.deliveries.to_string()),
@@ -97,6 +96,14 @@ impl DeadLetter<'_> {
         ]
         .map(|(name, value)| (name.to_owned(), value))
         .into()
+    }
+
+    /// Its own id: the original's is in the same stream, which would take this for a duplicate. It is the death's, so that an event
+    /// that dies again has another letter: a replay has another sequence, and what is retried had died before.
+    fn id(&self, config: &Config) -> String {
+        let Message { event_id, stream_seq, .. } = self.message;
+        let before = self.died_before.map(|time| format!("-{}", time.timestamp_micros())).unwrap_or_default();
+        format!("dlq-{}-{event_id}-{stream_seq}{before}", config.app_name)
     }
 
     /// Stands in for a body that has no room beside its reasons; the inbox row, where there is one, holds the body.

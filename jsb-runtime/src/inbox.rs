@@ -11,7 +11,7 @@ use std::time::Duration;
 pub(crate) use batch::claim_all;
 use chrono::{DateTime, TimeDelta, Utc};
 pub(crate) use known::{Kept, among, find, starts, unsettled};
-pub(crate) use moves::{Counters, Move, make, reopen, reopen_for};
+pub(crate) use moves::{Counters, Move, make, make_giving_way, reopen, reopen_for};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr};
 pub use status::Status;
@@ -23,7 +23,7 @@ use crate::message::Message;
 
 pub(crate) const TABLE: &str = "inbox_events";
 
-const KEY: [&str; 2] = ["source_app", "event_id"];
+pub(crate) const KEY: [&str; 2] = ["source_app", "event_id"];
 
 /// What is done, and what waits, in the words of the partial indexes: literals, which serve only a condition that is known when
 /// it is planned.

@@ -71,7 +71,7 @@ impl Death {
 pub(crate) enum Settled {
     /// Its row is as it says, and its handlers have run.
     Applied,
-    /// Its row was newer already; its handlers have run.
+    /// Its row was newer already, and its handlers have run; or its row is kept against its delete.
     Stale,
     /// It had been settled before.
     Duplicate,

@@ -24,6 +24,7 @@ use trial::Trial;
 use crate::batch::{self, Batch};
 use crate::config::Config;
 use crate::jetstream::Transport;
+use crate::locked::locked;
 use crate::message::Message;
 use crate::outcome::{Outcome, Settled};
 use crate::registry::Registry;
@@ -42,7 +43,7 @@ pub(crate) struct Processor {
     /// Whether anything may be parked, so that an applied event need not ask the inbox for who waits for it.
     any_open: watch::Sender<bool>,
     /// Of which attachment the end of the backlog was seen, by when that began.
-    caught_up: watch::Sender<Option<Instant>>,
+    caught_up: Mutex<Option<Instant>>,
     sweep: Mutex<Sweep>,
 }
 
@@ -55,14 +56,14 @@ impl Processor {
         registry: Arc<Registry>,
         stop: CancellationToken,
     ) -> Self {
-        let (any_open, caught_up) = (watch::Sender::new(true), watch::Sender::new(None));
+        let (any_open, caught_up) = (watch::Sender::new(true), Mutex::new(None));
         let sweep = Mutex::new(Sweep::due_in(Duration::ZERO));
         Self { db, transport, config, registry, stop, any_open, caught_up, sweep }
     }
 
     /// Where it applies events.
     fn place(&self) -> Place<'_> {
-        Place { app: &self.config.app_name, transport: Some(&self.transport) }
+        Place { app: &self.config.app_name, problems: Some(&self.transport.problems) }
     }
 
     /// Takes an event to its outcome, waiting while the database is away.
@@ -72,13 +73,13 @@ impl Processor {
 
     /// Notes that what there was of the attachment that began then is processed.
     pub(crate) fn catch_up(&self, attached_since: Instant) {
-        self.caught_up.send_replace(Some(attached_since));
+        *locked(&self.caught_up) = Some(attached_since);
     }
 
     /// How long it has been attached, once it has seen the end of the backlog.
     fn attached_for(&self) -> Option<Duration> {
         let since = self.transport.attached_now()?.since;
-        (*self.caught_up.borrow() == Some(since)).then(|| since.elapsed())
+        (*locked(&self.caught_up) == Some(since)).then(|| since.elapsed())
     }
 
     /// What an event says that may be applied together with others.

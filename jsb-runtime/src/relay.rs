@@ -15,6 +15,7 @@ use crate::causes::chain;
 use crate::config::Config;
 use crate::jetstream::{PublishError, Transport};
 use crate::outbox;
+use crate::problems::Task;
 pub(crate) use step::Hand;
 
 /// The lease of the one process that relays.
@@ -25,7 +26,7 @@ const SOONEST_POLL: Duration = Duration::from_millis(10);
 const RAREST_POLL: Duration = Duration::from_secs(3);
 /// How often another process's lease is tried for.
 const LEASE_POLL: Duration = Duration::from_secs(1);
-/// The pauses after a failure; shorter while the database or JetStream is away, since nobody says when it is back.
+/// The pauses after a failure; shorter while the database, JetStream or the stream is away, since nobody says when it is back.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 const LONGEST_OUTAGE_PAUSE: Duration = Duration::from_secs(2);
@@ -79,6 +80,7 @@ impl Relay {
                 Ok(Step::Published | Step::Idle | Step::Elsewhere) => 0,
             };
             self.report(&step);
+            let is_in_doubt = is_doubtful(&step, failures);
             let pause = match step {
                 Ok(Step::Published) => {
                     polls = 0;
@@ -91,12 +93,15 @@ impl Relay {
                 Ok(Step::Elsewhere) => Pause::Elsewhere,
                 Ok(Step::Refused(PublishError::NotConnected)) => Pause::Disconnected,
                 // What was rejected waits on its own; other events need not.
-                Ok(Step::Refused(error @ (PublishError::Unacknowledged(_) | PublishError::Rejected(_)))) => {
-                    self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE)
-                }
+                Ok(Step::Refused(
+                    error @ (PublishError::Unacknowledged(_) | PublishError::Rejected(_) | PublishError::NoStream(_)),
+                )) => self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE),
                 Ok(Step::Refused(error)) => self.failed(failures, &chain(&error), LONGEST_PAUSE),
                 Err(error) => self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE),
             };
+            if is_in_doubt {
+                self.stop.run_until_cancelled(self.transport.doubt_stream()).await;
+            }
             tokio::select! {
                 () = self.stop.cancelled() => {}
                 news = self.sit_out(pause, &mut hints) => if news { (polls, failures) = (0, 0) },
@@ -131,14 +136,14 @@ impl Relay {
 
     /// Keeps for the status why nothing can be published.
     fn report(&self, step: &Result<Step, DbErr>) {
-        self.transport.report("outbox", step.as_ref().err().map(|error| chain(error)));
+        self.transport.problems.report(Task::Outbox, step.as_ref().err().map(|error| chain(error)));
         let problem = match step {
             Ok(Step::Refused(error)) => (!error.stands_elsewhere()).then(|| chain(error)),
             Ok(Step::Published | Step::Idle | Step::Elsewhere) | Err(_) => None,
             // Why it failed is still what there is to say.
             Ok(Step::Waiting) => return,
         };
-        self.transport.report("relay", problem);
+        self.transport.problems.report(Task::Relay, problem);
     }
 
     fn failed(&self, failures: u32, error: &str, longest: Duration) -> Pause {
@@ -146,4 +151,11 @@ impl Relay {
         tracing::warn!(error, failures, ?pause, "the relay could not publish; events wait in the outbox");
         Pause::Failed(pause)
     }
+}
+
+/// Whether to look at the stream before the next try. Once may be a moment's trouble; and where somebody else listens for the
+/// subject, the server does not say that no stream carries it.
+fn is_doubtful(step: &Result<Step, DbErr>, failures: u32) -> bool {
+    let is_unanswered = matches!(step, Ok(Step::Refused(PublishError::NoStream(_) | PublishError::Unacknowledged(_))));
+    is_unanswered && failures > 1
 }

@@ -1,12 +1,13 @@
 //! The hold on a batch: progress acks, so that the server gives nothing of it to somebody else however long it takes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::jetstream::{Attached, Delivery, Disposition, Reply, Transport};
+use crate::locked::locked;
 
 /// However short a foreign consumer's ack wait is.
 const FASTEST_TICK: Duration = Duration::from_millis(10);
@@ -46,8 +47,4 @@ async fn tick(transport: Transport, attached: Attached, open: Arc<Mutex<Open>>) 
         let in_hand: Vec<Reply> = locked(&open).values().cloned().collect();
         transport.tell(&attached, &in_hand.iter().collect::<Vec<_>>(), Disposition::Progress).await;
     }
-}
-
-fn locked(open: &Mutex<Open>) -> MutexGuard<'_, Open> {
-    open.lock().unwrap_or_else(PoisonError::into_inner)
 }

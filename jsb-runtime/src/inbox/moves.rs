@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, InsertStatement, Query, UpdateStatement};
-use sea_orm::{ConnectionTrait, DbErr, FromQueryResult};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult};
 
 use super::{OVERDUE, Status, TABLE, has_key, is, is_due, unless_there, waits_since};
 use crate::causes::storable;
+use crate::dialect;
 use crate::message::Message;
 use crate::reason::Reason;
 
@@ -123,13 +124,13 @@ impl Move<'_> {
                 ("received_at", now.into()),
                 ("available_at", (now + OVERDUE).into()),
             ],
+            // When it died before stays: its next death is another one, with a letter of its own.
             Self::Retry => vec![
                 ("status", Status::Parked.into()),
                 ("reason", Reason::Retried.into()),
                 ("waits_for", Expr::null()),
                 ("starts", 0.into()),
                 ("attempts", 0.into()),
-                ("processed_at", Expr::null()),
                 ("received_at", waits_since()),
                 ("available_at", now.into()),
             ],
@@ -183,6 +184,22 @@ pub(crate) async fn make<C: ConnectionTrait>(
         .returning(Query::returning().columns(["starts", "attempts", "last_error"]))
         .to_owned();
     db.query_one(&update).await?.map(|row| Counters::from_query_result(&row, "")).transpose()
+}
+
+/// As [`make`], in a transaction of its own. It waits for no other process that is in the middle of this very event, for as long
+/// as that takes: a handler may hang.
+pub(crate) async fn make_giving_way(
+    db: &DatabaseConnection,
+    message: &Message,
+    step: Move<'_>,
+) -> Result<Option<Counters>, DbErr> {
+    let txn = dialect::begin(db).await?;
+    let made = async {
+        dialect::give_way(&txn).await?;
+        make(&txn, message, step).await
+    };
+    let made = made.await;
+    dialect::end(txn, made).await
 }
 
 /// Makes the row of a failed message unless it is there.

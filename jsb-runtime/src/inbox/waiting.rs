@@ -18,6 +18,8 @@ pub(crate) struct Stored {
     pub(crate) message: Message,
     /// The row that it waits for: its parent, or the holder of a unique value of its.
     pub(crate) waits_for: Option<String>,
+    /// When it had died before, if it was retried since.
+    pub(crate) died_before: Option<DateTime<Utc>>,
     /// Since when it waits for what it lacks; none, if it failed for another reason.
     pub(crate) waits_since: Option<DateTime<Utc>>,
     /// How often it had begun without an outcome when it was read.
@@ -125,7 +127,17 @@ async fn stored<C: ConnectionTrait>(db: &C, which: Condition, limit: u64) -> Res
         return Ok(Vec::new());
     }
     let mut select = first(which.add(fitting));
-    select.columns(["subject", "headers", "payload", "stream_seq", "waits_for", "reason", "received_at", "starts"]);
+    select.columns([
+        "subject",
+        "headers",
+        "payload",
+        "stream_seq",
+        "waits_for",
+        "reason",
+        "received_at",
+        "processed_at",
+        "starts",
+    ]);
     db.query_all(&select).await?.iter().map(read).collect()
 }
 
@@ -139,6 +151,7 @@ fn read(row: &QueryResult) -> Result<Stored, DbErr> {
     Ok(Stored {
         message: Message::read(row.try_get("", "subject")?, headers_in(row)?, body.unwrap_or_default(), seq),
         waits_for: row.try_get("", "waits_for")?,
+        died_before: row.try_get("", "processed_at")?,
         waits_since: has_waited.then_some(received_at),
         starts: row.try_get("", "starts")?,
     })

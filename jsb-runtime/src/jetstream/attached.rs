@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use async_nats::jetstream::consumer::{Info, PullConsumer};
+use async_nats::jetstream::consumer::{self, Info, PullConsumer};
 use tokio::time::Instant;
 
 use super::connection::Transport;
-use super::pull::Most;
+use crate::config::MAX_BATCH_BYTES;
 
 /// The shortest delay of a redelivery: without any, the server would bring it at once.
 const SHORTEST_DELAY: Duration = Duration::from_millis(1);
@@ -14,6 +14,10 @@ const SHORTEST_DELAY: Duration = Duration::from_millis(1);
 /// How much later the same consumer may seem to have been made: nats-server 2.10.25 and 2.11.0 tell another time once they were
 /// restarted, each replica its own, by milliseconds (as was tried; 2.15.1 does not).
 const DRIFT: Duration = Duration::from_secs(1);
+
+/// How long a request waits at the server for the next message: not long, since one that is lost, with the server that
+/// led the consumer, is missed only then.
+const LONG_POLL: Duration = Duration::from_secs(5);
 
 /// The stream and the consumer of this app, once they are known to be there.
 #[derive(Clone)]
@@ -32,7 +36,38 @@ pub(crate) struct Attached {
     pub(crate) since: Instant,
 }
 
+/// The most that a request may ask for: a server refuses one that goes beyond the consumer's limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    /// Where the limit of what is unacknowledged is reached, the server lets a request wait.
+    pub(crate) messages: usize,
+    pub(super) bytes: usize,
+    pub(super) wait: Duration,
+}
+
+impl Most {
+    fn of(config: &consumer::Config) -> Self {
+        let limit = |limit: i64| usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
+        Self {
+            // As many again may be pulled behind a batch.
+            messages: (limit(config.max_ack_pending) / 2).max(1).min(limit(config.max_batch)),
+            bytes: limit(config.max_bytes).min(MAX_BATCH_BYTES),
+            wait: if config.max_expires.is_zero() { LONG_POLL } else { config.max_expires.min(LONG_POLL) },
+        }
+    }
+}
+
 impl Attached {
+    /// Attached from now on to this consumer of a stream.
+    pub(super) fn to(consumer: PullConsumer, stream: &str, is_unchecked: bool) -> Self {
+        let config = &consumer.cached_info().config;
+        let ack_wait = config.backoff.iter().min().copied().unwrap_or(config.ack_wait);
+        // The server writes -1 for a consumer without a limit.
+        let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
+        let (most, stream, since) = (Most::of(config), stream.to_owned(), Instant::now());
+        Self { consumer, stream, max_deliver, ack_wait, most, is_unchecked, since }
+    }
+
     /// The delay to ask for, so that a delivery comes again after `wait`: the server adds by how much the step of the back-off list
     /// that the delivery has reached is longer than the first one, or takes off by how much it is shorter (as was tried, on
     /// 2.10.25 and 2.15.1).

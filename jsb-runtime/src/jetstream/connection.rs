@@ -1,9 +1,8 @@
 //! The connection: made once, kept for ever, with a state that everybody can watch.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_nats::jetstream;
@@ -18,6 +17,7 @@ use super::link::{self, Link, Trouble};
 use super::options::{self, ConnectError};
 use crate::causes::chain;
 use crate::config::Config;
+use crate::problems::Problems;
 
 /// How long the client waits before it connects again: short, since an outage ends at some moment, not after a while.
 const LONGEST_RECONNECT_DELAY: Duration = Duration::from_secs(2);
@@ -41,14 +41,7 @@ pub(crate) struct Transport {
     pub(super) limit: Arc<Limit>,
     link: watch::Receiver<Link>,
     pub(super) attached: watch::Sender<Option<Attached>>,
-    problems: Arc<Mutex<Problems>>,
-}
-
-/// Problems by the tasks that have them, and the tasks that panicked.
-#[derive(Default)]
-struct Problems {
-    reported: BTreeMap<&'static str, String>,
-    panicked: BTreeSet<&'static str>,
+    pub(crate) problems: Problems,
 }
 
 impl fmt::Debug for Transport {
@@ -88,7 +81,7 @@ impl Transport {
         let client = match timeout_at(deadline, options.clone().connect(servers.as_slice())).await {
             Ok(Ok(client)) => client,
             Ok(Err(error)) => {
-                let trouble = Trouble::told(chain(&error), link::unsent(&config));
+                let trouble = Trouble::told(chain(&error));
                 if trouble.is_own() {
                     return Err(ConnectError::Refused(trouble.to_string()));
                 }
@@ -102,7 +95,7 @@ impl Transport {
             .max_ack_inflight(config.batch_size.max(1_000) * 2)
             .backpressure_on_inflight(true)
             .build(client);
-        let problems = Arc::default();
+        let problems = Problems::default();
         Ok(Self { context, config, denials, limit, link, attached: watch::Sender::new(None), problems })
     }
 
@@ -141,7 +134,7 @@ impl Transport {
 
     /// What becomes of events while there is no connection.
     pub(crate) fn unsent(&self) -> &'static str {
-        link::unsent(&self.config)
+        self.link.borrow().unsent
     }
 
     /// What an operator is to do where there is no connection.
@@ -170,42 +163,14 @@ impl Transport {
         }
     }
 
-    /// Keeps what a task of the bridge cannot do, for the status; `None` once it can.
-    pub(crate) fn report(&self, task: &'static str, problem: Option<String>) {
-        match problem {
-            Some(problem) => self.kept().reported.insert(task, problem),
-            None => self.kept().reported.remove(task),
-        };
-    }
-
-    /// Keeps that a task of the bridge panicked, beside what it reports itself; `false` once it has run for a while.
-    pub(crate) fn report_panic(&self, task: &'static str, panicked: bool) {
-        match panicked {
-            true => self.kept().panicked.insert(task),
-            false => self.kept().panicked.remove(task),
-        };
-    }
-
-    /// Whether a task has a problem already.
-    pub(crate) fn has_problem(&self, task: &str) -> bool {
-        self.kept().reported.contains_key(task)
-    }
-
-    fn kept(&self) -> MutexGuard<'_, Problems> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Everything that a person should look at.
-    pub(crate) fn problems(&self) -> Vec<String> {
-        let (link, kept) = (self.link.borrow().clone(), self.kept());
-        let panics = kept.panicked.iter().map(|task| format!("{task}: it panicked and was begun again; see the log"));
-        if !link.up {
-            let trouble = link.trouble.map_or_else(|| "NATS does not answer".to_owned(), |trouble| trouble.to_string());
-            return std::iter::once(trouble).chain(panics).collect();
-        }
-        let mut problems = self.denials.problems();
-        problems.extend(kept.reported.iter().map(|(task, problem)| format!("{task}: {problem}")));
-        problems.extend(panics);
+    pub(crate) fn all_problems(&self) -> Vec<String> {
+        let link = self.link.borrow().clone();
+        let mut problems = match link.up {
+            true => [self.denials.problems(), self.problems.reported()].concat(),
+            false => vec![link.problem()],
+        };
+        problems.extend(self.problems.panics());
         problems
     }
 

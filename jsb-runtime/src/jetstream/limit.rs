@@ -2,11 +2,13 @@
 //! the connection, and says of no message that it was too large.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use crate::locked::locked;
+
 /// How long a message that was not answered may still be on its way, over a new connection too.
-const LONGEST_WAY: Duration = Duration::from_secs(60);
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
 /// How long a size counts as too large: the limit may be raised.
 const KNOWN_FOR: Duration = Duration::from_secs(600);
 
@@ -24,14 +26,14 @@ struct Sizes {
 
 impl Limit {
     fn sizes(&self) -> MutexGuard<'_, Sizes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0)
     }
 
     /// Notes that a message of this size goes out; its number.
     pub(super) fn begin(&self, bytes: usize) -> u64 {
         let mut sizes = self.sizes();
         while let Some(oldest) = sizes.under_way.first_entry()
-            && oldest.get().1.elapsed() > LONGEST_WAY
+            && oldest.get().1.elapsed() > FORGOTTEN_AFTER
         {
             oldest.remove();
         }

@@ -26,6 +26,18 @@ impl Link {
     pub(super) fn new(config: &Config) -> Self {
         Self { up: false, number: 0, trouble: None, unsent: unsent(config) }
     }
+
+    /// Why there is no connection, and what becomes of events meanwhile.
+    pub(super) fn problem(&self) -> String {
+        self.trouble.as_ref().map_or_else(|| "NATS does not answer".to_owned(), |trouble| self.said_of(trouble))
+    }
+
+    fn said_of(&self, trouble: &Trouble) -> String {
+        match trouble {
+            Trouble::Away(error) => format!("NATS is away, and {}: {error}", self.unsent),
+            trouble => trouble.to_string(),
+        }
+    }
 }
 
 /// What becomes of events that cannot be sent.
@@ -54,13 +66,13 @@ pub(super) enum Trouble {
          and NATS_KEY must be set if the server asks for a certificate"
     )]
     Handshake(String),
-    #[error("NATS is away, and {unsent}: {error}")]
-    Away { unsent: &'static str, error: String },
+    #[error("NATS is away: {0}")]
+    Away(String),
 }
 
 impl Trouble {
     /// What the client's error means; it comes as text only, once the client tries by itself.
-    pub(super) fn told(error: String, unsent: &'static str) -> Self {
+    pub(super) fn told(error: String) -> Self {
         let is = |kind: ConnectErrorKind| error.contains(&kind.to_string());
         if is(ConnectErrorKind::AuthorizationViolation) {
             Self::Refused
@@ -69,18 +81,18 @@ impl Trouble {
         } else if HANDSHAKE.iter().any(|word| error.contains(word)) {
             Self::Handshake(error)
         } else {
-            Self::Away { unsent, error }
+            Self::Away(error)
         }
     }
 
     /// What the last attempts on these servers failed for.
-    fn of(servers: &[Server], unsent: &'static str) -> Option<Self> {
+    fn of(servers: &[Server]) -> Option<Self> {
         let failed = |server: &Server| {
             let error = server.last_error.as_ref()?;
             Some(format!("{}:{}: {error}", server.addr.host(), server.addr.port()))
         };
         let failures: Vec<String> = servers.iter().filter_map(failed).collect();
-        (!failures.is_empty()).then(|| Self::told(failures.join("; "), unsent))
+        (!failures.is_empty()).then(|| Self::told(failures.join("; ")))
     }
 
     /// Whether an operator must act: waiting does not mend it.
@@ -91,7 +103,7 @@ impl Trouble {
     /// What an operator is to do about it, who sends no events.
     pub(super) fn advice(&self) -> String {
         match self {
-            Self::Away { error, .. } => format!("{ADVICE} ({error})"),
+            Self::Away(error) => format!("{ADVICE} ({error})"),
             trouble => trouble.to_string(),
         }
     }
@@ -107,22 +119,20 @@ pub(super) fn up(link: &watch::Sender<Link>) {
 pub(super) fn down(link: &watch::Sender<Link>) {
     link.send_modify(|link| {
         link.up = false;
-        let lost = Trouble::Away { unsent: link.unsent, error: "the connection was lost".to_owned() };
-        link.trouble.get_or_insert(lost);
+        link.trouble.get_or_insert_with(|| Trouble::Away("the connection was lost".to_owned()));
     });
 }
 
 /// Notes what the servers said to the last attempts, before the next one.
 pub(super) fn attempted(servers: &[Server], link: &watch::Sender<Link>) {
-    let unsent = link.borrow().unsent;
-    if let Some(trouble) = Trouble::of(servers, unsent) {
+    if let Some(trouble) = Trouble::of(servers) {
         note(trouble, link);
     }
 }
 
 /// Notes what the client says of an attempt: in a word, so that the details it may know from before are worth more.
 pub(super) fn failed(error: String, link: &watch::Sender<Link>) {
-    let trouble = Trouble::told(error, link.borrow().unsent);
+    let trouble = Trouble::told(error);
     if trouble.is_own() || link.borrow().trouble.is_none() {
         note(trouble, link);
     }
@@ -133,9 +143,10 @@ pub(super) fn note(trouble: Trouble, link: &watch::Sender<Link>) {
     link.send_if_modified(|link| {
         let is_new = link.trouble.as_ref() != Some(&trouble);
         if is_new {
+            let said = link.said_of(&trouble);
             match &trouble {
-                Trouble::Away { .. } => tracing::warn!("{trouble}"),
-                _ => tracing::error!("{trouble}"),
+                Trouble::Away(_) => tracing::warn!("{said}"),
+                _ => tracing::error!("{said}"),
             }
             link.trouble = Some(trouble);
         }
@@ -152,7 +163,7 @@ mod tests {
         let said = |use_outbox: bool, note: &dyn Fn(&watch::Sender<Link>)| {
             let link = watch::Sender::new(Link::new(&Config::new("a", "b").use_outbox(use_outbox)));
             note(&link);
-            link.borrow().trouble.clone().map(|trouble| trouble.to_string()).unwrap_or_default()
+            link.borrow().problem()
         };
         let refused = |link: &watch::Sender<Link>| failed("refused".to_owned(), link);
         assert_eq!(said(true, &refused), "NATS is away, and events wait in the outbox: refused");
@@ -163,7 +174,7 @@ mod tests {
 
     #[test]
     fn an_operator_is_told_what_is_wrong() {
-        let advice = |error: &str| Trouble::told(error.to_owned(), "events wait in the outbox").advice();
+        let advice = |error: &str| Trouble::told(error.to_owned()).advice();
         let away = "see that it runs, and that NATS_URL and the credentials are right (DNS error: no such host)";
         assert_eq!(advice("DNS error: no such host"), away);
         assert!(advice("IO error: invalid peer certificate: UnknownIssuer").contains("NATS_CA must hold"));

@@ -25,9 +25,7 @@ impl Transport {
     /// The same, without the consumers.
     pub(super) async fn look_at_streams(&self, wanted: &Wanted) -> Result<Found, ProvisionError> {
         let carrier = async |subject: &String| {
-            let names = self.ask("STREAM.NAMES".to_owned(), &json!({"subject": subject})).await?;
-            // The server lets no two streams carry one subject.
-            let stream = names["streams"][0].as_str().map(str::to_owned);
+            let stream = self.carrier_of(subject).await?;
             Ok::<_, ProvisionError>(stream.map(|stream| (subject.clone(), stream)))
         };
         let carriers = try_join_all(wanted.stream.subjects.iter().map(carrier)).await?;
@@ -37,6 +35,13 @@ impl Transport {
             stream: info.as_ref().map(FoundStream::read),
             ..Found::default()
         })
+    }
+
+    /// The stream that carries a subject.
+    pub(super) async fn carrier_of(&self, subject: &str) -> Result<Option<String>, ProvisionError> {
+        let names = self.ask("STREAM.NAMES".to_owned(), &json!({"subject": subject})).await?;
+        // The server lets no two streams carry one subject.
+        Ok(names["streams"][0].as_str().map(str::to_owned))
     }
 
     pub(super) async fn consumer_settings(&self, stream: &str, name: &str) -> Result<Option<Json>, ProvisionError> {

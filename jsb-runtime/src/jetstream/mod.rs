@@ -26,7 +26,7 @@ pub use options::ConnectError;
 pub(crate) use options::user_name;
 pub(crate) use progress::Progress;
 pub use provision::ProvisionError;
-pub(crate) use provision::{ROUNDS, STREAM};
+pub(crate) use provision::ROUNDS;
 pub(crate) use publish::Outgoing;
 pub use publish::PublishError;
 pub(crate) use pull::PullError;

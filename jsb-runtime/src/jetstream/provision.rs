@@ -9,15 +9,12 @@ use serde_json::{Value as Json, json};
 use super::attached::Attached;
 use super::connection::Transport;
 use super::denials::{Denied, Permission};
-use super::pull::Most;
 use crate::causes::chain;
+use crate::problems::Task;
 use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
 pub(crate) const ROUNDS: usize = 8;
-
-/// What is said of the stream, to the status.
-pub(crate) const STREAM: &str = "stream";
 
 const NOT_THERE: [ErrorCode; 2] = [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
 const CONFLICTS: [ErrorCode; 5] = [
@@ -130,7 +127,9 @@ impl Transport {
 
     async fn attach_as_found(&self, stream: &str, durable: &WantedConsumer) -> Result<(), ProvisionError> {
         let FoundConsumer { consumer, differences, is_unchecked } = self.find_consumer(stream, durable).await?;
-        self.attach_to(consumer, stream, is_unchecked);
+        let found = Attached::to(consumer, stream, is_unchecked);
+        tracing::info!(stream, consumer = durable.name, ack_wait = ?found.ack_wait, "attached to JetStream");
+        self.attach(found);
         match differences.is_empty() || self.config.auto_provision {
             true => Ok(()),
             false => {
@@ -140,23 +139,30 @@ impl Transport {
         }
     }
 
-    fn attach_to(&self, consumer: PullConsumer, stream: &str, is_unchecked: bool) {
-        let info = consumer.cached_info();
-        let (config, name) = (&info.config, info.name.clone());
-        let ack_wait = config.backoff.iter().min().copied().unwrap_or(config.ack_wait);
-        // The server writes -1 for a consumer without a limit.
-        let max_deliver = u32::try_from(config.max_deliver).ok().filter(|limit| *limit > 0).unwrap_or(u32::MAX);
-        let most = Most::of(config);
-        tracing::info!(stream, consumer = name, ?ack_wait, "attached to JetStream");
-        let stream = stream.to_owned();
-        let since = tokio::time::Instant::now();
-        self.attach(Attached { consumer, stream, max_deliver, ack_wait, most, is_unchecked, since });
+    /// Detaches if the server says that the stream is gone: an app that may provision asks who carries what it publishes, any other
+    /// one asks for its own consumer. A mere silence changes nothing: whoever is detached loses what is on its way here, and counts
+    /// anew how long it has been attached.
+    pub(crate) async fn doubt_stream(&self) {
+        if !self.is_ready() {
+            // Somebody looks already.
+            return;
+        }
+        let is_there = match self.config.auto_provision {
+            true => self.carrier_of(&self.config.outgoing()).await.map(|stream| stream.is_some()),
+            false => {
+                let settings = self.consumer_settings(&self.config.stream_name, &self.durable().name).await;
+                settings.map(|settings| settings.is_some())
+            }
+        };
+        if matches!(is_there, Ok(false)) {
+            self.detach();
+        }
     }
 
     /// What keeps this app from being attached as it should be, for the status; what is denied stands there already.
     pub(crate) fn report_provisioned(&self, error: Option<&ProvisionError>) {
         let error = error.filter(|error| !matches!(error, ProvisionError::Denied(_)));
-        self.report("provisioner", error.map(|error| chain(error)));
+        self.problems.report(Task::Provisioner, error.map(|error| chain(error)));
     }
 
     /// Says so, once, while the stream, which is used as it is, keeps nothing that nobody listens for, or cannot be
@@ -181,10 +187,10 @@ impl Transport {
         });
         let problems: Vec<String> = interest.into_iter().chain(silence).chain(unmet).collect();
         let problem = (!problems.is_empty()).then(|| format!("stream {stream}: {}", problems.join("; ")));
-        if let Some(problem) = problem.as_ref().filter(|_| !self.has_problem(STREAM)) {
+        if let Some(problem) = problem.as_ref().filter(|_| !self.problems.has(Task::Stream)) {
             tracing::warn!("{problem}");
         }
-        self.report(STREAM, problem);
+        self.problems.report(Task::Stream, problem);
     }
 
     /// Makes the stream and the durable, or adds to them what is missing, and says which stream carries the pair.

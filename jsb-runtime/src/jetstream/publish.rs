@@ -233,7 +233,10 @@ impl Transport {
         match error.kind() {
             PublishErrorKind::MaxPayloadExceeded => PublishError::TooLarge { bytes, source: error },
             PublishErrorKind::StreamNotFound => {
-                self.detach();
+                // Where this app can do nothing about it, its consumer need not lose what is on its way.
+                if self.config.auto_provision {
+                    self.detach();
+                }
                 PublishError::NoStream(subject.to_owned())
             }
             PublishErrorKind::TimedOut | PublishErrorKind::BrokenPipe | PublishErrorKind::MaxAckPending => {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use async_nats::jetstream;
 use async_nats::jetstream::consumer::pull::BatchConfig;
-use async_nats::jetstream::{self, consumer};
 use async_nats::{Client, Statistics, StatusCode, Subject};
 use futures_util::StreamExt;
 use tokio::time::Instant;
@@ -15,34 +15,9 @@ use super::connection::{LONGEST_WAY, REQUEST_TIMEOUT, SLOWEST_LINK, Transport};
 use super::delivery::Delivery;
 use super::denials::Denied;
 use super::stored::StreamError;
-use crate::config::MAX_BATCH_BYTES;
 
-/// How long a request waits at the server for the next message: not long, since one that is lost, with the server that
-/// led the consumer, is missed only then.
-const LONG_POLL: Duration = Duration::from_secs(5);
-/// How long after that the server may take to say that none came.
+/// How long after a request's wait the server may take to say that none came.
 const LATE: Duration = Duration::from_secs(1);
-
-/// The most that a request may ask for: a server refuses one that goes beyond the consumer's limits.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Most {
-    /// Where the limit of what is unacknowledged is reached, the server lets a request wait.
-    pub(crate) messages: usize,
-    bytes: usize,
-    wait: Duration,
-}
-
-impl Most {
-    pub(super) fn of(config: &consumer::Config) -> Self {
-        let limit = |limit: i64| usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
-        Self {
-            // As many again may be pulled behind a batch.
-            messages: (limit(config.max_ack_pending) / 2).max(1).min(limit(config.max_batch)),
-            bytes: limit(config.max_bytes).min(MAX_BATCH_BYTES),
-            wait: if config.max_expires.is_zero() { LONG_POLL } else { config.max_expires.min(LONG_POLL) },
-        }
-    }
-}
 
 /// Why nothing could be pulled.
 #[derive(Debug, thiserror::Error)]

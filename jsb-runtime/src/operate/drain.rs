@@ -127,7 +127,7 @@ impl Drain {
 
     fn described(&self, error: &PublishError) -> String {
         match error {
-            PublishError::NotConnected => self.relay.transport.problems().join("; "),
+            PublishError::NotConnected => self.relay.transport.all_problems().join("; "),
             error => chain(error),
         }
     }

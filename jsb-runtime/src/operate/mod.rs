@@ -18,7 +18,8 @@ mod sweep;
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::sea_query::{Condition, Query, ReturningClause};
+use sea_orm::{DatabaseConnection, DbErr, StatementBuilder};
 use serde::Serialize;
 
 pub use crate::preflight::check_owner;
@@ -35,7 +36,7 @@ pub use republish::{RepublishError, republish};
 pub use sweep::{SweepError, Swept};
 
 pub use crate::jetstream::{ConsumerState, StreamError, StreamState};
-use crate::{clock, dialect};
+use crate::{ask, clock, dialect};
 
 /// How many events are changed in one transaction, so that neither relay nor consumer waits long for it.
 pub(crate) const BATCH: usize = 1_000;
@@ -64,6 +65,30 @@ pub(crate) async fn in_batches<F: Future<Output = Result<u64, DbErr>>>(
     }
 }
 
+/// Makes a change to those of the named events that it is for: `these` tells them in `table`, `statement` changes them and gives back
+/// their ids, and `why_not` says of a status why the change is not for others.
+pub(crate) async fn change_named<S: StatementBuilder>(
+    db: &DatabaseConnection,
+    table: &'static str,
+    event_ids: &[String],
+    these: impl Fn(&[String]) -> Condition,
+    statement: impl Fn(Condition) -> S,
+    why_not: impl Fn(&str) -> String,
+) -> Result<Changed, DbErr> {
+    let mut outcome = Changed::default();
+    for named in event_ids.chunks(BATCH) {
+        let changed = ask::all(db, &statement(these(named))).await?;
+        let select = Query::select().columns(["event_id", "status"]).from(table).cond_where(these(named)).to_owned();
+        outcome.note(named, &changed, &ask::pairs(db, &select).await?, &why_not);
+    }
+    Ok(outcome)
+}
+
+/// What such a change gives back.
+pub(crate) fn event_id() -> ReturningClause {
+    Query::returning().column("event_id")
+}
+
 /// What became of events that an operator named: to be tried again, or to be deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
@@ -89,7 +114,7 @@ pub struct Refused {
 
 impl Changed {
     /// Adds what became of these events, by the statuses of those that are there.
-    pub(crate) fn note(
+    fn note(
         &mut self,
         named: &[String],
         changed: &BTreeSet<String>,

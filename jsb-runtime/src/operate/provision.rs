@@ -28,7 +28,8 @@ impl<'a> Provisioner<'a> {
     }
 
     /// Carries out a plan, and says each change that is made. Where somebody else changed the server meanwhile, it plans
-    /// again: at the end all is as wanted. It may be run any number of times, and at the same time as others.
+    /// again: at the end all is as wanted. It may be run any number of times, but others that provide further pairs of the same
+    /// stream run before or after it: the server takes a stream's subjects as a whole, so that the slower may undo the other.
     ///
     /// # Errors
     ///

@@ -131,16 +131,9 @@ impl Connection {
     }
 }
 
-/// Puts an event into the inbox, due at once, unless it is settled by now, or a process is in the middle of it. That is not
-/// waited for: its handler may hang.
+/// Puts an event into the inbox, due at once, unless it is settled by now, or a process is in the middle of it.
 async fn is_adopted(db: &DatabaseConnection, message: &Message) -> Result<bool, DbErr> {
-    let txn = dialect::begin(db).await?;
-    let adopted = async {
-        dialect::give_way(&txn).await?;
-        inbox::make(&txn, message, Move::Adopt).await
-    };
-    let adopted = adopted.await;
-    match dialect::end(txn, adopted).await {
+    match inbox::make_giving_way(db, message, Move::Adopt).await {
         Err(error) if dialect::fault(&error) == Fault::Contention => Ok(false),
         adopted => Ok(adopted?.is_some()),
     }

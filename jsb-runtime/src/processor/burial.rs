@@ -10,9 +10,7 @@ use crate::dialect;
 use crate::dlq::DeadLetter;
 use crate::inbox::{self, Move};
 use crate::outcome::{Death, Outcome};
-
-/// What takes dead letters, to the status.
-pub(crate) const DLQ: &str = "dlq";
+use crate::problems::Task;
 
 /// How soon an event is tried again whose dead letter was not taken.
 const DLQ_RETRY: Duration = Duration::from_secs(5);
@@ -36,13 +34,14 @@ impl Trial<'_> {
     async fn publish_letter(&self, death: &Death) -> bool {
         let (stream, deliveries) =
             (self.processor.transport.stream_name(), self.origin.deliveries(self.processor.config.max_deliver));
-        let letter = DeadLetter { message: self.message, death, deliveries, stream: &stream };
+        let died_before = self.origin.died_before();
+        let letter = DeadLetter { message: self.message, death, died_before, deliveries, stream: &stream };
         let taken = letter.publish(&self.processor.transport, &self.processor.config).await;
         if let Err(refused) = &taken {
             tracing::error!(event_id = self.message.event_id, error = chain(refused), "a dead letter was not taken");
         }
         let problem = taken.as_ref().err().filter(|refused| !refused.stands_elsewhere()).map(|refused| chain(refused));
-        self.processor.transport.report(DLQ, problem);
+        self.processor.transport.problems.report(Task::Dlq, problem);
         taken.is_ok()
     }
 

@@ -10,7 +10,7 @@ use crate::apply::unless_panicked;
 use crate::capture::OwnTransaction;
 use crate::event::Envelope;
 use crate::inbox::{self, Claim, Move};
-use crate::outcome::{Death, Outcome, Patience, Settled, Tried, patience};
+use crate::outcome::{Death, Outcome, Patience, Settled, Tried, Verdict, patience, verdict};
 use crate::reason::Reason;
 use crate::upsert::ApplyError;
 use crate::{backoff, dialect, row, trace};
@@ -37,6 +37,15 @@ impl Trial<'_> {
             return Ok(Outcome::Retry(delay).into());
         }
         self.put_into_inbox(Reason::DeliveriesSpent, None, delay, &text).await
+    }
+
+    /// What comes of the failure of a handler that is not to be tried again at once.
+    pub(super) async fn handler_failed(&self, event: &Envelope, error: &ApplyError) -> Result<Tried, DbErr> {
+        match verdict(error, event) {
+            Verdict::Bury(reason) => Ok(Tried::Dead(Death::of(reason, error))),
+            // If the database is away in truth, the failure is not recorded either.
+            _ => self.fail(error).await,
+        }
     }
 
     pub(crate) async fn park(&self, event: &Envelope, reason: Reason, error: ApplyError) -> Result<Tried, DbErr> {

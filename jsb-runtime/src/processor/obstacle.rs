@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use rand::distr::{Alphanumeric, SampleString};
 use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Query, TableName, TableRef, Value};
-use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, QueryResult, TransactionTrait};
+use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, TransactionTrait};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -106,22 +106,32 @@ async fn holders(
     said: &Said,
     columns: &[String],
 ) -> Result<Vec<RowId>, ApplyError> {
-    if columns.is_empty() {
-        return Ok(Vec::new());
-    }
-    let mut same = Condition::all().add(schema.has_key(&said.key).not());
+    let mut same = Condition::all();
     for name in columns {
-        let value = schema.column_named(name).and_then(|place| Some((place, said.values[place].as_ref()?)));
-        let Some((place, value)) = value else { return Ok(Vec::new()) };
+        // Without a column that stays at home they are more rows, the holder among them.
+        let Some(place) = place_of(db, schema, name) else { continue };
+        let Some(value) = &said.values[place] else { return Ok(Vec::new()) };
         same = same.add(schema.is(place, value));
     }
-    let select = schema.select(schema.key.iter().copied(), same).limit(MOST_HOLDERS).to_owned();
+    if same.is_empty() {
+        return Ok(Vec::new());
+    }
+    let others = same.add(schema.has_key(&said.key).not());
+    let select = schema.select(schema.key.iter().copied(), others).limit(MOST_HOLDERS).to_owned();
     let mut holders = Vec::new();
     for found in db.query_all(&select).await? {
         let key = (schema.types.key_of)(&found)?;
         holders.push(RowId { table: schema.table.to_owned(), id: row::resource_id(key.into_iter()) });
     }
     Ok(holders)
+}
+
+/// Where a column of an index stands, as the database calls it; `None` for one that does not travel.
+fn place_of(db: &impl ConnectionTrait, schema: &Schema, name: &str) -> Option<usize> {
+    match db.get_database_backend() {
+        DbBackend::Sqlite => schema.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)),
+        _ => schema.column_named(name),
+    }
 }
 
 /// Takes the value of a unique index from a row that is about to get another in the same transaction; `false` if there is no
@@ -133,7 +143,7 @@ pub(crate) async fn move_aside(
     columns: &[String],
 ) -> Result<bool, ApplyError> {
     let key = schema.key_from_id(id)?;
-    let places: Vec<usize> = columns.iter().filter_map(|name| schema.column_named(name)).collect();
+    let places: Vec<usize> = columns.iter().filter_map(|name| place_of(txn, schema, name)).collect();
     let free: Vec<usize> = places.into_iter().filter(|place| !schema.is_key(*place)).collect();
     if free.is_empty() {
         return Ok(false);

@@ -1,6 +1,6 @@
 //! How an event came, which decides who would bring it again.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 /// How an event came.
 #[derive(Clone, Copy, Debug)]
@@ -9,8 +9,8 @@ pub(crate) enum Origin {
     Delivery { number: u32, of: u32 },
     /// The server delivered it as often as it does, and crashes or restarts spent the deliveries.
     GivenUp,
-    /// It was kept in the inbox. It was received this long ago.
-    Stored { age: TimeDelta },
+    /// It was kept in the inbox, where it waits for this long, and may have died before it was retried.
+    Stored { age: TimeDelta, died_before: Option<DateTime<Utc>> },
 }
 
 impl Origin {
@@ -42,7 +42,15 @@ impl Origin {
     pub(crate) fn age(self) -> TimeDelta {
         match self {
             Self::Delivery { .. } | Self::GivenUp => TimeDelta::zero(),
-            Self::Stored { age } => age,
+            Self::Stored { age, .. } => age,
+        }
+    }
+
+    /// When it had died before, if it was retried since.
+    pub(crate) fn died_before(self) -> Option<DateTime<Utc>> {
+        match self {
+            Self::Delivery { .. } | Self::GivenUp => None,
+            Self::Stored { died_before, .. } => died_before,
         }
     }
 }

@@ -8,16 +8,16 @@ use chrono::TimeDelta;
 use sea_orm::DbErr;
 
 use super::Processor;
-use super::burial::DLQ;
 use super::origin::Origin;
 use super::trial::Trial;
-use super::untangle::{CIRCLE, Untangled};
+use super::untangle::Untangled;
 use crate::causes::chain;
 use crate::clock;
 use crate::dialect::{answer, unless_lost};
 use crate::inbox::{self, Stored};
 use crate::message::Message;
 use crate::outcome::Outcome;
+use crate::problems::Task;
 
 /// How many parked events are read at a time.
 const BATCH: u64 = 100;
@@ -53,7 +53,7 @@ impl Processor {
         self.any_open.send_replace(answer(inbox::any_open(&self.db)).await?);
         if !*self.any_open.borrow() {
             // A death whose letter was not taken would wait.
-            self.transport.report(DLQ, None);
+            self.transport.problems.report(Task::Dlq, None);
             return Ok(false);
         }
         let due = answer(inbox::due(&self.db, self.longest_wait(), BATCH)).await?;
@@ -94,10 +94,10 @@ impl Processor {
         match outcome {
             Outcome::Settled(_) => self.release([&stored.message]).await?,
             Outcome::Parked if self.may_close_circle(&stored).await? => {
-                match unless_lost(&self.db, 0, self.untangle(stored)).await {
+                match self.untangle(stored).await {
                     Ok(Untangled::Applied(events)) => self.release(&events).await?,
-                    Ok(Untangled::Dead(message, mut death)) => {
-                        Trial::of(self, &message, CIRCLE).bury(&mut death).await?;
+                    Ok(Untangled::Dead(stored, mut death)) => {
+                        Trial::of(self, &stored.message, stored.origin()).bury(&mut death).await?;
                     }
                     Ok(Untangled::Left) => {}
                     Err(error) => {
@@ -115,6 +115,7 @@ impl Processor {
 
 impl Stored {
     fn origin(&self) -> Origin {
-        Origin::Stored { age: self.waits_since.map_or(TimeDelta::zero(), |since| clock::now() - since) }
+        let age = self.waits_since.map_or(TimeDelta::zero(), |since| clock::now() - since);
+        Origin::Stored { age, died_before: self.died_before }
     }
 }

@@ -2,7 +2,7 @@
 
 mod sweep;
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -15,12 +15,11 @@ use super::origin::Origin;
 use crate::causes::chain;
 use crate::dialect::answer;
 use crate::jetstream::{Progress, PullError};
+use crate::locked::locked;
 use crate::message::Message;
 use crate::outcome::{Outcome, Settled};
+use crate::problems::Task;
 use crate::{inbox, settings};
-
-/// The look for what was given up, to the status.
-const SWEEP: &str = "sweep";
 
 /// How often the place is stored up to which all is known to be settled.
 const CHECKPOINT: Duration = Duration::from_secs(5);
@@ -83,7 +82,7 @@ impl Processor {
         let Some(mut up_to) = self.sweep_state().begin() else { return Ok(()) };
         let swept = self.sweep(&mut up_to).await;
         let refused = swept.as_ref().err().and_then(ConsumeError::of_pull).filter(|error| !error.is_denied());
-        self.transport.report(SWEEP, refused.map(|error| chain(error)));
+        self.transport.problems.report(Task::Sweep, refused.map(|error| chain(error)));
         let mut state = self.sweep_state();
         match swept {
             Ok(true) => state.end(),
@@ -101,7 +100,7 @@ impl Processor {
     }
 
     fn sweep_state(&self) -> MutexGuard<'_, Sweep> {
-        self.sweep.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.sweep)
     }
 
     /// Says that messages may have been given up unheard.

@@ -23,7 +23,7 @@ const MAX_CONFLICTS: u32 = 20;
 
 /// How often the connection may end under one event, while the database answers in between, before that is held against it: it may
 /// be what ends it.
-const MOST_OUTAGES: u32 = 20;
+pub(super) const MOST_OUTAGES: u32 = 20;
 
 /// How long a handler is tried again at once whose own trouble with a database may be over in a moment.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -140,20 +140,14 @@ impl<'a> Trial<'a> {
         })
     }
 
-    /// Commits the start. It waits for no other process that is in the middle of this very event, for as long as that takes.
+    /// Commits the start.
     async fn count_start(&self) -> Result<Option<Counters>, DbErr> {
         let processor = self.processor;
-        let txn = dialect::begin(&processor.db).await?;
         let start = match self.origin.is_delivery() {
             true => Move::Start,
             false => Move::Take { keep_for: processor.config.ack_wait, longest: processor.longest_wait() },
         };
-        let started = async {
-            dialect::give_way(&txn).await?;
-            inbox::make(&txn, self.message, start).await
-        };
-        let started = started.await;
-        dialect::end(txn, started).await
+        inbox::make_giving_way(&processor.db, self.message, start).await
     }
 
     async fn attempt(&self, event: &Envelope, number: u32) -> Result<Tried, DbErr> {

@@ -1,6 +1,7 @@
 //! Rows that exchange unique values or refer to one another: a circle of parked events is found and applied in one transaction.
 
 mod among;
+mod outages;
 
 use std::collections::VecDeque;
 
@@ -13,14 +14,14 @@ use super::circle::{self, Circle, Link};
 use super::origin::Origin;
 use super::trial::Trial;
 use crate::capture::OwnTransaction;
-use crate::dialect::{self, answer};
+use crate::dialect::{self, answer, unless_lost};
 use crate::inbox::{self, MAX_STARTS, Stored};
 use crate::message::Message;
 use crate::outcome::{Death, Tried, Verdict, verdict};
 use crate::upsert::{ApplyError, Effect};
 
 /// How the events of a circle came, however long ago.
-pub(super) const CIRCLE: Origin = Origin::Stored { age: TimeDelta::zero() };
+const CIRCLE: Origin = Origin::Stored { age: TimeDelta::zero(), died_before: None };
 /// How many events a circle has at the most.
 const MOST: usize = 100;
 
@@ -29,7 +30,7 @@ pub(super) enum Untangled {
     /// These are applied.
     Applied(Vec<Message>),
     /// None is, since a handler refused this one.
-    Dead(Box<Message>, Death),
+    Dead(Box<Stored>, Death),
     /// All are as they were.
     Left,
 }
@@ -57,27 +58,34 @@ impl Processor {
         let Some(mut events) = self.circle(stored).await? else { return Ok(Untangled::Left) };
         // The handler of any of them may end the process. It is always the same one that counts it, so that one alone ends as dead.
         let oldest = (0..events.len()).min_by_key(|place| &events[*place].message.event_id).unwrap_or_default();
-        if events[oldest].begin_together(&self.db).await? > MAX_STARTS {
-            return Ok(Untangled::Dead(events.swap_remove(oldest).message.into(), Death::crash_loop()));
+        let starts = unless_lost(&self.db, 0, events[oldest].begin_together(&self.db)).await?;
+        if starts > MAX_STARTS {
+            return Ok(Untangled::Dead(events.swap_remove(oldest).into(), Death::crash_loop()));
         }
-        let ended = self.apply_with_others(&mut events).await;
-        if !matches!(ended, Ok(Circled::Applied)) {
-            inbox::had_outcome(&self.db, &events[oldest].message).await?;
+        let ended = self.apply_through_outages(&mut events).await;
+        match &ended {
+            Ok(Circled::Applied) => {}
+            // What ends the connection again and again is no better than what ends the process.
+            Err(error) if error.ended_connection() => {}
+            _ => self.take_back_start(&events[oldest].message).await?,
         }
         Ok(match ended? {
             Circled::Applied => Untangled::Applied(events.into_iter().map(|stored| stored.message).collect()),
-            Circled::Undone(Some((place, death))) => Untangled::Dead(events.swap_remove(place).message.into(), death),
+            Circled::Undone(Some((place, death))) => Untangled::Dead(events.swap_remove(place).into(), death),
             Circled::Undone(None) => Untangled::Left,
             Circled::Blocked(_, error) => return Err(error),
         })
     }
 
-    /// Applies a circle, with the parked events of rows that are in its way.
-    async fn apply_with_others(&self, events: &mut Vec<Stored>) -> Result<Circled, ApplyError> {
+    /// Applies a circle, with the parked events of rows that are in its way. The database was away under it this often.
+    async fn apply_with_others(&self, events: &mut Vec<Stored>, outages: u32) -> Result<Circled, ApplyError> {
         loop {
-            let outcome = match self.apply_circle(events, false).await {
+            // Each transaction is looked after by itself: the second one may have just begun when the first would be looked for.
+            let outcome = match unless_lost(&self.db, outages, self.apply_circle(events, false)).await {
                 // Somebody holds a lock for longer than that, and may do so the next time too.
-                Err(error) if error.is_timeout() || error.is_handlers() => self.apply_circle(events, true).await?,
+                Err(error) if error.is_timeout() || error.is_handlers() => {
+                    unless_lost(&self.db, outages, self.apply_circle(events, true)).await?
+                }
                 outcome => outcome?,
             };
             let further = match &outcome {
@@ -147,7 +155,7 @@ impl Processor {
             match own.run(self.finish_among(&own.txn, message, written)).await {
                 Err(error) if error.is_handlers() => {
                     own.txn.rollback().await?;
-                    let death = self.handler_failed(message, error).await?;
+                    let death = self.handler_failed(message, error, takes_time).await?;
                     return Ok(Circled::Undone(death.map(|death| (place, death))));
                 }
                 finished => finished?,
@@ -159,16 +167,20 @@ impl Processor {
     }
 
     /// A handler failed within a circle, as it would have if its event had come alone; why that is dead, if it is. Its own trouble
-    /// with a database is given back.
-    async fn handler_failed(&self, message: &Message, error: ApplyError) -> Result<Option<Death>, ApplyError> {
+    /// with a database is given back the first time.
+    async fn handler_failed(
+        &self,
+        message: &Message,
+        error: ApplyError,
+        takes_time: bool,
+    ) -> Result<Option<Death>, ApplyError> {
         let Ok(event) = &message.envelope else { return Ok(None) };
-        match verdict(&error, event) {
-            Verdict::Bury(reason) => Ok(Some(Death::of(reason, &error))),
-            Verdict::Retry => match Trial::of(self, message, CIRCLE).fail(&error).await? {
-                Tried::Dead(death) => Ok(Some(death)),
-                Tried::Ended(_) => Ok(None),
-            },
-            _ => Err(error),
+        if !takes_time && verdict(&error, event) == Verdict::AtOnce {
+            return Err(error);
+        }
+        match Trial::of(self, message, CIRCLE).handler_failed(event, &error).await? {
+            Tried::Dead(death) => Ok(Some(death)),
+            Tried::Ended(_) => Ok(None),
         }
     }
 

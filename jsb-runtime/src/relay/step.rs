@@ -19,13 +19,14 @@ pub(crate) struct Hand {
     /// The next batch. It was read while these were being published, so an older event of one of its rows is acknowledged
     /// by now, or in it too.
     ahead: Option<Batch>,
-    /// Whether no answer came to the last events. The client keeps a place for each answer that never comes.
-    is_unanswered: bool,
+    /// Whether the last events went out in vain, so that one alone is tried next. The client keeps a place for each answer that never
+    /// comes, and where no stream carries them, all would come back.
+    tries_one: bool,
 }
 
 impl Hand {
     pub(crate) fn empty() -> Self {
-        Self { lease: Lease::new(LEASE), acknowledged: Vec::new(), ahead: None, is_unanswered: false }
+        Self { lease: Lease::new(LEASE), acknowledged: Vec::new(), ahead: None, tries_one: false }
     }
 }
 
@@ -53,7 +54,7 @@ impl Relay {
             None => answer(outbox::next_batch(&self.db, self.config.batch_size, &[])).await?,
         };
         let (acknowledged, is_empty) = (mem::take(&mut hand.acknowledged), batch.events.is_empty());
-        let publish = self.publish_beside(batch, &acknowledged, hand.is_unanswered);
+        let publish = self.publish_beside(batch, &acknowledged, hand.tries_one);
         match hand.lease.beside(&self.db, publish).await? {
             Some((published, ahead)) => match self.settle(hand, published, ahead).await? {
                 Step::Idle if !is_empty => Ok(Step::Waiting),
@@ -105,13 +106,14 @@ impl Relay {
             in_turn(&self.db, answer(outbox::delay(&self.db, &marks, delay, &error))).await?;
         }
         hand.acknowledged = acknowledged;
-        hand.is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));
+        let is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));
+        hand.tries_one = is_unanswered || matches!(refused, Some(PublishError::NoStream(_)));
         // Younger events of a row that was refused, or is still to go out shortened, keep their place behind it.
         hand.ahead = ahead.filter(|next| refused.is_none() && !is_any_shortened && !next.events.is_empty());
         if hand.ahead.is_none() {
             self.put_down(hand).await?;
         }
-        if hand.is_unanswered {
+        if is_unanswered {
             // Answers may come to another process, over its connection.
             answer(hand.lease.release(&self.db)).await?;
         }

@@ -5,20 +5,17 @@ use sea_orm::{DatabaseTransaction, DbErr};
 
 use super::Found;
 use crate::event::{Envelope, event_type};
-use crate::jetstream::Transport;
+use crate::problems::{Problems, Task};
 use crate::schema::{Said, Schema};
 use crate::syncable::Keys;
 use crate::{ask, keys, outbox};
-
-/// The keys, to the status.
-const KEYS: &str = "keys";
 
 /// Where an event is applied.
 #[derive(Clone, Copy)]
 pub(crate) struct Place<'a> {
     pub(crate) app: &'a str,
     /// Of the bridge that applies it; none, if the application does.
-    pub(crate) transport: Option<&'a Transport>,
+    pub(crate) problems: Option<&'a Problems>,
 }
 
 /// Whether the other side has created a row by an interleaved key that was here already, and this is no echo of what is here.
@@ -36,8 +33,8 @@ pub(crate) async fn notice(
     place: Place<'_>,
 ) -> Result<(), DbErr> {
     // The outbox has no index for it, and one collision says all there is to say.
-    let transport = place.transport.filter(|transport| !likely.is_empty() && !transport.has_problem(KEYS));
-    let Some(transport) = transport else { return Ok(()) };
+    let problems = place.problems.filter(|problems| !likely.is_empty() && !problems.has(Task::Keys));
+    let Some(problems) = problems else { return Ok(()) };
     let Some(node) = keys::node_of(txn, schema.table).await? else { return Ok(()) };
     let own = likely.iter().filter(|(_, said)| keys::is_key_of(node, &said.key));
     let ids: Vec<&str> = own.map(|(_, said)| said.id.as_str()).collect();
@@ -52,7 +49,7 @@ pub(crate) async fn notice(
             event.producer, schema.resource, said.id
         );
         tracing::error!(event_id = event.event_id, "{problem}");
-        transport.report(KEYS, Some(problem));
+        problems.report(Task::Keys, Some(problem));
     }
     Ok(())
 }

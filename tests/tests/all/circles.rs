@@ -1,11 +1,14 @@
 //! Circles of rows that exchange unique values, beside transactions of the application's. SQLite has none beside another one.
 
 use std::fmt::Debug;
+use std::time::Duration;
 
 use jsb_tests::entities::{plate, stall};
+use jsb_tests::faults::link::Weather;
 use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, TransactionTrait};
 
+use crate::outage::lasts;
 use crate::unique::{swap_plates, swap_stalls, two_plates, two_stalls};
 
 /// Starts B, and brings two rows over.
@@ -104,5 +107,97 @@ async fn a_handler_in_a_circle_waits_for_a_lock_that_the_application_holds_for_l
     lock.rollback().await.expect("the lock is free");
     is_swapped::<stall::Entity>(&pair).await;
     assert_eq!(pair.b.texts("SELECT probe FROM effects").await, ["[1, 2]", "[1, 2]"]);
+    pair.stop().await;
+}
+
+/// Has whoever leaves an effect work for more than half of the time after which somebody looks whether a transaction is open, and
+/// then find what he needs in somebody else's hands.
+async fn works_and_finds_a_lock(app: &App, when: &str) {
+    let work = format!(
+        "CREATE FUNCTION work() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(6); \
+         IF {when} THEN RAISE 'somebody has it' USING ERRCODE = '55P03'; END IF; RETURN NEW; END $$; \
+         CREATE TRIGGER work BEFORE INSERT ON effects FOR EACH ROW EXECUTE FUNCTION work()"
+    );
+    app.sql(&work).await;
+}
+
+/// Events that failed, with why.
+async fn failures(app: &App) -> Vec<String> {
+    app.texts("SELECT coalesce(reason, '') || ' ' || coalesce(last_error, '') FROM inbox_events WHERE attempts > 0")
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_circle_whose_handler_works_for_long_is_not_taken_for_lost() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    works_and_finds_a_lock(&pair.b, "current_setting('lock_timeout') = '100ms'").await;
+    let stalls = two_stalls(&pair.a).await;
+    let remote = bring_over(&mut pair).await;
+    swap_stalls(&pair.a, stalls).await;
+    publish_swap(&pair, &remote).await;
+    is_swapped::<stall::Entity>(&pair).await;
+    assert_eq!(pair.b.reasons_of_death().await, [""; 0]);
+    assert_eq!(failures(&pair.b).await, [""; 0]);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_works_for_long_and_finds_a_lock_each_time_has_failed_in_its_circle() {
+    let mut pair = Pair::configured(Backend::Postgres, |config| config.max_deliver(1)).await;
+    works_and_finds_a_lock(&pair.b, "true").await;
+    let stalls = two_stalls(&pair.a).await;
+    let remote = bring_over(&mut pair).await;
+    swap_stalls(&pair.a, stalls).await;
+    publish_swap(&pair, &remote).await;
+    let dead = eventually("one of them is dead", || async {
+        let dead = pair.b.reasons_of_death().await;
+        Ok::<_, ()>((!dead.is_empty()).then_some(dead))
+    })
+    .await;
+    assert_eq!(dead, ["max_attempts"]);
+    let failures = failures(&pair.b).await;
+    assert!(
+        matches!(&failures[..], [why] if why.contains("warden") && why.contains("somebody has it")),
+        "{failures:?}"
+    );
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn outages_in_a_row_under_a_circle_are_not_held_against_it() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    let linger = "CREATE TABLE told (id int); \
+                  CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                  WHILE NOT EXISTS (SELECT FROM told) LOOP PERFORM pg_sleep(0.1); END LOOP; RETURN NEW; END $$; \
+                  CREATE TRIGGER linger BEFORE INSERT ON effects FOR EACH ROW EXECUTE FUNCTION linger()";
+    pair.b.sql(linger).await;
+    let stalls = two_stalls(&pair.a).await;
+    let (link, linked) = pair.b.connect_over_link().await;
+    let direct = std::mem::replace(&mut pair.b.db, linked);
+    let remote = bring_over(&mut pair).await;
+    pair.b.db = direct;
+    swap_stalls(&pair.a, stalls).await;
+    publish_swap(&pair, &remote).await;
+    let lingers = || async {
+        let lingering =
+            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        Ok::<_, ()>((!pair.b.texts(lingering).await.is_empty()).then_some(()))
+    };
+    for _ in 0..5 {
+        eventually("a handler lingers", lingers).await;
+        link.set(Weather::Cut);
+        // The server itself would not notice before it has something to say.
+        let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                      WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        pair.b.sql(others).await;
+        // Longer than the bridge waits for a connection.
+        lasts(Duration::from_secs(3)).await;
+        link.set(Weather::Clear);
+    }
+    eventually("a handler lingers", lingers).await;
+    pair.b.sql("INSERT INTO told VALUES (1)").await;
+    is_swapped::<stall::Entity>(&pair).await;
+    assert_eq!(pair.b.reasons_of_death().await, [""; 0]);
+    assert_eq!(failures(&pair.b).await, [""; 0]);
     pair.stop().await;
 }

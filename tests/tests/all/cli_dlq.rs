@@ -96,6 +96,30 @@ fn envelope(pair: &Pair, event_id: &str, resource: &str, event_type: &str, paylo
            "resource_type": resource, "payload": payload})
 }
 
+/// From now on no death can be recorded in this inbox.
+async fn forbid_deaths(app: &App, backend: Backend) {
+    let sql = match backend {
+        Backend::Postgres => {
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$; \
+             CREATE TRIGGER no_deaths BEFORE UPDATE ON inbox_events \
+             FOR EACH ROW WHEN (NEW.status = 'dead') EXECUTE FUNCTION refuse();"
+        }
+        Backend::Sqlite => {
+            "CREATE TRIGGER no_deaths BEFORE UPDATE ON inbox_events WHEN NEW.status = 'dead' \
+             BEGIN SELECT RAISE(ABORT, 'not now'); END"
+        }
+    };
+    app.sql(sql).await;
+}
+
+async fn allow_deaths(app: &App, backend: Backend) {
+    let sql = match backend {
+        Backend::Postgres => "DROP TRIGGER no_deaths ON inbox_events",
+        Backend::Sqlite => "DROP TRIGGER no_deaths",
+    };
+    app.sql(sql).await;
+}
+
 /// Waits until B has the ticket with this number.
 async fn has_number(b: &App, id: Uuid, number: i64) -> ticket::Model {
     eventually("the ticket is on B", || async {
@@ -224,6 +248,46 @@ on_both! {
         processed(&pair.b, &event.event_id).await;
         assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
         assert_eq!(pair.b.status().await.inbox_events, 1);
+        pair.stop().await;
+    }
+
+    async fn an_event_that_is_retried_and_dies_again_has_a_letter_of_that_death(backend: Backend) {
+        let pair = pair(backend, |config| config).await;
+        let cli = Cli::of(PROGRAM, &pair.b);
+        let (event, _) = broken(&pair).await;
+        let dead = async || eventually("it is dead", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+        letters(&pair.b, 1).await;
+        dead().await;
+        assert_eq!(cli.json(&["dlq", "purge", "--all", "--yes"]).await["purged"], 1);
+        // Well within the duplicate window of two minutes.
+        assert_eq!(cli.json(&["inbox", "retry", &event.event_id]).await["retried"], 1);
+        letters(&pair.b, 1).await;
+        dead().await;
+
+        // Something else is in its way by now.
+        pair.b.sql("ALTER TABLE effects RENAME TO effects_elsewhere").await;
+        assert_eq!(cli.json(&["inbox", "retry", &event.event_id]).await["retried"], 1);
+        letters(&pair.b, 2).await;
+        let shown = cli.json(&["dlq", "show", &event.event_id]).await;
+        assert_eq!(shown["reason"], "max_attempts");
+        assert!(shown["error"].as_str().is_some_and(|error| error.contains("effects")), "{shown}");
+        pair.stop().await;
+    }
+
+    /// As when its process dies between the two.
+    async fn a_death_whose_record_comes_later_than_its_letter_has_one_letter(backend: Backend) {
+        let pair = pair(backend, |config| config.ack_wait(Duration::from_secs(1))).await;
+        let (event, _) = broken(&pair).await;
+        eventually("it is dead", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+        forbid_deaths(&pair.b, backend).await;
+        assert_eq!(Cli::of(PROGRAM, &pair.b).json(&["inbox", "retry", &event.event_id]).await["retried"], 1);
+        eventually("a letter was published twice", || async {
+            Ok::<_, DbErr>((probe::attempts(&event).len() > 3).then_some(()))
+        })
+        .await;
+        allow_deaths(&pair.b, backend).await;
+        eventually("it is dead again", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+        assert_eq!(dlq(&pair.b).await.len(), 2, "one for each death");
         pair.stop().await;
     }
 
@@ -798,6 +862,28 @@ async fn a_letter_of_another_make_is_listed_and_not_sent_elsewhere() {
     let refused = cli.run(&["dlq", "replay", "trap", "--force", "--json"]).await;
     assert_eq!(refused.code, 1);
     assert!(why(&refused.json(), "failed").contains("$JS.API.STREAM.PURGE.x"), "{refused:?}");
+    assert_eq!(dlq(&pair.b).await.len(), 2);
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reason_that_no_letter_has_may_be_misspelt() {
+    let pair = pair(Backend::Sqlite, |config| config).await;
+    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+    publish(&pair, &[], &envelope(&pair, "unheard", "spaceship", "created", json!({}))).await;
+    letters(&pair.b, 1).await;
+    let subject = format!("{}.sync.dlq", pair.b.config.app_name);
+    stream.publish(&subject, &[("x-dlq-reason", "theirs")], "bare").await;
+    let (list, replay) = (["dlq", "list", "--reason"], ["dlq", "replay", "--all", "--reason"]);
+    for command in [&list[..], &replay[..]] {
+        let nothing = cli.run(&[command, &["unknown-event"]].concat()).await;
+        let is_told = nothing.stderr.contains("`unknown-event`") && nothing.stderr.contains("unknown_event");
+        assert!(nothing.code == 0 && is_told, "{nothing:?}");
+    }
+    for (reason, found) in [("theirs", 1), ("max_attempts", 0)] {
+        let listed = cli.run(&[&list[..], &[reason, "--json"]].concat()).await;
+        assert_eq!((listed.json().as_array().map(Vec::len), listed.stderr.as_str()), (Some(found), ""), "{listed:?}");
+    }
     assert_eq!(dlq(&pair.b).await.len(), 2);
     pair.stop().await;
 }

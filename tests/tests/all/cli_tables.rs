@@ -754,3 +754,64 @@ async fn a_database_that_is_not_there_is_not_made() {
     assert!(refused.code == 1 && refused.stderr.contains(&format!("`{file}` is not there")), "{refused:?}");
     assert!(!std::path::Path::new(&file).exists());
 }
+
+/// Its handler may hang. On SQLite a handler has the only lock for writing.
+async fn is_not_waited_for(b: &App, event_id: &str, status: &str) {
+    let named = cli(b).run(&["inbox", "retry", event_id]).await;
+    assert!(named.code == 1 && named.stderr.contains("has it in hand"), "{named:?}");
+    let all = cli(b).json(&["inbox", "retry", "--all", "--status", status]).await;
+    assert_eq!(all["retried"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_failed_and_is_in_hand_again_is_not_retried() {
+    let mut pair = Pair::configured(Backend::Postgres, |config| config.backoff([Duration::from_secs(1); 5])).await;
+    let name = Uuid::new_v4().to_string();
+    // The handler cannot leave its effect, so that it fails before it comes to the gate.
+    pair.b.sql("ALTER TABLE effects RENAME TO effects_elsewhere").await;
+    pair.start_both().await;
+    let probe = probe::send(&pair.a.db, "wait", Orders { gate: name.clone(), ..Orders::default() }).await;
+    eventually("it has failed", || inbox::with_status(&pair.b.db, &probe.event_id, "failed")).await;
+    pair.b.sql("ALTER TABLE effects_elsewhere RENAME TO effects").await;
+    let gate = gate(&name);
+    eventually("a consumer has it in hand", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+    is_not_waited_for(&pair.b, &probe.event_id, "failed").await;
+    gate.open();
+    pair.b.has_settled(1).await;
+    assert_eq!((effects::count(&pair.b.db, &probe.id).await, gate.arrivals()), (Ok(1), 1));
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_in_hand_for_longer_than_ack_wait_is_not_retried() {
+    let mut pair = Pair::configured(Backend::Postgres, |config| config.ack_wait(Duration::from_secs(1))).await;
+    let name = Uuid::new_v4().to_string();
+    let probe = probe::send(&pair.a.db, "wait", Orders { gate: name.clone(), ..Orders::default() }).await;
+    bury(&pair, &pair.a.recorded().await[0]).await;
+    assert_eq!(cli(&pair.b).json(&["inbox", "retry", &probe.event_id]).await["retried"], 1);
+    pair.b.start().await;
+    let gate = gate(&name);
+    eventually("a consumer has it in hand", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+    eventually("its time is up", || async {
+        let due = pair.b.texts("SELECT event_id FROM inbox_events WHERE starts > 0 AND available_at < now()").await;
+        Ok::<_, DbErr>((!due.is_empty()).then_some(()))
+    })
+    .await;
+    is_not_waited_for(&pair.b, &probe.event_id, "parked").await;
+    gate.open();
+    pair.b.has_settled(1).await;
+    assert_eq!((effects::count(&pair.b.db, &probe.id).await, gate.arrivals()), (Ok(1), 1));
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sqlite_that_is_locked_for_too_long_is_told_in_words() {
+    let pair = Pair::create(Backend::Sqlite).await;
+    let impatient = pair.b.connect_impatiently(Duration::ZERO).await;
+    let handler = pair.b.db.begin().await.expect("a transaction");
+    handler.execute_unprepared("DELETE FROM inbox_events").await.expect("the lock for writing");
+    let retried = operate::inbox::retry(&impatient, "a", &["event".to_owned()]).await;
+    let told = jsb_cli::describe(&retried.expect_err("a lock that another one has").into());
+    assert!(told.contains("database is locked") && told.contains("perhaps a handler"), "{told}");
+    handler.rollback().await.expect("an end");
+}

@@ -6,7 +6,7 @@ use std::sync::Mutex;
 
 use chrono::{NaiveTime, TimeDelta};
 use jsb_runtime::testing::skewed;
-use jsb_tests::entities::{gap, organization, plate, seat, specimen, stall};
+use jsb_tests::entities::{gap, label, organization, plate, seat, specimen, stall};
 use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
@@ -252,6 +252,22 @@ async fn swap_texts(app: &App, [x, y]: [Uuid; 2], n: usize) {
     }
 }
 
+async fn two_labels(app: &App, n: usize) -> [String; 2] {
+    let codes = [format!("x-{n}"), format!("y-{n}")];
+    for code in &codes {
+        let (code, caption) = (Set(code.clone()), Set(code.clone()));
+        label::ActiveModel { code, caption, ..Default::default() }.insert(&app.db).await.expect("a label");
+    }
+    codes
+}
+
+async fn swap_captions(app: &App, [x, y]: [String; 2], n: usize) {
+    for (code, caption) in [(&x, format!("free-{n}")), (&y, x.clone()), (&x, y.clone())] {
+        let (code, caption) = (Unchanged(code.clone()), Set(caption));
+        label::ActiveModel { code, caption, ..Default::default() }.update(&app.db).await.expect("a free caption");
+    }
+}
+
 /// The values of a specimen that are unique in the test.
 fn unique_values(id: Uuid, n: usize) -> specimen::ActiveModel {
     let (date, time) = (date(n).expect("a date"), NaiveTime::default() + TimeDelta::seconds(n as i64));
@@ -384,6 +400,16 @@ on_both! {
         }
         let make = dates_of_which_one_is_taken_twice;
         arrives_in_every_order::<gap::Entity, _>(pair, make, swap_dates, &[0]).await;
+    }
+
+    async fn values_are_swapped_under_an_index_with_a_column_that_stays_at_home(backend: Backend) {
+        let pair = Pair::create(backend).await;
+        for app in [&pair.a, &pair.b] {
+            app.sql("ALTER TABLE labels DROP COLUMN drawer").await;
+            app.sql("ALTER TABLE labels ADD COLUMN drawer text DEFAULT 'top'").await;
+            app.sql("CREATE UNIQUE INDEX one_place ON labels (drawer, caption)").await;
+        }
+        arrives_in_every_order::<label::Entity, _>(pair, two_labels, swap_captions, &[0]).await;
     }
 
     async fn a_handler_that_refuses_one_of_an_exchange_is_heard(backend: Backend) {

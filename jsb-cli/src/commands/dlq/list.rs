@@ -5,6 +5,7 @@ use std::pin::pin;
 use futures_util::TryStreamExt;
 use jsb_runtime::operate::{Connection, Letter};
 
+use super::doubt;
 use crate::exit::Exit;
 use crate::terminal::{Terminal, cut, note, table};
 use crate::times;
@@ -38,6 +39,9 @@ pub(super) async fn run(args: Args, connection: &Connection, terminal: &Terminal
         letters.push(letter);
     }
     terminal.show(&letters, |letters| human(letters))?;
+    if letters.is_empty() {
+        doubt(args.reason.as_deref());
+    }
     if let (true, Some(last)) = (are_more, letters.last()) {
         note(format_args!("There are more: --after {} lists them.", last.sequence));
     }

@@ -8,10 +8,11 @@ mod sweep;
 
 use clap::Subcommand;
 use jsb_runtime::operate::Connection;
+use jsb_runtime::operate::inbox::Reason;
 
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::terminal::Terminal;
+use crate::terminal::{Terminal, note};
 
 /// What can be done with dead letters.
 #[derive(Subcommand)]
@@ -39,4 +40,11 @@ pub(super) async fn run(command: Command, settings: &Settings, terminal: &Termin
     };
     connection.close().await;
     done
+}
+
+/// Says of a reason that no letter has whether it may be misspelt. It is not refused, since letters that others wrote may have another.
+fn doubt(reason: Option<&str>) {
+    if let Some(Err(unknown)) = reason.map(str::parse::<Reason>) {
+        note(format_args!("No letter matched, and to JSB {unknown}"));
+    }
 }

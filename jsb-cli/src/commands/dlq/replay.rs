@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use jsb_runtime::operate::{Connection, Dlq, Letter, Replay, Replayer, StreamError};
 use serde::Serialize;
 
+use super::doubt;
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::terminal::{Terminal, events};
@@ -63,6 +64,9 @@ pub(super) async fn run(
     terminal.show(&summary, human)?;
     // What was done until then is done, and was shown.
     ended?;
+    if summary.is_empty() {
+        doubt(args.reason.as_deref());
+    }
     Ok(if summary.failed.is_empty() && summary.missing.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
@@ -100,6 +104,10 @@ async fn replay(
 }
 
 impl Summary {
+    fn is_empty(&self) -> bool {
+        self.replayed == 0 && self.skipped.is_empty() && self.failed.is_empty()
+    }
+
     fn add(&mut self, letter: &Letter, outcome: Result<Replay, String>) {
         let left = |why| Left { sequence: letter.sequence, event_id: letter.event_id.clone(), why };
         match outcome {

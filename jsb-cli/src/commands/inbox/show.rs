@@ -29,6 +29,10 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
 
 fn human(details: &Details) -> String {
     let event = &details.event;
+    let (settled, before) = match event.status.as_str() {
+        "processed" | "dead" => (event.processed_at, None),
+        _ => (None, event.processed_at),
+    };
     facts([
         ("event", Some(event.event_id.clone())),
         ("from", Some(event.source_app.clone())),
@@ -44,7 +48,8 @@ fn human(details: &Details) -> String {
         ("tried next", event.available_at.map(times::full)),
         ("parked until", event.parked_until.map(times::full)),
         ("failed", event.failed_at.map(times::full)),
-        ("settled", event.processed_at.map(times::full)),
+        ("died before", before.map(times::full)),
+        ("settled", settled.map(times::full)),
         ("subject", Some(details.subject.clone())),
         ("sequence", event.stream_seq.map(|sequence| sequence.to_string())),
         ("headers", Some(details.headers.to_string()).filter(|_| !details.headers.is_null())),

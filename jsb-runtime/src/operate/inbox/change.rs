@@ -1,33 +1,33 @@
 //! What an operator changes in the inbox: each change is one guarded update, so that it may race with a consumer.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, UpdateStatement};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Order, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::{Filter, Status, TABLE, these};
 use crate::ask;
-use crate::inbox::{self, Move};
-use crate::operate::{BATCH, Changed, by_the_clock_behind, in_batches};
+use crate::inbox::{self, KEY, Move};
+use crate::operate::{BATCH, Changed, by_the_clock_behind, change_named, event_id, in_batches};
 
 /// Has events of the app `source` tried again, dead ones too, whose letter in the DLQ stays. They are due at once, a
-/// running consumer takes them within seconds, and their attempts count anew.
+/// running consumer takes them within seconds, and their attempts count anew. What a consumer has in hand is refused.
 ///
 /// # Errors
 ///
 /// When the database fails. What was changed until then stays changed.
 pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Changed, DbErr> {
-    let retry = || Move::Retry.update().cond_where(is_retryable()).to_owned();
-    change(db, source, event_ids, retry, |status| {
+    let retry = |named: Condition| {
+        Move::Retry.update().and_where(is_free(named.add(is_retryable()))).returning(event_id()).to_owned()
+    };
+    let why_not = |status: &str| {
         let why = match status.parse() {
             Ok(Status::Processed) => "it is processed; trying it again would do what it did twice",
             Ok(Status::Dead) => "it is dead and its payload is not here; `dlq replay` takes it from the DLQ",
             _ => "a consumer has it in hand; look again in a moment",
         };
         why.to_owned()
-    })
-    .await
+    };
+    change_named(db, TABLE, event_ids, |named| these(source, named), retry, why_not).await
 }
 
 /// Gives up dead events of the app `source`: they count as processed, for the reason `discarded`, and are never tried again. Their
@@ -37,36 +37,12 @@ pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) 
 ///
 /// When the database fails. What was given up until then stays so.
 pub async fn discard(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Changed, DbErr> {
-    let is_dead = || Expr::col("status").eq(Status::Dead);
-    let discard = || Move::Discard.update().and_where(is_dead()).to_owned();
-    change(db, source, event_ids, discard, |status| format!("it is {status}, and only what is dead is discarded")).await
-}
-
-/// Makes a change to those of the named events that it is for; `why_not` says of a status why it is not for others.
-async fn change(
-    db: &DatabaseConnection,
-    source: &str,
-    event_ids: &[String],
-    update: impl Fn() -> UpdateStatement,
-    why_not: impl Fn(&str) -> String,
-) -> Result<Changed, DbErr> {
-    let mut outcome = Changed::default();
-    for named in event_ids.chunks(BATCH) {
-        let event_id = Query::returning().column("event_id");
-        let changed = ask::all(db, update().cond_where(these(source, named)).returning(event_id)).await?;
-        outcome.note(named, &changed, &statuses(db, source, named).await?, &why_not);
-    }
-    Ok(outcome)
-}
-
-async fn statuses(
-    db: &DatabaseConnection,
-    source: &str,
-    event_ids: &[String],
-) -> Result<BTreeMap<String, String>, DbErr> {
-    let select =
-        Query::select().columns(["event_id", "status"]).from(TABLE).cond_where(these(source, event_ids)).to_owned();
-    ask::pairs(db, &select).await
+    let discard = |named: Condition| {
+        let is_dead = Expr::col("status").eq(Status::Dead);
+        Move::Discard.update().cond_where(named).and_where(is_dead).returning(event_id()).to_owned()
+    };
+    let why_not = |status: &str| format!("it is {status}, and only what is dead is discarded");
+    change_named(db, TABLE, event_ids, |named| these(source, named), discard, why_not).await
 }
 
 /// As [`retry`], for all events of the app `source` that `filter` means and that are not processed. `progress` hears how
@@ -95,7 +71,7 @@ pub async fn retry_all(
             .to_owned();
         let ids: Vec<String> = ask::all(db, &select).await?;
         let Some(last) = ids.last() else { return Ok(outcome) };
-        let update = Move::Retry.update().cond_where(these(source, &ids)).cond_where(which()).to_owned();
+        let update = Move::Retry.update().and_where(is_free(these(source, &ids).add(which()))).to_owned();
         outcome.changed += db.execute(&update).await?.rows_affected();
         after.clone_from(last);
         progress(outcome.changed);
@@ -113,6 +89,17 @@ fn is_retryable() -> Condition {
         .add(Expr::col("status").ne(Status::Processed))
         .add(Expr::col("payload").is_not_null())
         .add(in_hand.not())
+}
+
+/// One of these events, unless an attempt has locked it, which is not waited for: its handler may hang.
+fn is_free(which: Condition) -> Expr {
+    let free = Query::select()
+        .columns(KEY)
+        .from(TABLE)
+        .cond_where(which)
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .to_owned();
+    Expr::tuple(KEY.map(Expr::col)).in_subquery(free)
 }
 
 /// Deletes the events that were settled before this time; returns how many. One that comes again after that is taken for

@@ -49,7 +49,7 @@ pub struct Event {
     pub parked_until: Option<DateTime<Utc>>,
     /// When it failed, the last time.
     pub failed_at: Option<DateTime<Utc>>,
-    /// When it was processed, or was dead.
+    /// When it was processed, or was dead; of what is retried since, when it was dead.
     pub processed_at: Option<DateTime<Utc>>,
     /// Its place in the stream.
     pub stream_seq: Option<i64>,

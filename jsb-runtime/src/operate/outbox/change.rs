@@ -1,14 +1,12 @@
 //! What an operator changes in the outbox: each change is one guarded update, so that it may race with the relay.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, ReturningClause, UpdateStatement};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, UpdateStatement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::look::first_sent_since;
 use super::{Filter, Status, TABLE, was_sent_since};
-use crate::operate::{BATCH, Changed, by_the_clock_behind, in_batches};
+use crate::operate::{BATCH, Changed, by_the_clock_behind, change_named, event_id, in_batches};
 use crate::{ask, outbox};
 
 /// Has failed events published again, and those that the server refused for now at once. Their attempts count anew.
@@ -17,15 +15,13 @@ use crate::{ask, outbox};
 ///
 /// When the database fails. What was changed until then stays changed, and doing it again changes nothing more.
 pub async fn retry(db: &DatabaseConnection, event_ids: &[String]) -> Result<Changed, DbErr> {
-    let mut outcome = Changed::default();
-    for named in event_ids.chunks(BATCH) {
-        let update = due_now().cond_where(these(named)).cond_where(is_held_up()).returning(event_id()).to_owned();
-        let due = ask::all(db, &update).await?;
-        outcome.note(named, &due, &statuses(db, named).await?, |status| match status.parse() {
-            Ok(Status::Sent) => "it is sent; `outbox republish` publishes such events again".to_owned(),
-            _ => format!("it is {status} and not held up; the relay publishes it"),
-        });
-    }
+    let retry =
+        |named: Condition| due_now().cond_where(named).cond_where(is_held_up()).returning(event_id()).to_owned();
+    let outcome = change_named(db, TABLE, event_ids, these, retry, |status| match status.parse() {
+        Ok(Status::Sent) => "it is sent; `outbox republish` publishes such events again".to_owned(),
+        _ => format!("it is {status} and not held up; the relay publishes it"),
+    })
+    .await?;
     outbox::hint();
     Ok(outcome)
 }
@@ -36,33 +32,16 @@ pub async fn retry(db: &DatabaseConnection, event_ids: &[String]) -> Result<Chan
 ///
 /// When the database fails. What was deleted until then stays deleted.
 pub async fn discard(db: &DatabaseConnection, event_ids: &[String]) -> Result<Changed, DbErr> {
-    let mut outcome = Changed::default();
-    for named in event_ids.chunks(BATCH) {
-        let delete = Query::delete()
-            .from_table(TABLE)
-            .cond_where(these(named))
-            .and_where(Status::Failed.condition())
-            .returning(event_id())
-            .to_owned();
-        let deleted = ask::all(db, &delete).await?;
-        outcome.note(named, &deleted, &statuses(db, named).await?, |status| {
-            format!("it is {status}, and only what can never be published is discarded")
-        });
-    }
-    Ok(outcome)
+    let discard = |named: Condition| {
+        let is_failed = Status::Failed.condition();
+        Query::delete().from_table(TABLE).cond_where(named).and_where(is_failed).returning(event_id()).to_owned()
+    };
+    let why_not = |status: &str| format!("it is {status}, and only what can never be published is discarded");
+    change_named(db, TABLE, event_ids, these, discard, why_not).await
 }
 
 fn these(event_ids: &[String]) -> Condition {
     Condition::all().add(Expr::col("event_id").is_in(event_ids.iter().map(String::as_str)))
-}
-
-fn event_id() -> ReturningClause {
-    Query::returning().column("event_id")
-}
-
-async fn statuses(db: &DatabaseConnection, event_ids: &[String]) -> Result<BTreeMap<String, String>, DbErr> {
-    let select = Query::select().columns(["event_id", "status"]).from(TABLE).cond_where(these(event_ids)).to_owned();
-    ask::pairs(db, &select).await
 }
 
 /// As [`retry`], for all events that are held up and that `filter` means. `progress` hears how many were changed, now and then.
