@@ -13,8 +13,12 @@ async fn one_behind_the_other<A, B>(
     change: impl Future<Output = A>,
     prune: impl Future<Output = B>,
 ) -> (A, B) {
+    let knock = "CREATE FUNCTION knock() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                 PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$";
+    app.sql(knock).await;
+    app.sql(&format!("CREATE TRIGGER knock BEFORE UPDATE ON {table} FOR EACH ROW EXECUTE FUNCTION knock()")).await;
     let held_up = app.db.begin().await.expect("a transaction");
-    held_up.execute_unprepared(&format!("SELECT 1 FROM {table} FOR UPDATE")).await.expect("a lock");
+    held_up.execute_unprepared("SELECT pg_advisory_xact_lock(1)").await.expect("a lock");
     let prune = async {
         waits(app, "UPDATE").await;
         prune.await
