@@ -54,6 +54,11 @@ impl Reason {
         }
     }
 
+    /// Whether it lies in the event itself, so that it is dead for this, and no other try comes to anything else.
+    pub(crate) fn is_of_event(self) -> bool {
+        !self.is_waiting() && !self.is_counted() && !matches!(self, Self::DeliveriesSpent | Self::Discarded)
+    }
+
     /// Whether it is the event's counters in the inbox that say so.
     pub(crate) fn is_counted(self) -> bool {
         matches!(self, Self::MaxAttempts | Self::CrashLoop)

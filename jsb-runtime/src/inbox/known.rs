@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-use super::{Status, TABLE, has_key};
+use super::{OPEN, Status, TABLE, has_key};
 use crate::ask;
+use crate::event::event_type;
 use crate::message::Message;
+use crate::reason::Reason;
 
 /// An event as the inbox has it.
 pub(crate) struct Kept {
@@ -75,6 +77,24 @@ pub(crate) async fn among<C: ConnectionTrait>(
         .and_where(Expr::col("status").is_in(statuses.iter().copied()))
         .to_owned();
     ask::all(db, &select).await
+}
+
+/// Whether a delete that came before this message failed and is to be tried again: by the server, or here where that has given it
+/// up.
+pub(crate) async fn is_delete_tried_again<C: ConnectionTrait>(db: &C, message: &Message) -> Result<bool, DbErr> {
+    let Ok(sequence) = i64::try_from(message.stream_seq) else { return Ok(false) };
+    let given_up = Expr::col("reason").eq(Reason::DeliveriesSpent);
+    let select = Query::select()
+        .expr(Expr::val(1))
+        .from(TABLE)
+        .and_where(Expr::cust(OPEN))
+        .and_where(Expr::col("source_app").eq(message.source_app.as_str()))
+        .and_where(Expr::col("event_type").eq(event_type::DELETED))
+        .and_where(Expr::col("stream_seq").lt(sequence))
+        .and_where(Expr::col("status").eq(Status::Failed).or(given_up))
+        .limit(1)
+        .to_owned();
+    Ok(db.query_one(&select).await?.is_some())
 }
 
 fn any_of(source: &str, event_ids: &[&str]) -> Condition {

@@ -163,6 +163,15 @@ pub(crate) struct Counters {
     pub(crate) attempts: i32,
     /// What for, the last time.
     pub(crate) last_error: Option<String>,
+    /// Why it waits, or is dead without a letter yet.
+    reason: Option<String>,
+}
+
+impl Counters {
+    /// What it is dead for, whatever is tried, though its letter was not taken.
+    pub(crate) fn known_death(&self) -> Option<Reason> {
+        self.reason.as_ref()?.parse().ok().filter(|reason: &Reason| reason.is_of_event())
+    }
 }
 
 /// Makes a move on the row of an event, which is made first if there is none; `None` if it is settled, or somebody else's for
@@ -181,7 +190,7 @@ pub(crate) async fn make<C: ConnectionTrait>(
         .cond_where(is(message))
         .and_where(Expr::col("status").is_not_in(Status::SETTLED))
         .cond_where(needs)
-        .returning(Query::returning().columns(["starts", "attempts", "last_error"]))
+        .returning(Query::returning().columns(["starts", "attempts", "last_error", "reason"]))
         .to_owned();
     db.query_one(&update).await?.map(|row| Counters::from_query_result(&row, "")).transpose()
 }

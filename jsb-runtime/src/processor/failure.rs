@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{DatabaseTransaction, DbErr};
 
+use super::Processor;
 use super::obstacle::{self, Obstacle};
 use super::trial::Trial;
 use crate::apply::unless_panicked;
@@ -13,7 +14,7 @@ use crate::inbox::{self, Claim, Move};
 use crate::outcome::{Death, Outcome, Patience, Settled, Tried, Verdict, patience, verdict};
 use crate::reason::Reason;
 use crate::upsert::ApplyError;
-use crate::{backoff, dialect, row, trace};
+use crate::{backoff, clock, dialect, row, trace};
 
 impl Trial<'_> {
     pub(crate) async fn fail(&self, error: &ApplyError) -> Result<Tried, DbErr> {
@@ -55,9 +56,9 @@ impl Trial<'_> {
         let age = self.origin.age().to_std().unwrap_or_default();
         let text = error.described();
         match self.patience(reason, age) {
-            Patience::Keep => return self.keep_parent(event).await,
-            Patience::Bury => return Ok(Tried::Dead(Death::of(reason, &error))),
-            Patience::Wait => {}
+            Patience::Keep if !self.child_may_go(age).await? => return self.keep_parent(event).await,
+            Patience::Bury if !self.is_young(reason, age).await? => return Ok(Tried::Dead(Death::of(reason, &error))),
+            _ => {}
         }
         let waits_for = self.blocked_by(event, reason, &error).await?;
         // The longer it has waited, the longer it can: between a second and a minute.
@@ -82,6 +83,19 @@ impl Trial<'_> {
             false => age,
         };
         patience(reason, counted, config.keep_parent_after, config.park_for)
+    }
+
+    /// Whether a delete that came before this one failed and is tried again: it may be a child's.
+    async fn child_may_go(&self, age: Duration) -> Result<bool, DbErr> {
+        let Processor { db, config, .. } = self.processor;
+        Ok(age < config.park_for && inbox::is_delete_tried_again(db, self.message).await?)
+    }
+
+    /// Whether it has not waited for so long by the database's clock: to a process whose own is ahead, everything is old.
+    async fn is_young(&self, reason: Reason, age: Duration) -> Result<bool, DbErr> {
+        let ahead = clock::now() - dialect::now(&self.processor.db).await?;
+        let age = age.saturating_sub(ahead.to_std().unwrap_or_default());
+        Ok(self.patience(reason, age) == Patience::Wait)
     }
 
     /// Whether the server is to bring the event again, and not the inbox.

@@ -129,10 +129,10 @@ impl<'a> Trial<'a> {
             Err(error) => return Err(error),
         };
         let failures = counters.attempts.unsigned_abs();
-        Ok(if failures >= max_deliver {
-            // Its dead letter was not taken, perhaps more often than an event may begin.
-            let error = counters.last_error.unwrap_or_default();
-            Break(Tried::Dead(Death::untried(Reason::MaxAttempts, error)))
+        // Its dead letter was not taken, perhaps more often than an event may begin.
+        let known_death = counters.known_death().or((failures >= max_deliver).then_some(Reason::MaxAttempts));
+        Ok(if let Some(reason) = known_death {
+            Break(Tried::Dead(Death::untried(reason, counters.last_error.unwrap_or_default())))
         } else if counters.starts.unsigned_abs() > MAX_STARTS {
             Break(Tried::Dead(Death::crash_loop()))
         } else {

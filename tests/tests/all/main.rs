@@ -75,4 +75,5 @@ mod sweeps;
 mod thread;
 mod types;
 mod unique;
+mod vanished;
 mod wire;

@@ -3,6 +3,8 @@
 use std::time::{Duration, Instant};
 
 use chrono::{TimeDelta, Utc};
+use jsb_runtime::Config;
+use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{organization, user};
 use jsb_tests::gate::gate;
 use jsb_tests::{App, Backend, Pair, Remote, eventually, inbox};
@@ -15,6 +17,9 @@ use crate::outage::lasts;
 
 /// More than the timer reads at a time.
 const MANY: i64 = 120;
+
+/// When what is parked is tried again.
+const AVAILABLE_AT: &str = "SELECT CAST(available_at AS text) FROM inbox_events WHERE status = 'parked'";
 
 /// An organization of A's with a user.
 async fn family(pair: &Pair) -> (organization::Model, user::Model) {
@@ -109,6 +114,34 @@ async fn no_parent_is_kept_before_the_backlog_is_consumed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_parent_is_kept_while_a_delete_before_its_own_is_tried_again() {
+    const KEEP_AFTER: Duration = Duration::from_secs(1);
+    let again_after = 8 * KEEP_AFTER;
+    let patient = |config: Config| config.keep_parent_after(KEEP_AFTER).backoff([again_after; 5]);
+    let mut pair = Pair::configured(Backend::Postgres, patient).await;
+    let (parent, child) = family(&pair).await;
+    pair.b.start().await;
+    let remote = Remote::of(&pair.b).await;
+    remote.publish_all(&pair.a.recorded().await).await;
+    pair.b.has_settled(2).await;
+    let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$; \
+                  CREATE TRIGGER refuse BEFORE DELETE ON users FOR EACH ROW EXECUTE FUNCTION refuse()";
+    pair.b.sql(refuse).await;
+    child.delete(&pair.a.db).await.expect("a delete");
+    parent.delete(&pair.a.db).await.expect("a delete");
+    remote.publish_all(&pair.a.recorded().await[2..]).await;
+    are_parked(&pair.b, 1).await;
+    assert_eq!(pair.b.count("inbox_events", "failed").await, 1);
+    // The timer tries what is parked meanwhile.
+    lasts(again_after / 2).await;
+    pair.b.sql("DROP TRIGGER refuse ON users").await;
+    pair.b.has_settled(4).await;
+    assert_eq!(pair.rows::<organization::Entity>().await, (Vec::new(), Vec::new()));
+    assert_eq!(pair.b.recorded().await.len(), 0, "it was kept, and so comes back");
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_has_begun_once_has_its_turn_among_many_that_never_have() {
     let mut pair = Pair::create(Backend::Postgres).await;
     let always_due = "CREATE FUNCTION at_once() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
@@ -145,6 +178,31 @@ async fn what_has_begun_once_has_its_turn_among_many_that_never_have() {
 }
 
 on_both! {
+    async fn a_clock_that_is_ahead_buries_nothing(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        family(&pair).await;
+        pair.b.start().await;
+        let remote = Remote::of(&pair.b).await;
+        let [parent, child] = &pair.a.recorded().await[..] else { panic!("two events") };
+        remote.publish(child).await;
+        are_parked(&pair.b, 1).await;
+        pair.b.stop().await;
+        skewed(TimeDelta::days(30), pair.b.start()).await;
+        // From then on it goes by the event's own age.
+        lasts(Duration::from_secs(62)).await;
+        let before = pair.b.texts(AVAILABLE_AT).await;
+        is_due(&pair.b).await;
+        eventually("it was tried", || async {
+            let now = pair.b.texts(AVAILABLE_AT).await;
+            Ok::<_, DbErr>((now.is_empty() || now > before).then_some(()))
+        })
+        .await;
+        assert_eq!(pair.b.reasons_of_death().await, [""; 0]);
+        remote.publish(parent).await;
+        pair.b.has_settled(2).await;
+        pair.stop().await;
+    }
+
     /// The other side comes back at the same time, and may have kept what heals it.
     async fn nothing_is_buried_as_soon_as_there_is_no_backlog(backend: Backend) {
         const PARK_FOR: Duration = Duration::from_secs(50);
