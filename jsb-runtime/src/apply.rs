@@ -123,7 +123,8 @@ async fn run_all(
 }
 
 /// Applies one `created`, `updated` or `deleted` event within `txn`, by its version, and never publishes: for imports and for
-/// consumers of your own. No handler runs; with [`handle_event`] they do.
+/// consumers of your own. No handler runs; with [`handle_event`] they do. On PostgreSQL `txn` must be at READ COMMITTED: above it, a
+/// snapshot may not show that the row was deleted meanwhile.
 ///
 /// On SQLite begin `txn` with `SqliteTransactionMode::Immediate`.
 ///
@@ -143,10 +144,11 @@ async fn run_all(
 /// # }
 /// ```
 pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
-    let app = settings::app_name(txn).await?.unwrap_or_default();
-    let place = Place { app: &app, problems: None };
     let entity = registry::entity(&event.resource_type).filter(|_| event.is_of_row());
     let entity = entity.ok_or_else(|| unknown(event))?;
+    settings::for_save(txn, true, "").await?.must_see_commits()?;
+    let app = settings::app_name(txn).await?.unwrap_or_default();
+    let place = Place { app: &app, problems: None };
     upsert::apply(txn, entity.schema(), event, place).await.map_err(|error| match error {
         ApplyError::Db(error) => ApplyError::Db(dialect::explained(error)),
         other => other,

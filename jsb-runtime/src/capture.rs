@@ -11,46 +11,59 @@ use crate::settings::{self, SaveSettings};
 use crate::{dialect, direct, outbox};
 
 tokio::task_local! {
-    static OWN: Captured;
+    static OWN: Arc<Captured>;
 }
 
-/// Events that are published right after commit, by the bridge of this database.
+/// What the saves of one transaction are to publish without the outbox, by the bridge of its database.
+#[derive(Default)]
+struct Captured {
+    /// The database, where any bridge of this process is without an outbox.
+    database_id: Option<String>,
+    direct: Mutex<Direct>,
+}
+
+/// Events that are published right after commit.
 #[derive(Default)]
 struct Direct {
-    database_id: Option<String>,
+    is_chosen: bool,
     events: Vec<NewEvent>,
 }
 
-/// What the saves of one transaction are to publish without the outbox.
-#[derive(Clone, Default)]
-struct Captured(Arc<Mutex<Direct>>);
-
 impl Captured {
     fn direct(&self) -> MutexGuard<'_, Direct> {
-        locked(&self.0)
+        locked(&self.direct)
+    }
+
+    /// Has the saves of a database leave past the outbox, if this transaction is on it.
+    fn choose(&self, database_id: &str) -> bool {
+        let is_own = self.database_id.as_deref() == Some(database_id);
+        self.direct().is_chosen |= is_own;
+        is_own
     }
 }
 
 /// A transaction that JSB itself began, and so sees commit.
 pub(crate) struct OwnTransaction<T = DatabaseTransaction> {
     pub(crate) txn: T,
-    captured: Captured,
+    captured: Arc<Captured>,
 }
 
 impl OwnTransaction {
     pub(crate) async fn begin(db: &DatabaseConnection) -> Result<Self, DbErr> {
-        dialect::begin(db).await.map(Self::of)
+        Self::of(dialect::begin(db).await?).await
     }
 }
 
-impl<T: TransactionSession> OwnTransaction<T> {
-    pub(crate) fn of(txn: T) -> Self {
-        Self { txn, captured: Captured::default() }
+impl<T: ConnectionTrait + TransactionSession> OwnTransaction<T> {
+    pub(crate) async fn of(txn: T) -> Result<Self, DbErr> {
+        let database_id = if direct::is_any_running() { settings::database_id(&txn).await? } else { None };
+        let captured = Captured { database_id, ..Captured::default() };
+        Ok(Self { txn, captured: Arc::new(captured) })
     }
 
     /// Does work inside of it, whose saves may publish without the outbox.
     pub(crate) async fn run<R>(&self, work: impl Future<Output = R>) -> R {
-        OWN.scope(self.captured.clone(), work).await
+        OWN.scope(Arc::clone(&self.captured), work).await
     }
 
     /// Ends it by what came of the work. After a commit the relay is woken, and events that do not go through the outbox are
@@ -58,9 +71,8 @@ impl<T: TransactionSession> OwnTransaction<T> {
     pub(crate) async fn end<R, E: From<DbErr>>(self, outcome: Result<R, E>) -> Result<R, E> {
         let done = dialect::end(self.txn, outcome).await?;
         outbox::hint();
-        let Direct { database_id, events } = std::mem::take(&mut *self.captured.direct());
-        if let Some(database_id) = database_id {
-            direct::hand_over(&database_id, events);
+        if let Some(database_id) = &self.captured.database_id {
+            direct::hand_over(database_id, std::mem::take(&mut self.captured.direct().events));
         }
         Ok(done)
     }
@@ -72,7 +84,13 @@ pub(crate) fn choose_way(settings: &SaveSettings) -> Result<(), DbErr> {
         return Ok(());
     }
     let database_id = &settings.database_id;
-    let in_own_transaction = OWN.try_with(|own| own.direct().database_id = Some(database_id.clone())).is_ok();
+    if !direct::is_running(database_id) {
+        return Err(DbErr::Custom(
+            "USE_OUTBOX is off and no bridge for this database runs in this process: start one before you save"
+                .to_owned(),
+        ));
+    }
+    let in_own_transaction = OWN.try_with(|own| own.choose(database_id)).unwrap_or(false);
     if !in_own_transaction {
         return Err(DbErr::Custom(
             "USE_OUTBOX is off, so events are published right after commit, and nobody tells JSB when a transaction of yours \
@@ -81,32 +99,25 @@ pub(crate) fn choose_way(settings: &SaveSettings) -> Result<(), DbErr> {
                 .to_owned(),
         ));
     }
-    if !direct::is_running(database_id) {
-        return Err(DbErr::Custom(
-            "USE_OUTBOX is off and no bridge for this database runs in this process: start one before you save"
-                .to_owned(),
-        ));
-    }
     Ok(())
 }
 
-/// Keeps an event for the moment after the commit; gives it back where it goes through the outbox.
-fn captured(event: NewEvent) -> Option<NewEvent> {
-    let is_direct = OWN.try_with(|own| own.direct().database_id.is_some()).unwrap_or(false);
-    if !is_direct {
-        return Some(event);
-    }
-    OWN.with(|own| own.direct().events.push(event));
-    None
+/// Where an event is kept until the commit; `None` where it goes through the outbox, as that of another database does.
+async fn kept_in<C: ConnectionTrait>(db: &C) -> Result<Option<Arc<Captured>>, DbErr> {
+    let own = OWN.try_with(Arc::clone).ok().filter(|own| own.direct().is_chosen);
+    let Some(own) = own else { return Ok(None) };
+    let is_of_it = settings::database_id(db).await? == own.database_id;
+    Ok(is_of_it.then_some(own))
 }
 
 /// Sends an event on its way: through the outbox, or for the moment after the commit.
 pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), DbErr> {
     event.check().map_err(|error| DbErr::Custom(format!("this could not be applied on the other side: {error}")))?;
-    match captured(event) {
-        Some(event) => outbox::record(db, &event).await,
-        None => Ok(()),
+    match kept_in(db).await? {
+        Some(own) => own.direct().events.push(event),
+        None => outbox::record(db, &event).await?,
     }
+    Ok(())
 }
 
 /// Publishes an event that is no entity's. Within a transaction it goes out if that commits. The other side needs a handler

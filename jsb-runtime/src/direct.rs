@@ -34,6 +34,11 @@ pub(crate) fn is_running(database_id: &str) -> bool {
     bridges().get(database_id).is_some_and(|sender| !sender.is_closed())
 }
 
+/// Whether any bridge of this process does.
+pub(crate) fn is_any_running() -> bool {
+    bridges().values().any(|sender| !sender.is_closed())
+}
+
 /// Gives events of a commit to the bridge of its database.
 pub(crate) fn hand_over(database_id: &str, events: Vec<NewEvent>) {
     let sender = bridges().get(database_id).cloned();

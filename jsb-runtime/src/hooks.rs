@@ -42,17 +42,19 @@
 //! ```
 
 mod deleting;
+mod saving;
 mod versions;
 
 use std::any::type_name;
 
 use deleting::{leave_tombstone, load_doomed, publish_delete, publishes_delete};
+use saving::publish_saved;
 use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr};
 use serde_json::Value as Json;
 pub(crate) use versions::drawn;
 use versions::{keep_version, locked_version, new_version_above};
 
-use crate::event::{NewEvent, event_type};
+use crate::event::NewEvent;
 use crate::payload::PayloadError;
 use crate::save::{self, Call, Saving, forms, mark, skip};
 use crate::settings::{self, SaveSettings};
@@ -86,7 +88,8 @@ pub fn before_save<M: Syncable, C: ConnectionTrait>(
 /// Records the `created` or `updated` event.
 ///
 /// In hooks of your own call it first, with the model as it came: this is what it sends, so that what is changed before it
-/// stands in no row here. What it gives back may be changed.
+/// stands in no row here. Only of JSON it sends what the row holds, with the members that the model's type does not know. What it
+/// gives back may be changed.
 ///
 /// # Errors
 ///
@@ -96,10 +99,8 @@ pub fn after_save<M: Syncable, C: ConnectionTrait>(model: M, db: &C, insert: boo
     Box::pin(async move {
         if !skip::publishing_is_skipped() {
             save::must_have_begun(Call::save::<M>())?;
-            let event_type = if insert { event_type::CREATED } else { event_type::UPDATED };
             let row = model.clone().into_active_model();
-            let payload = row::payload_of::<M>(&row);
-            mark::keep_if_recorded(db, publish_row::<M, C>(&row, db, event_type, payload).await).await?;
+            mark::keep_if_recorded(db, publish_saved::<M, C>(&row, db, insert).await).await?;
         }
         save::finish(Call::save::<M>());
         Ok(model)
@@ -194,13 +195,7 @@ pub(crate) async fn may_save(txn: &DatabaseTransaction) -> Result<(), DbErr> {
 }
 
 fn admit(settings: &SaveSettings) -> Result<(), DbErr> {
-    if !settings.read_committed {
-        return Err(DbErr::Custom(
-            "a synced row must be saved at isolation level READ COMMITTED: above it, a save draws its version from a snapshot \
-             that may be older than the row"
-                .to_owned(),
-        ));
-    }
+    settings.must_see_commits()?;
     capture::choose_way(settings)
 }
 

@@ -18,9 +18,12 @@ pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(
     are_interleaved: Option<bool>,
 ) -> Result<(), DbErr> {
     if let Some(column) = integer_left_to_the_database::<M>(row) {
+        let (is, or) = match row::key_columns::<M>().count() {
+            1 => ("declared a natural key (`auto_increment = false`)", "or choose `keys = \"interleaved\"`"),
+            _ => ("a part of a composite key", "draw it yourself, or make it a `Uuid`"),
+        };
         return Err(DbErr::Custom(format!(
-            "`{}.{}` is declared a natural key (`auto_increment = false`), so that its number must be given: both systems would \
-             draw the same ones; or choose `keys = \"interleaved\"`",
+            "`{}.{}` is {is}, so that its number must be given: both systems would draw the same ones; {or}",
             M::RESOURCE,
             column.as_str()
         )));

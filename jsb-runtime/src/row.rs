@@ -1,7 +1,9 @@
 //! A synced entity's rows as payloads, keys and versions, by what the derive declared.
 
-use sea_orm::sea_query::Value;
-use sea_orm::{ActiveModelTrait, ColumnTrait, Condition, EntityTrait, Iterable, PrimaryKeyToColumn};
+use sea_orm::sea_query::{ArrayType, Value};
+use sea_orm::{
+    ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, QueryResult,
+};
 use serde_json::{Map, Value as Json};
 
 use crate::payload::{self, MAX_ID_BYTES, PayloadError};
@@ -20,11 +22,28 @@ pub(crate) fn key_columns<M: Syncable>() -> impl Iterator<Item = ColumnOf<M>> {
     <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column)
 }
 
-/// A row's payload: every field that travels.
-pub(crate) fn payload_of<M: Syncable>(row: &ActiveModelOf<M>) -> Result<Json, PayloadError> {
+/// The columns that travel and hold JSON.
+pub(crate) fn json_columns<M: Syncable>() -> impl Iterator<Item = ColumnOf<M>> {
+    M::FIELDS.iter().map(|field| field.column).filter(|column| holds_json::<M>(*column))
+}
+
+fn holds_json<M: Syncable>(column: ColumnOf<M>) -> bool {
+    matches!(M::get_value_type(column), ArrayType::Json)
+}
+
+/// A row's payload: every field that travels. Its JSON is taken from what is `stored`, where that was read: a model may know but
+/// some of the members.
+pub(crate) fn payload_of<M: Syncable>(
+    row: &ActiveModelOf<M>,
+    stored: Option<&QueryResult>,
+) -> Result<Json, PayloadError> {
     let mut payload = Map::new();
     for field in M::FIELDS {
-        payload.insert(field.name().to_owned(), wire_form::<M>(row, field)?);
+        let form = match stored {
+            Some(stored) if holds_json::<M>(field.column) => stored_json(stored, field)?,
+            _ => wire_form::<M>(row, field)?,
+        };
+        payload.insert(field.name().to_owned(), form);
     }
     Ok(Json::Object(payload))
 }
@@ -34,6 +53,12 @@ pub(crate) fn wire_form<M: Syncable>(row: &ActiveModelOf<M>, field: &Field<Colum
     let value = row.get(field.column).into_value();
     let value = value.ok_or_else(|| PayloadError::Incomplete(field.name().to_owned()))?;
     payload::to_json(value).map_err(|reason| PayloadError::Column { column: field.name().to_owned(), reason })
+}
+
+fn stored_json<C: IdenStatic>(stored: &QueryResult, field: &Field<C>) -> Result<Json, PayloadError> {
+    let json = stored.try_get::<Option<Json>>("", field.column.as_str()).map_err(|error| error.to_string());
+    let form = json.and_then(|json| payload::to_json(Value::Json(json.map(Box::new))));
+    form.map_err(|reason| PayloadError::Column { column: field.name().to_owned(), reason })
 }
 
 /// A row's key as text: the value itself, or the parts of a composite key joined by `/`, each with `/` and `%` escaped.

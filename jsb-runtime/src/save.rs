@@ -61,7 +61,7 @@ async fn atomically<M: Syncable, S: Save, C: SaveConnection>(save: S, db: &C) ->
     let on_pool = is_pool::<C>();
     let alone = on_pool && !M::HAS_OWN_HOOKS;
     let _turn = if alone { dialect::queue_to_write(db).await } else { None };
-    let own = OwnTransaction::of(db.begin_with_options(dialect::writing()).await?);
+    let own = OwnTransaction::of(db.begin_with_options(dialect::writing()).await?).await?;
     let run = ALONE.scope(alone, by_hooks::<M, _, _>(save, &own.txn));
     let (saved, _) = if on_pool { own.run(run).await } else { run.await };
     let saved = match saved {

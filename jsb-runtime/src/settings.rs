@@ -22,6 +22,20 @@ pub(crate) struct SaveSettings {
     pub(crate) are_keys_interleaved: bool,
 }
 
+impl SaveSettings {
+    /// Refuses a transaction above READ COMMITTED.
+    pub(crate) fn must_see_commits(&self) -> Result<(), DbErr> {
+        if self.read_committed {
+            return Ok(());
+        }
+        Err(DbErr::Custom(
+            "a synced row must be saved, and an event applied, at isolation level READ COMMITTED: above it, versions are drawn and \
+             compared by a snapshot that may be older than the row"
+                .to_owned(),
+        ))
+    }
+}
+
 /// Reads the settings for a save to a table. Where no bridge was ever started, events wait in the outbox for the first one.
 ///
 /// On SQLite a transaction that was not `begun_to_write` takes the write lock before it reads anything: by an update.
@@ -106,6 +120,11 @@ pub(crate) async fn store_use_outbox<C: ConnectionTrait>(db: &C, use_outbox: boo
         return Ok(());
     }
     db.execute(&change("use_outbox", use_outbox)).await.map(drop)
+}
+
+/// The database's own id, once a bridge was started on it.
+pub(crate) async fn database_id<C: ConnectionTrait>(db: &C) -> Result<Option<String>, DbErr> {
+    ask::one(db, &setting("database_id")).await
 }
 
 /// The app that this database belongs to, once a bridge was started on it.

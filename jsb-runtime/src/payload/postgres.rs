@@ -54,11 +54,16 @@ pub(crate) fn json_text(column: &str, of: &ArrayType, nullable: bool) -> Option<
     })
 }
 
-/// Whether JSON has so few brackets that it cannot be nested too deep. And since a payload has one null only, a nullable column
-/// must hold no other.
+/// Whether JSON is not nested too deep: it has too few brackets for that, or else is looked through. And since a payload has one
+/// null only, a nullable column must hold no other.
 fn is_json_on_wire(column: &str, nullable: bool) -> String {
     let is_flat = format!("length({column}::text) - length(translate({column}::text, '[{{', '')) <= {MAX_NESTING}");
-    if nullable { format!(r"{is_flat} AND btrim({column}::text, E' \t\n\r') <> 'null'") } else { is_flat }
+    // Strictly, or a list would stand for its members.
+    let is_deep = format!(
+        "jsonb_path_exists({column}::jsonb, 'strict $.**{{{MAX_NESTING}}} ? (@.type() == \"array\" || @.type() == \"object\")')"
+    );
+    let fits = format!("({is_flat} OR NOT {is_deep})");
+    if nullable { format!(r"{fits} AND btrim({column}::text, E' \t\n\r') <> 'null'") } else { fits }
 }
 
 /// Whether a timestamp, of this zone if it has one, lies in the years that the wire has.

@@ -1,14 +1,14 @@
 //! The form of a value that both sides have.
 
 use rust_decimal::RoundingStrategy;
-use sea_orm::sea_query::{ArrayType, Value};
+use sea_orm::sea_query::Value;
 use sea_orm::{
     ActiveModelTrait, ActiveValue, ColumnDef, ColumnTrait, ColumnType, DbErr, IdenStatic, Iterable, QueryResult,
 };
 use serde_json::Value as Json;
 
-use crate::payload;
 use crate::syncable::{ActiveModelOf, ColumnOf, Syncable};
+use crate::{payload, row};
 
 /// Gives every value that is about to be written the form that it has on the other side too.
 ///
@@ -31,9 +31,7 @@ pub(crate) fn use_common_forms<M: Syncable>(row: &mut ActiveModelOf<M>, insert: 
 /// The JSON columns that travel and that are not about to be written.
 pub(crate) fn unwritten_json<M: Syncable>(row: &ActiveModelOf<M>) -> Vec<ColumnOf<M>> {
     // To read a value is to copy it, which is not worth it for any other.
-    let columns = M::FIELDS.iter().map(|field| field.column);
-    let json = columns.filter(|column| matches!(M::get_value_type(*column), ArrayType::Json));
-    json.filter(|column| !matches!(row.get(*column), ActiveValue::Set(_))).collect()
+    row::json_columns::<M>().filter(|column| !matches!(row.get(*column), ActiveValue::Set(_))).collect()
 }
 
 /// Has an update write the JSON of these columns as it is stored: a caller's copy may be old, and what is sent is made of the

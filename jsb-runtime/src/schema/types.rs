@@ -1,10 +1,10 @@
 //! What is compiled for every entity. So it is loops rather than chains of iterators, each link of which would be a
 //! function of its own.
 
-use sea_orm::sea_query::{Expr, IntoValueTuple, SelectStatement, Value};
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, IntoValueTuple, SelectStatement, Value};
 use sea_orm::{
-    ActiveModelTrait, ColumnTrait, DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait, PrimaryKeyToColumn,
-    PrimaryKeyTrait, QueryResult, TryGetableMany,
+    ActiveModelTrait, ColumnTrait, ColumnTypeTrait, DbErr, EntityTrait, IdenStatic, Iterable, ModelTrait,
+    PrimaryKeyToColumn, PrimaryKeyTrait, QueryResult, TryGetableMany,
 };
 use serde_json::Value as Json;
 
@@ -37,7 +37,7 @@ impl Types {
         Self {
             conform: conform::<M>,
             save_as: |place, value| M::FIELDS[place].column.save_as(value),
-            save_array_as: |place, values| M::FIELDS[place].column.save_array_as(values),
+            save_array_as: |place, values| save_array_as(M::FIELDS[place].column, values),
             select_as: |place, column| M::FIELDS[place].column.select_as(column),
             select_all: select_all::<M>,
             payload_of: payload_of::<M>,
@@ -63,15 +63,25 @@ fn conform<M: Syncable>(values: &mut [Option<Value>]) -> Result<(), Misfit> {
     Ok(())
 }
 
+/// SeaORM casts a text to an enum of the database's, but not an array of them.
+fn save_array_as(column: impl ColumnTrait, values: Expr) -> Expr {
+    let values = column.save_array_as(values);
+    let are_texts = matches!(values, Expr::Value(Value::Array(ArrayType::String, _)));
+    match column.def().get_enum_name() {
+        Some(name) if are_texts => values.as_enum(format!("{name}[]")),
+        _ => values,
+    }
+}
+
 fn select_all<M: Syncable>(select: &mut SelectStatement) {
     for column in ColumnOf::<M>::iter() {
         select.expr_as(column.select_as(Expr::col(column.as_str())), column.as_str());
     }
 }
 
-fn payload_of<M: Syncable>(row: &QueryResult) -> Result<Json, DbErr> {
-    let row = M::from_query_result(row, "")?.into_active_model();
-    match row::payload_of::<M>(&row) {
+fn payload_of<M: Syncable>(stored: &QueryResult) -> Result<Json, DbErr> {
+    let row = M::from_query_result(stored, "")?.into_active_model();
+    match row::payload_of::<M>(&row, Some(stored)) {
         Ok(payload) => Ok(payload),
         Err(error) => Err(DbErr::Custom(error.to_string())),
     }

@@ -1,17 +1,19 @@
 //! P1, atomic capture: a row and its event commit together or not at all.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
-use jsb_runtime::Role;
 use jsb_runtime::prelude::*;
 use jsb_runtime::testing::skewed;
+use jsb_runtime::{Envelope, Role};
 use jsb_tests::entities::{guarded, keepsake, label, organization, specimen, tally, user, visitor};
 use jsb_tests::{App, Backend, Pair, Remote, Stream, eventually};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
-    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, IsolationLevel,
-    PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryIntoModel,
+    ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
+    IsolationLevel, PaginatorTrait, SqliteTransactionMode, TransactionOptions, TransactionTrait, TryIntoModel,
 };
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -67,6 +69,28 @@ async fn delete_generically<A: ActiveModelTrait + ActiveModelBehavior + Send>(
 async fn save_and_fail_once(_: &Event<Json>, ctx: &HandlerContext<'_>) -> HandlerResult {
     tally(ctx.attempt().into()).insert(ctx.db()).await?;
     if ctx.attempt() == 1 { Err("not yet".into()) } else { Ok(()) }
+}
+
+/// The databases that handlers save to beside their own, by what their events are of.
+static OTHERS: Mutex<BTreeMap<String, DatabaseConnection>> = Mutex::new(BTreeMap::new());
+
+/// Saves a tally here, and one in a transaction on another database.
+#[handler(resource = "capture", event = "shared")]
+async fn save_here_and_elsewhere(event: &Event<Json>, ctx: &HandlerContext<'_>) -> HandlerResult {
+    tally(1).insert(ctx.db()).await?;
+    let others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let txn = others[&event.resource_id].begin().await?;
+    tally(2).insert(&txn).await.map_err(HandlerError::permanent)?;
+    txn.commit().await?;
+    Ok(())
+}
+
+/// Has a handler of `app` save here, and on the database of the other one.
+async fn share(app: &App, other: &App) {
+    let id = app.config.app_name.clone();
+    OTHERS.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone(), other.db.clone());
+    let event = json!({"event_id": id, "event_type": "shared", "resource_type": "capture", "resource_id": id});
+    Remote::of(app).await.publish(&event).await;
 }
 
 /// From now on no transaction commits in which the thirteenth tally was saved.
@@ -259,9 +283,19 @@ on_both! {
             txn.commit().await.expect("a commit");
             return;
         }
+        let event = json!({
+            "event_id": "1", "event_type": "created", "resource_type": "tally", "resource_id": Uuid::now_v7(),
+            "payload": {"value": 2, "remark": "new", "updated_at": "2026-01-01T00:00:00Z"},
+        });
+        let event = Envelope::read(event.to_string().as_bytes(), None, &app.config.destination_app).expect("an event");
         for level in [IsolationLevel::RepeatableRead, IsolationLevel::Serializable] {
             let txn = app.db.begin_with_config(Some(level), None).await.expect("a transaction");
             let refused = tally(1).insert(&txn).await.expect_err("a snapshot");
+            assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
+            let _ = txn.commit().await;
+
+            let txn = app.db.begin_with_config(Some(level), None).await.expect("a transaction");
+            let refused = jsb_runtime::sync_from_event(&txn, &event).await.expect_err("a snapshot");
             assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
             let _ = txn.commit().await;
         }
@@ -574,6 +608,24 @@ on_both! {
         let event = json!({"event_id": "1", "event_type": "retried", "resource_type": "capture", "resource_id": "1"});
         Remote::of(&pair.b).await.publish(&event).await;
         assert_eq!(sent(&pair.b, 2).await, [2]);
+        pair.stop().await;
+    }
+
+    async fn without_an_outbox_a_save_on_another_database_goes_its_own_way(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        pair.a.config = pair.a.config.clone().use_outbox(false);
+        pair.start_both().await;
+        share(&pair.a, &pair.b).await;
+        pair.a.has_settled(1).await;
+        assert_eq!(pair.b.recorded().await.len(), 1, "the other database has an outbox");
+        assert_eq!(sent(&pair.a, 1).await, [1]);
+
+        pair.b.has_settled(1).await;
+        share(&pair.b, &pair.a).await;
+        pair.b.has_settled(2).await;
+        let errors = pair.b.texts("SELECT last_error FROM inbox_events WHERE status = 'dead'").await;
+        assert!(errors.len() == 1 && errors[0].contains("nobody tells JSB"), "{errors:?}");
+        assert_eq!(pair.b.recorded().await.len(), 1);
         pair.stop().await;
     }
 

@@ -5,11 +5,14 @@ use std::time::{Duration, Instant};
 use chrono::TimeDelta;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::keepsake;
+use jsb_tests::entities::parcel::{self, Address, Items};
 use jsb_tests::{Pair, Remote, eventually};
 use sea_orm::ActiveValue::Set;
 use sea_orm::EntityTrait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
+
+use crate::types::stored_addresses;
 
 /// A guarded row whose hooks write down how it was saved.
 mod heirloom {
@@ -127,6 +130,31 @@ on_both! {
         assert_eq!((a.as_slice(), b.as_slice()), ([kept.clone()].as_slice(), [kept].as_slice()));
         let recorded = pair.b.recorded().await;
         assert_eq!((recorded.len(), &recorded[0]["event_type"]), (1, &json!("updated")));
+        pair.stop().await;
+    }
+
+    async fn a_parent_is_kept_with_the_json_that_its_type_does_not_know(backend: Backend) {
+        let mut pair = Pair::configured(backend, |config| config.keep_parent_after(Duration::from_millis(1))).await;
+        pair.b.sql("CREATE TABLE receivers (parcel_id uuid PRIMARY KEY REFERENCES parcels (id))").await;
+        pair.start_both().await;
+        let row = parcel::ActiveModel {
+            id: Set(Uuid::now_v7()),
+            address: Set(Address { town: "Kiel".to_owned() }),
+            items: Set(Items(Vec::new())),
+            ..Default::default()
+        };
+        let row = row.insert(&pair.a.db).await.expect("a save");
+        pair.quiet().await;
+        // As a newer program of A's would have sent it.
+        let newer = r#"UPDATE parcels SET address = '{"town": "Kiel", "zip": "24103"}'"#;
+        pair.b.sql(&format!("{newer}; INSERT INTO receivers SELECT id FROM parcels")).await;
+        let id = row.id;
+        row.delete(&pair.a.db).await.expect("a delete on A");
+        eventually("the row is back on A", || parcel::Entity::find_by_id(id).one(&pair.a.db)).await;
+        pair.quiet().await;
+        for app in [&pair.a, &pair.b] {
+            assert_eq!(stored_addresses(app).await, [json!({"town": "Kiel", "zip": "24103"})]);
+        }
         pair.stop().await;
     }
 

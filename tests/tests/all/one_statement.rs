@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use jsb_runtime::Role;
+use jsb_tests::entities::parcel::{self, Address, Items};
 use jsb_tests::entities::{gap, label, membership, organization, specimen, tally};
 use jsb_tests::{App, Backend, Pair, eventually};
 use sea_orm::ActiveValue::{NotSet, Set, Unchanged};
@@ -205,6 +206,31 @@ async fn what_the_database_makes_of_a_row_is_what_travels() {
     pair.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_trigger_makes_of_json_travels_by_the_hooks_too() {
+    let pair = pair().await;
+    let trigger = "CREATE FUNCTION add_zip() RETURNS trigger LANGUAGE plpgsql AS \
+                   $$ BEGIN NEW.address = NEW.address || '{\"zip\": \"89073\"}'; RETURN NEW; END $$; \
+                   CREATE TRIGGER add_zip BEFORE INSERT OR UPDATE ON parcels FOR EACH ROW EXECUTE FUNCTION add_zip()";
+    pair.a.sql(trigger).await;
+    let to = |town: &str| Set(Address { town: town.to_owned() });
+    let row = parcel::ActiveModel {
+        id: Set(Uuid::now_v7()),
+        address: to("Ulm"),
+        items: Set(Items(Vec::new())),
+        ..Default::default()
+    };
+    let txn = pair.a.db.begin().await.expect("a transaction");
+    let row = row.insert(&txn).await.expect("a parcel");
+    let change = parcel::ActiveModel { id: Unchanged(row.id), address: to("Neu-Ulm"), ..Default::default() };
+    change.update(&txn).await.expect("an update");
+    txn.commit().await.expect("a commit");
+    let sent: Vec<_> =
+        pair.a.recorded().await.into_iter().map(|mut event| event["payload"]["address"].take()).collect();
+    assert_eq!(sent, ["Ulm", "Neu-Ulm"].map(|town| json!({"town": town, "zip": "89073"})));
+    pair.stop().await;
+}
+
 /// Saves a row at once and then by the hooks, and finds that both say the same of it.
 macro_rules! says_the_same {
     ($pair:ident, $module:ident, $row:expr) => {{
@@ -247,6 +273,30 @@ async fn postgresql_writes_every_type_as_the_hooks_do() {
         says_the_same!(pair, gap, row);
     }
     pair.stop().await;
+}
+
+/// Lists within one another, so many levels of them.
+fn nested(levels: usize) -> Json {
+    (1..levels).fold(json!([]), |inner, _| json!([inner]))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_of_many_brackets_is_written_at_once_unless_it_is_nested_too_deep() {
+    for kind in ["jsonb", "json"] {
+        let mut pair = pair().await;
+        pair.a.stop().await;
+        pair.a.sql(&format!("ALTER TABLE gaps ALTER json TYPE {kind}")).await;
+        let wide = vec![json!({}); 200];
+        let deep = |levels| Some(json!({"deep": nested(levels), "wide": wide}));
+        for json in [Some(json!(wide)), Some(json!("[".repeat(200))), deep(119)] {
+            says_the_same!(pair, gap, gap::Model { json, ..samples::empty_gap() });
+        }
+        let deeper = gap::Model { json: deep(120), ..samples::empty_gap() };
+        let refused = deeper.into_active_model().reset_all().insert(&pair.a.db).await.expect_err("a level too many");
+        assert!(refused.to_string().contains("nested deeper than 120 levels"), "{refused}");
+        assert_eq!(pair.a.recorded().await.len(), 6);
+        pair.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -177,10 +177,28 @@ async fn unknown_members_travel(pair: &mut Pair) {
     assert_eq!(stored_address(&pair.a).await, stored_address(&pair.b).await);
 }
 
-/// Where the only parcel goes, with all members that its row holds.
-async fn stored_address(app: &App) -> Json {
+/// Where the parcels go, with all members that their rows hold.
+pub(crate) async fn stored_addresses(app: &App) -> Vec<Json> {
     let stored = app.texts("SELECT CAST(address AS text) FROM parcels").await;
-    serde_json::from_str(&stored[0]).expect("JSON")
+    stored.iter().map(|text| serde_json::from_str(text).expect("JSON")).collect()
+}
+
+/// Where the only parcel goes.
+async fn stored_address(app: &App) -> Json {
+    stored_addresses(app).await.remove(0)
+}
+
+/// Gives parcels an address where nobody does, with a member that its type does not know.
+async fn address_by_default(app: &App) {
+    const ADDRESS: &str = r#"'{"town": "Ulm", "zip": "89073"}'"#;
+    let sql = match app.db.get_database_backend() {
+        DbBackend::Postgres => format!("ALTER TABLE parcels ALTER address SET DEFAULT {ADDRESS}"),
+        _ => format!(
+            "DROP TABLE parcels; CREATE TABLE parcels (id uuid PRIMARY KEY, address text NOT NULL DEFAULT {ADDRESS}, \
+             items text NOT NULL, updated_at timestamptz NOT NULL)"
+        ),
+    };
+    app.sql(&sql).await;
 }
 
 /// A transaction that waits for the bridge's own writes before it reads.
@@ -242,6 +260,21 @@ async fn unset_json_is_sent_as_it_is_stored(pair: &mut Pair) {
     pair.quiet().await;
     let sent = stored_address(&pair.b).await;
     assert_eq!((&sent["town"], &sent), (&json!("Kiel"), &stored_address(&pair.a).await));
+}
+
+async fn default_json_is_sent_as_it_is_stored(pair: &mut Pair) {
+    address_by_default(&pair.a).await;
+    pair.start_both().await;
+    let parcel =
+        || parcel::ActiveModel { id: Set(Uuid::now_v7()), items: Set(Items(Vec::new())), ..Default::default() };
+    parcel().insert(&pair.a.db).await.expect("a save on the pool");
+    let txn = writing(&pair.a).await;
+    parcel().insert(&txn).await.expect("a save in a transaction");
+    txn.commit().await.expect("a commit");
+    equal::<parcel::Entity>(pair).await;
+    for app in [&pair.a, &pair.b] {
+        assert_eq!(stored_addresses(app).await, vec![json!({"town": "Ulm", "zip": "89073"}); 2]);
+    }
 }
 
 async fn versions_travel(pair: &mut Pair) {
@@ -336,6 +369,7 @@ also_mixed! {
     json_keeps_the_members_that_its_type_does_not_know: unknown_members_travel;
     a_save_of_an_old_copy_undoes_no_json_that_others_have_set: json_of_others_stays;
     json_that_a_save_does_not_set_is_sent_as_it_is_stored: unset_json_is_sent_as_it_is_stored;
+    json_that_an_insert_does_not_set_is_sent_as_it_is_stored: default_json_is_sent_as_it_is_stored;
     versions_of_every_type_order_rows: versions_travel;
     keys_of_every_kind_name_their_row: keys_travel;
 }
