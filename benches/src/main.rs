@@ -19,7 +19,7 @@ mod wait;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::bench::Bench;
 use crate::ground::Ground;
@@ -67,12 +67,12 @@ async fn main() -> Result<()> {
         fraction: if options.quick { QUICK } else { options.size },
         quick: options.quick,
     };
-    let stages = if options.stages.is_empty() { Stage::all() } else { options.stages };
+    let stages = if options.stages.is_empty() { Stage::value_variants().to_vec() } else { options.stages };
     for stage in stages {
         let comparisons = stage.run(&bench).await?;
         match bench.quick {
-            true => report::note(stage.name())?,
-            false => report::report(&target().join("bench"), stage.name(), &comparisons)?,
+            true => report::note(&stage.name())?,
+            false => report::report(&target().join("bench"), &stage.name(), &comparisons)?,
         }
     }
     Ok(())

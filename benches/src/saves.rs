@@ -1,7 +1,5 @@
 //! The saves that are timed: by hand, of the entity as it is without the derive, and synced.
 
-use std::fmt;
-
 use anyhow::{Result, ensure};
 use chrono::Utc;
 use sea_orm::ActiveValue::{NotSet, Set, Unchanged};
@@ -27,17 +25,6 @@ pub(crate) enum Way {
     Plain,
     /// The save of a `Syncable` entity.
     Synced,
-}
-
-impl fmt::Display for Way {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::ByHand => "two statements by hand",
-            Self::AtOnce => "one statement by hand",
-            Self::Plain => "plain",
-            Self::Synced => "synced",
-        })
-    }
 }
 
 /// What is done to a row.
@@ -75,7 +62,7 @@ pub(crate) async fn insert_one(hand: &Hand, db: &DatabaseConnection, way: Way) -
     let (name, domain, now) = ("Organization".to_owned(), unique(), Utc::now());
     match way {
         Way::ByHand => hand.insert(name, domain).await,
-        Way::AtOnce => hand.insert_at_once(name, domain).await.map(drop),
+        Way::AtOnce => hand.insert_at_once(name, domain).await,
         Way::Plain => {
             let new = plain::ActiveModel {
                 id: NotSet,
@@ -108,7 +95,7 @@ async fn update(site: &Site, way: Way, writers: usize, saves: usize) -> Result<(
         async move {
             match way {
                 Way::ByHand => hand.update(row.id, name).await?,
-                Way::AtOnce => hand.update_at_once(row.id, name).await.map(drop)?,
+                Way::AtOnce => hand.update_at_once(row.id, name).await?,
                 Way::Plain => {
                     let row = plain::ActiveModel {
                         id: Unchanged(row.id),

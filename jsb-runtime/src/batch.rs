@@ -77,7 +77,7 @@ impl Batch<'_> {
 
     /// The new events by their entities, parents before their children.
     fn shares(&self, new: &[bool]) -> Vec<Share<'_>> {
-        let mut shares: BTreeMap<usize, Share<'_>> = BTreeMap::new();
+        let mut shares: BTreeMap<(usize, &str), Share<'_>> = BTreeMap::new();
         for (place, (message, said)) in self.events.iter().enumerate().filter(|(place, _)| new[*place]) {
             let Ok(event) = &message.envelope else { continue };
             let Some(entity) = self.registry.entity(&event.resource_type) else { continue };

@@ -104,9 +104,6 @@ pub(crate) const IS_PENDING: &str = "status = 'pending'";
 
 /// Marks events that JetStream has acknowledged.
 pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, marks: &[Mark]) -> Result<(), DbErr> {
-    if marks.is_empty() {
-        return Ok(());
-    }
     let backend = db.get_database_backend();
     let these = dialect::of_pairs(["id", "event_id"], ["$2", "$3"], backend);
     let sql = format!("UPDATE {TABLE} SET status = 'sent', sent_at = $1, last_error = NULL {these}");

@@ -190,8 +190,8 @@ fn has_form(column: &Column) -> bool {
 /// Every registration of this binary.
 pub(crate) struct Registry {
     entities: BTreeMap<&'static str, &'static EntityRegistration>,
-    /// The resources, parents before their children.
-    order: Vec<&'static str>,
+    /// How far tables are below those without parents.
+    depths: BTreeMap<String, usize>,
     handlers: BTreeMap<&'static str, BTreeMap<&'static str, Vec<&'static HandlerRegistration>>>,
 }
 
@@ -229,32 +229,29 @@ impl Registry {
         // The linker's order is not the source's; by name it is at least always the same.
         let by_event = handlers.values_mut().flat_map(BTreeMap::values_mut);
         by_event.for_each(|handlers| handlers.sort_by_key(|handler| handler.name));
-        let order = entities.keys().copied().collect();
-        Ok(Self { entities, order, handlers })
+        Ok(Self { entities, depths: BTreeMap::new(), handlers })
     }
 
     /// Learns which tables refer to which, so that parents are written before their children. Tables that refer to one
     /// another in a circle have no such order; then their events are applied one by one where that matters.
     pub(crate) fn parents_first(&mut self, foreign_keys: &[ForeignKey]) {
-        let mut depths: BTreeMap<&str, usize> = BTreeMap::new();
         // No chain of parents is longer than there are tables.
-        for _ in 0..self.order.len() {
+        for _ in 0..self.entities.len() {
             for key in foreign_keys.iter().filter(|key| key.child != key.parent) {
-                let depth = depths.get(key.parent.as_str()).copied().unwrap_or(0) + 1;
-                let child = depths.entry(key.child.as_str()).or_default();
+                let depth = self.depth(&key.parent) + 1;
+                let child = self.depths.entry(key.child.clone()).or_default();
                 *child = depth.max(*child);
             }
         }
-        let depth =
-            |resource: &&str| self.entity(resource).and_then(|entity| depths.get(entity.schema().table)).copied();
-        let mut order = self.order.clone();
-        order.sort_by_key(|resource| depth(resource).unwrap_or(0));
-        self.order = order;
+    }
+
+    fn depth(&self, table: &str) -> usize {
+        self.depths.get(table).copied().unwrap_or(0)
     }
 
     /// Where an entity stands among its parents and children.
-    pub(crate) fn rank(&self, entity: &EntityRegistration) -> usize {
-        self.order.iter().position(|resource| *resource == entity.resource).unwrap_or(self.order.len())
+    pub(crate) fn rank(&self, entity: &EntityRegistration) -> (usize, &'static str) {
+        (self.depth(entity.schema().table), entity.resource)
     }
 
     pub(crate) fn entity(&self, resource: &str) -> Option<&'static EntityRegistration> {

@@ -80,7 +80,8 @@ impl Relay {
                 Ok(Step::Published | Step::Idle | Step::Elsewhere) => 0,
             };
             self.report(&step);
-            let is_in_doubt = is_doubtful(&step, failures);
+            // Once may be a moment's trouble.
+            let is_in_doubt = failures > 1 && matches!(&step, Ok(Step::Refused(error)) if error.doubts_stream());
             let pause = match step {
                 Ok(Step::Published) => {
                     polls = 0;
@@ -92,11 +93,10 @@ impl Relay {
                 }
                 Ok(Step::Elsewhere) => Pause::Elsewhere,
                 Ok(Step::Refused(PublishError::NotConnected)) => Pause::Disconnected,
-                // What was rejected waits on its own; other events need not.
-                Ok(Step::Refused(
-                    error @ (PublishError::Unacknowledged(_) | PublishError::Rejected(_) | PublishError::NoStream(_)),
-                )) => self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE),
-                Ok(Step::Refused(error)) => self.failed(failures, &chain(&error), LONGEST_PAUSE),
+                Ok(Step::Refused(error @ PublishError::Denied(_))) => {
+                    self.failed(failures, &chain(&error), LONGEST_PAUSE)
+                }
+                Ok(Step::Refused(error)) => self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE),
                 Err(error) => self.failed(failures, &chain(&error), LONGEST_OUTAGE_PAUSE),
             };
             if is_in_doubt {
@@ -151,11 +151,4 @@ impl Relay {
         tracing::warn!(error, failures, ?pause, "the relay could not publish; events wait in the outbox");
         Pause::Failed(pause)
     }
-}
-
-/// Whether to look at the stream before the next try. Once may be a moment's trouble; and where somebody else listens for the
-/// subject, the server does not say that no stream carries it.
-fn is_doubtful(step: &Result<Step, DbErr>, failures: u32) -> bool {
-    let is_unanswered = matches!(step, Ok(Step::Refused(PublishError::NoStream(_) | PublishError::Unacknowledged(_))));
-    is_unanswered && failures > 1
 }

@@ -21,7 +21,7 @@ impl Version {
     }
 
     /// Whether no sane clock could have drawn this version by now.
-    pub fn is_too_far_ahead(self, now: DateTime<Utc>) -> bool {
+    pub(crate) fn is_too_far_ahead(self, now: DateTime<Utc>) -> bool {
         self.0 > now + MAX_AHEAD
     }
 }

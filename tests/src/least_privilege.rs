@@ -34,6 +34,8 @@ pub struct LeastPrivilege {
     pub pair: Pair,
     program: &'static str,
     auth: Auth,
+    /// What was printed last.
+    printed: String,
     /// The passwords or keys.
     secrets: TempDir,
     _store: TempDir,
@@ -61,14 +63,35 @@ impl LeastPrivilege {
             Auth::Password | Auth::Nkey => Vec::new(),
         };
         let store_dir = Some(store.path().to_owned());
-        let options = NatsOptions { store_dir, config: printed, environment, ..Default::default() };
+        let options = NatsOptions { store_dir, config: printed.clone(), environment, ..Default::default() };
         let nats = NatsServer::start(options).await.expect("nats-server takes what was printed");
         for app in [&mut pair.a, &mut pair.b] {
-            let name = app.config.app_name.clone();
-            app.config.nats_url = url(nats.port(), auth, &secrets, &name);
-            app.config.nats_nkey = (auth == Auth::Nkey).then(|| secrets.path().join(format!("{name}.nk")));
+            give_credentials(app, nats.port(), auth, &secrets);
         }
-        Self { nats, pair, program, auth, secrets, _store: store }
+        Self { nats, pair, program, auth, printed, secrets, _store: store }
+    }
+
+    /// Provisions another pair on the same stream, whose users come with a reload of the server. It does not run yet.
+    pub async fn join(&mut self) -> Pair {
+        let stream = self.pair.a.config.stream_name.clone();
+        let configured = |config: Config| config.auto_provision(false).stream_name(stream.as_str());
+        let mut other = Pair::configured(Backend::Sqlite, configured).await;
+        let apps = |pair: &Pair| format!("{},{}", pair.a.config.app_name, pair.b.config.app_name);
+        let (one, two) = (apps(&self.pair), apps(&other));
+        let pairs = ["--pair", one.as_str(), "--pair", two.as_str()];
+        self.printed = print(self.program, &self.pair.a, self.auth, &self.secrets, &pairs).await;
+        self.reload().await;
+        for app in [&mut other.a, &mut other.b] {
+            give_credentials(app, self.nats.port(), self.auth, &self.secrets);
+        }
+        let provisioned = self.cli("admin").run(&[&["provision"], pairs.as_slice()].concat()).await;
+        assert_eq!(provisioned.code, 0, "{provisioned:?}");
+        other
+    }
+
+    /// Has the server read again what was printed last.
+    pub async fn reload(&mut self) {
+        self.nats.reload(self.printed.as_str()).await.expect("nats-server takes what was printed");
     }
 
     /// The command line with the credentials of this user, and the application's settings of A.
@@ -99,6 +122,13 @@ impl LeastPrivilege {
     pub fn violations(&self) -> Vec<String> {
         self.nats.log().lines().filter(|line| line.contains("Violation")).map(str::to_owned).collect()
     }
+}
+
+/// Lets an application connect as its user.
+fn give_credentials(app: &mut App, port: u16, auth: Auth, secrets: &TempDir) {
+    let name = app.config.app_name.as_str();
+    app.config.nats_nkey = (auth == Auth::Nkey).then(|| secrets.path().join(format!("{name}.nk")));
+    app.config.nats_url = url(port, auth, secrets, name);
 }
 
 /// What the command prints, and nothing else.

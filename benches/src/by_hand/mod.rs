@@ -144,6 +144,12 @@ fn headers(span: i64) -> String {
     format!(r#"{{"traceparent":"00-{}-{span:016x}-01"}}"#, Uuid::new_v4().simple())
 }
 
+/// A row that has no key yet.
+fn new_row(name: String, domain: String) -> Row {
+    let now = Utc::now();
+    Row { id: 0, name, domain, active: true, created_at: now, updated_at: now }
+}
+
 impl Hand {
     /// Opens a pool as the library's own, but on SQLite of one connection: writers that queue for it are far faster
     /// than writers that try again and again for SQLite's lock.
@@ -156,8 +162,7 @@ impl Hand {
 
     /// Inserts a row and its event in a transaction.
     pub(crate) async fn insert(&self, name: String, domain: String) -> Result<()> {
-        let now = Utc::now();
-        let row = Row { id: 0, name, domain, active: true, created_at: now, updated_at: now };
+        let row = new_row(name, domain);
         match self {
             Self::Postgres(pool) => postgres::insert(pool, row).await,
             Self::Sqlite(pool) => sqlite::insert(pool, row).await,
@@ -173,14 +178,12 @@ impl Hand {
     }
 
     /// Inserts a row and its event by one statement.
-    pub(crate) async fn insert_at_once(&self, name: String, domain: String) -> Result<Row> {
-        let now = Utc::now();
-        let row = Row { id: 0, name, domain, active: true, created_at: now, updated_at: now };
-        postgres::insert_at_once(self.postgres()?, row).await
+    pub(crate) async fn insert_at_once(&self, name: String, domain: String) -> Result<()> {
+        postgres::insert_at_once(self.postgres()?, new_row(name, domain)).await
     }
 
     /// Updates a row, its version above the one before, and inserts its event, by one statement.
-    pub(crate) async fn update_at_once(&self, id: i64, name: String) -> Result<Row> {
+    pub(crate) async fn update_at_once(&self, id: i64, name: String) -> Result<()> {
         postgres::update_at_once(self.postgres()?, id, name).await
     }
 

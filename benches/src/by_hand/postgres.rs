@@ -3,7 +3,6 @@
 use anyhow::Result;
 use chrono::Utc;
 use sea_orm::sqlx::{PgConnection, PgPool, query, query_as, query_scalar};
-
 use uuid::Uuid;
 
 use super::{BATCH, Batch, Event, Pending, PendingColumns, Row, RowColumns, headers};
@@ -39,8 +38,8 @@ pub(super) async fn update(pool: &PgPool, id: i64, name: String) -> Result<()> {
 }
 
 /// Inserts row and event by one statement, which PostgreSQL commits by itself.
-pub(super) async fn insert_at_once(pool: &PgPool, row: Row) -> Result<Row> {
-    let written: RowColumns = query_as(
+pub(super) async fn insert_at_once(pool: &PgPool, row: Row) -> Result<()> {
+    let _: RowColumns = query_as(
         "WITH row AS (INSERT INTO organizations (name, domain, active, created_at, updated_at) \
                       VALUES ($1, $2, $3, $4, $4) RETURNING id, name, domain, active, created_at, updated_at), \
          event AS (INSERT INTO outbox_events (event_id, resource_type, resource_id, event_type, payload, headers, \
@@ -56,13 +55,13 @@ pub(super) async fn insert_at_once(pool: &PgPool, row: Row) -> Result<Row> {
     .bind(headers(row.updated_at.timestamp_micros()))
     .fetch_one(pool)
     .await?;
-    Ok(written.into())
+    Ok(())
 }
 
 /// Updates a row and inserts its event by one statement.
-pub(super) async fn update_at_once(pool: &PgPool, id: i64, name: String) -> Result<Row> {
+pub(super) async fn update_at_once(pool: &PgPool, id: i64, name: String) -> Result<()> {
     let now = Utc::now();
-    let written: RowColumns = query_as(
+    let _: RowColumns = query_as(
         "WITH row AS (UPDATE organizations SET name = $2, updated_at = greatest($3, updated_at + interval '1 microsecond') \
                       WHERE id = $1 RETURNING id, name, domain, active, created_at, updated_at), \
          event AS (INSERT INTO outbox_events (event_id, resource_type, resource_id, event_type, payload, headers, \
@@ -78,7 +77,7 @@ pub(super) async fn update_at_once(pool: &PgPool, id: i64, name: String) -> Resu
     .bind(headers(now.timestamp_micros()))
     .fetch_one(pool)
     .await?;
-    Ok(written.into())
+    Ok(())
 }
 
 async fn record(txn: &mut PgConnection, row: &Row, kind: &'static str) -> Result<()> {

@@ -35,25 +35,9 @@ pub(crate) enum Stage {
 }
 
 impl Stage {
-    pub(crate) fn all() -> Vec<Self> {
-        Self::value_variants().to_vec()
-    }
-
     /// Its name on the command line and in the report.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Save => "save",
-            Self::Price => "price",
-            Self::Relay => "relay",
-            Self::Apply => "apply",
-            Self::Latency => "latency",
-            Self::Throughput => "throughput",
-            Self::Scale => "scale",
-            Self::Idle => "idle",
-            Self::Sqlite => "sqlite",
-            Self::Memory => "memory",
-            Self::Derive => "derive",
-        }
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
     }
 
     pub(crate) async fn run(self, bench: &Bench) -> Result<Vec<Comparison>> {

@@ -15,11 +15,13 @@ const LONGEST: Duration = Duration::from_secs(5);
 pub(super) struct Pace {
     limit: usize,
     most: usize,
+    /// Whether the last ones took long to work off.
+    is_slow: bool,
 }
 
 impl Pace {
     pub(super) fn up_to(most: usize) -> Self {
-        Self { limit: FIRST.min(most), most }
+        Self { limit: FIRST.min(most), most, is_slow: false }
     }
 
     /// How many messages to ask for.
@@ -29,7 +31,8 @@ impl Pace {
 
     /// Asks for half as many where these took long to work off.
     pub(super) fn worked_for(&mut self, took: Duration) {
-        if took > LONGEST {
+        self.is_slow = took > LONGEST;
+        if self.is_slow {
             self.slow_down();
         }
     }
@@ -40,11 +43,11 @@ impl Pace {
     }
 
     /// Asks for half as many where these took longer to come than half of the time that the server waits, and for twice as
-    /// many where there were as many as were asked for.
+    /// many where there were as many as were asked for and the last ones were soon worked off.
     pub(super) fn adapt_to(&mut self, batch: &Pulled) {
         if batch.took() > batch.attached.ack_wait / 2 {
             self.limit = (batch.deliveries.len() / 2).max(1);
-        } else if batch.is_full() {
+        } else if batch.is_full() && !self.is_slow {
             self.limit = (self.limit * 2).min(self.most);
         }
     }

@@ -33,7 +33,10 @@ pub enum PublishError {
     #[error("no acknowledgement came from JetStream: {0}")]
     Unacknowledged(#[source] ClientError),
     /// No stream carries the subject.
-    #[error("no stream carries the subject `{0}`: run `jsb provision`, or compare STREAM_NAME with what is there")]
+    #[error(
+        "no stream carries the subject `{0}`: run `jsb provision`, or compare STREAM_NAME with what is there; if this user came \
+         with a reload of nats-server, reload once more"
+    )]
     NoStream(String),
     /// The server refused the message for now, for example because the stream is full.
     #[error("JetStream refused the message: {0}")]
@@ -53,8 +56,13 @@ pub enum PublishError {
 
 impl PublishError {
     /// Whether no retry heals it.
-    pub fn is_permanent(&self) -> bool {
+    pub(crate) fn is_permanent(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Unreadable(_))
+    }
+
+    /// Whether there may be no stream that takes it: where somebody else listens for the subject, the server does not say so.
+    pub(crate) fn doubts_stream(&self) -> bool {
+        matches!(self, Self::Unacknowledged(_) | Self::NoStream(_))
     }
 
     /// Whether the status says so anyhow.

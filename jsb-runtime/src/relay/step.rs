@@ -107,7 +107,7 @@ impl Relay {
         }
         hand.acknowledged = acknowledged;
         let is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));
-        hand.tries_one = is_unanswered || matches!(refused, Some(PublishError::NoStream(_)));
+        hand.tries_one = refused.as_ref().is_some_and(PublishError::doubts_stream);
         // Younger events of a row that was refused, or is still to go out shortened, keep their place behind it.
         hand.ahead = ahead.filter(|next| refused.is_none() && !is_any_shortened && !next.events.is_empty());
         if hand.ahead.is_none() {

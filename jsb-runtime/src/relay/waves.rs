@@ -199,15 +199,22 @@ mod tests {
         Relay { db, transport, config, stop: CancellationToken::new() }
     }
 
-    /// Events of these rows, whose ids count from 1.
-    async fn pending(db: &DatabaseConnection, rows: &[&str]) -> Vec<Unsent> {
-        let sql = "SELECT key + 1 AS id, 'event' AS event_id, 'user' AS resource_type, value AS resource_id, \
-                   'updated' AS event_type, '{}' AS payload, '{}' AS headers, 0 AS attempts, \
+    /// Events of these rows and types, whose ids count from 1.
+    async fn pending(db: &DatabaseConnection, events: &[(&str, &str)]) -> Vec<Unsent> {
+        let sql = "SELECT key + 1 AS id, 'event' AS event_id, 'user' AS resource_type, value ->> 0 AS resource_id, \
+                   value ->> 1 AS event_type, '{}' AS payload, '{}' AS headers, 0 AS attempts, \
                    '2026-01-01T00:00:00+00:00' AS occurred_at, '2026-01-01T00:00:00+00:00' AS available_at, NULL AS sent_at \
                    FROM json_each($1)";
-        let rows = serde_json::Value::from(rows.to_vec()).to_string();
-        let select = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [rows.into()]);
+        let events = serde_json::json!(events).to_string();
+        let select = Statement::from_sql_and_values(DbBackend::Sqlite, sql, [events.into()]);
         Unsent::find_by_statement(select).all(db).await.expect("rows that wait")
+    }
+
+    /// The ids of these events, wave by wave.
+    async fn waves(events: &[(&str, &str)], alone: bool) -> Vec<Vec<i64>> {
+        let relay = relay().await;
+        let waves = relay.waves(pending(&relay.db, events).await, alone);
+        waves.iter().map(|wave| wave.iter().map(|event| event.id).collect()).collect()
     }
 
     fn placed(events: &[(usize, bool)]) -> Vec<usize> {
@@ -242,13 +249,15 @@ mod tests {
 
     #[tokio::test]
     async fn while_an_event_is_unanswered_the_oldest_goes_alone() {
-        let relay = relay().await;
-        let ids = async |alone| {
-            let waves = relay.waves(pending(&relay.db, &["1", "2", "1"]).await, alone);
-            waves.iter().map(|wave| wave.iter().map(|event| event.id).collect()).collect::<Vec<Vec<i64>>>()
-        };
-        assert_eq!(ids(false).await, [vec![1, 2], vec![3]]);
-        assert_eq!(ids(true).await, [vec![1]]);
+        let events = [("1", "updated"), ("2", "updated"), ("1", "updated")];
+        assert_eq!(waves(&events, false).await, [vec![1, 2], vec![3]]);
+        assert_eq!(waves(&events, true).await, [vec![1]]);
+    }
+
+    #[tokio::test]
+    async fn a_delete_goes_in_the_last_wave_that_there_is_by_then() {
+        let events = [("1", "updated"), ("1", "updated"), ("2", "deleted")];
+        assert_eq!(waves(&events, false).await, [vec![1], vec![2, 3]]);
     }
 
     #[test]

@@ -55,11 +55,6 @@ impl Database {
         self.server.is_some()
     }
 
-    /// Whether its disk can be filled.
-    pub fn can_be_filled(&self) -> bool {
-        self.disk.is_some()
-    }
-
     /// The server's port; `None` for SQLite.
     pub async fn port(&self) -> Option<u16> {
         let server = self.server.as_ref()?.lock().await;

@@ -1,4 +1,4 @@
-//! What a command asks on a terminal, and that it does its work where nobody reads what it says.
+//! What a command asks and logs on a terminal, and that it does its work where nobody reads what it says.
 
 use std::fs::File;
 use std::io::{Read, Write, pipe};
@@ -74,6 +74,15 @@ async fn a_question_is_answered_by_a_whole_line() {
     let (code, seen) = answered(&cli, &prune, b"y\n").await;
     assert_eq!(code, Some(0), "{seen:?}");
     assert_eq!(pair.a.count("outbox_events", "sent").await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_logged_on_a_terminal_has_colours() {
+    let pair = Pair::create(Backend::Sqlite).await;
+    let cli = Cli::of(PROGRAM, &pair.a).set("RUST_LOG", "debug");
+    let (code, seen) = answered(&cli, &["status"], b"").await;
+    assert_eq!(code, Some(0), "{seen:?}");
+    assert!(seen.contains("DEBUG") && seen.contains("\u{1b}["), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use async_nats::Subscriber;
 use async_nats::jetstream::consumer::{FromConsumer, pull};
 use chrono::{TimeDelta, Utc};
 use futures_util::StreamExt;
@@ -10,13 +11,18 @@ use jsb_runtime::{Config, operate};
 use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
-use jsb_tests::{App, Backend, Pair, Stream, effects, eventually, inbox};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, effects, eventually, inbox};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, DbErr};
+use serde_json::Value as Json;
 use uuid::Uuid;
+
+use crate::outage::linger;
 
 /// In milliseconds; short, so that five deliveries take few seconds.
 const BACKOFF: [u64; 5] = [500, 100, 100, 100, 100];
+/// So long that on a slow machine too a batch comes in time.
+const PATIENT: [Duration; 5] = [Duration::from_secs(30); 5];
 
 pub(crate) async fn pair(backend: Backend, use_inbox: bool) -> Pair {
     configured(backend, |config| config.use_inbox(use_inbox)).await
@@ -37,6 +43,33 @@ async fn configured(backend: Backend, change: impl Fn(Config) -> Config) -> Pair
     pair
 }
 
+async fn tallies(app: &App, rows: i64) {
+    for value in 0..rows {
+        let row = tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() };
+        row.insert(&app.db).await.expect("a save");
+    }
+}
+
+/// Hears what the consumer of `app` asks the server for.
+async fn requests_of(app: &App) -> Subscriber {
+    let (stream, config) = (Stream::of(&app.config).await, &app.config);
+    let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}-workers", config.stream_name, config.app_name);
+    let requests = stream.context.client().subscribe(subject).await.expect("a subscription");
+    // What is asked behind it is answered once the server has the subscription.
+    stream.stream().await;
+    requests
+}
+
+/// What is asked for, up to the request that waits for the next message, since no other one is there.
+async fn asked(mut requests: Subscriber) -> Vec<Json> {
+    let mut asked: Vec<Json> = Vec::new();
+    while asked.last().is_none_or(|request| request["expires"].is_null()) {
+        let request = tokio::time::timeout(DEADLINE, requests.next()).await.expect("a request in time");
+        asked.push(serde_json::from_slice(&request.expect("a request").payload).expect("what is asked for"));
+    }
+    asked
+}
+
 /// Its server lets a request wait for which it may not deliver enough.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_is_asked_for_than_may_wait_for_its_acknowledgement() {
@@ -44,10 +77,7 @@ async fn no_more_is_asked_for_than_may_wait_for_its_acknowledgement() {
         let mut pair = Pair::configured(Backend::Postgres, |config| config.max_ack_pending(most)).await;
         pair.start_both().await;
         pair.b.stop().await;
-        for value in 0..300 {
-            let row = tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() };
-            row.insert(&pair.a.db).await.expect("a save");
-        }
+        tallies(&pair.a, 300).await;
         pair.b.start().await;
         let began = Instant::now();
         pair.quiet().await;
@@ -61,9 +91,7 @@ async fn no_more_is_asked_for_than_may_wait_for_its_acknowledgement() {
 /// What the server's own limits of requests come to, or an operator sets: it refuses a request that asks for more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_is_asked_for_than_the_consumer_allows() {
-    let mut pair = Pair::create(Backend::Postgres).await;
-    pair.start_both().await;
-    pair.b.stop().await;
+    let mut pair = configured(Backend::Postgres, |config| config.backoff(PATIENT)).await;
     let (stream, app) = (Stream::of(&pair.b.config).await, pair.b.config.app_name.clone());
     let durable = stream.durable(&app).await;
     let limits = |config: &pull::Config| (config.max_batch, config.max_bytes, config.max_expires);
@@ -75,15 +103,35 @@ async fn no_more_is_asked_for_than_the_consumer_allows() {
     };
     let expected = limits(&limited);
     stream.stream().await.update_consumer(limited).await.expect("the limits");
-    for value in 0..300 {
-        let row = tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() };
-        row.insert(&pair.a.db).await.expect("a save");
-    }
+    tallies(&pair.a, 300).await;
+    published(&pair, 300).await;
+    let requests = requests_of(&pair.b).await;
     pair.b.start().await;
+    let asked = asked(requests).await;
+    let most = |what: &str| asked.iter().filter_map(|request| request[what].as_u64()).max();
+    let most = ["batch", "max_bytes", "expires"].map(most);
+    assert_eq!(most, [Some(70), Some(100_000), Some(1_000_000_000)], "{asked:?}");
     pair.quiet().await;
     let found = stream.durable(&app).await.cached_info().config.clone();
     assert_eq!((found.max_batch, found.max_bytes, found.max_expires), expected, "they stand");
     assert_eq!(pair.b.status().await.problems, [""; 0]);
+    pair.stop().await;
+}
+
+/// Another process may have nothing to do meanwhile.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn less_is_asked_for_behind_a_batch_that_took_long() {
+    let mut pair = configured(Backend::Postgres, |config| config.backoff(PATIENT)).await;
+    tallies(&pair.a, 200).await;
+    published(&pair, 200).await;
+    linger(&pair.b, "tallies", 6).await;
+    let requests = requests_of(&pair.b).await;
+    pair.b.start().await;
+    let asked = asked(requests).await;
+    let numbers: Vec<_> = asked.iter().filter_map(|request| request["batch"].as_u64()).take(3).collect();
+    // The second one is asked for while the first batch, which takes so long, is worked on.
+    assert_eq!(numbers, [64, 128, 64], "{asked:?}");
+    pair.quiet().await;
     pair.stop().await;
 }
 

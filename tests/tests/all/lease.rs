@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jsb_runtime::{Config, Role};
 use jsb_tests::entities::ticket;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 /// A takeover needs five seconds of silence; this many events of one row take longer on a slow link.
 const EVENTS: i64 = 200;
 const SLOW: Duration = Duration::from_millis(20);
+const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(6);
 
 async fn ticket(db: &DatabaseConnection) -> Uuid {
     let new = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
@@ -74,8 +75,9 @@ on_both! {
             let change = ticket::ActiveModel { id: Unchanged(id), number: Set(number), ..Default::default() };
             change.update(&app.db).await.expect("an update");
         }
-        app.start().await;
         link.set(Weather::Slow(SLOW));
+        let began = Instant::now();
+        app.start().await;
         app.start().await;
         let holders = Mutex::new(BTreeSet::new());
         eventually("all is sent", || async {
@@ -84,6 +86,7 @@ on_both! {
             Ok::<_, DbErr>((app.count("outbox_events", "sent").await == EVENTS).then_some(()))
         })
         .await;
+        assert!(began.elapsed() > LONGER_THAN_A_LEASE, "too quick to show anything");
         let holders = holders.into_inner().expect("the holders");
         assert_eq!(holders.len(), 1);
         app.stop().await;

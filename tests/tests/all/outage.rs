@@ -19,11 +19,16 @@ use sea_orm::{
     Statement, TransactionOptions, TransactionTrait,
 };
 
+use crate::deliveries;
+use crate::problems::problem_of;
+
 /// How soon work must go on after an outage: the client connects again every two seconds.
 const AT_ONCE: Duration = Duration::from_secs(10);
 /// How soon work must go on when NATS has fallen silent: after 27 s it has left three pings unanswered. By itself the client
 /// would send one a minute.
 const SOON: Duration = Duration::from_secs(60);
+/// How long a proxy takes for each KiB.
+const EIGHTH_OF_A_MIB_A_SECOND: Duration = Duration::from_millis(8);
 
 async fn save(db: &DatabaseConnection, domain: &str) -> Result<organization::Model, DbErr> {
     save_named(db, domain, domain).await
@@ -102,6 +107,17 @@ async fn lock(app: &App, backend: Backend) -> DatabaseTransaction {
 pub(crate) async fn lasts(time: Duration) {
     let began = Instant::now();
     eventually("so much time has passed", || async { Ok::<_, DbErr>((began.elapsed() >= time).then_some(())) }).await;
+}
+
+/// Lets the first insert into a table take so many seconds.
+pub(crate) async fn linger(app: &App, table: &str, seconds: u32) {
+    let linger = format!(
+        "CREATE SEQUENCE inserts; \
+         CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         IF nextval('inserts') = 1 THEN PERFORM pg_sleep({seconds}); END IF; RETURN NULL; END $$; \
+         CREATE TRIGGER linger BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION linger();"
+    );
+    app.sql(&linger).await;
 }
 
 /// The subjects of publishes that were lost.
@@ -400,7 +416,7 @@ async fn a_slow_link_spends_hardly_any_deliveries() {
     pair.stop().await;
 }
 
-/// A message is nothing to the client before all of it is there, also for a sweep that asks for it.
+/// A message is nothing to the client before all of it is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_is_long_on_its_way_holds_up_nothing_for_ever() {
     const ROWS: usize = 5;
@@ -413,10 +429,29 @@ async fn an_event_that_is_long_on_its_way_holds_up_nothing_for_ever() {
     }
     pair.a.start().await;
     are_sent(&pair.a, ROWS as i64).await;
-    // 128 KiB a second.
-    proxy.slow_down(Duration::from_millis(8));
+    proxy.slow_down(EIGHTH_OF_A_MIB_A_SECOND);
     pair.b.start().await;
-    both_hold(&pair, ROWS).await;
+    eventually("both sides hold all rows", || async {
+        assert_eq!(problem_of(&pair.b, "consumer").await, None, "the server counts as silent");
+        let (a, b) = pair.rows::<organization::Entity>().await;
+        Ok::<_, DbErr>((a.len() == ROWS && a == b).then_some(()))
+    })
+    .await;
+    pair.stop().await;
+}
+
+/// A sweep asks for it, and gets no answer before all of it is there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_that_was_given_up_and_is_long_on_its_way_is_found() {
+    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let mut pair = deliveries::pair(Backend::Sqlite, true).await;
+    let row = save_named(&pair.a.db, &"n".repeat(700_000), "large.example").await.expect("a save");
+    are_sent(&pair.a, 1).await;
+    deliveries::spend(&Stream::of(&pair.b.config).await, &pair.b).await;
+    pair.b.config.nats_url = proxy.url();
+    proxy.slow_down(EIGHTH_OF_A_MIB_A_SECOND);
+    pair.b.start().await;
+    is_on(&pair.b, &row).await;
     pair.stop().await;
 }
 
@@ -511,12 +546,8 @@ async fn a_database_that_falls_silent_under_a_batch_does_not_hold_it_for_ever() 
     }
     pair.a.start().await;
     are_sent(&pair.a, ROWS as i64).await;
-    // Whoever is the first to insert takes ten seconds, in which the link breaks off.
-    let linger = "CREATE SEQUENCE inserts; \
-                  CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                  IF nextval('inserts') = 1 THEN PERFORM pg_sleep(10); END IF; RETURN NULL; END $$; \
-                  CREATE TRIGGER linger BEFORE INSERT ON organizations FOR EACH STATEMENT EXECUTE FUNCTION linger();";
-    pair.b.sql(linger).await;
+    // In these ten seconds the link breaks off.
+    linger(&pair.b, "organizations", 10).await;
     let (link, linked) = pair.b.connect_over_link().await;
     let direct = std::mem::replace(&mut pair.b.db, linked);
     pair.b.start().await;

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use jsb_runtime::Role;
 use jsb_tests::child::Child;
 use jsb_tests::entities::ticket;
 use jsb_tests::probe::{self, Orders};
@@ -274,5 +275,36 @@ async fn an_event_that_is_lost_on_its_way_is_sent_again_and_no_other() {
     is_sent(&pair.a, WAVE as i64).await;
     let published = published(&pair).await;
     assert_eq!(published.len(), WAVE);
+    pair.stop().await;
+}
+
+/// How many events were published after a start.
+static TRIED: AtomicUsize = AtomicUsize::new(0);
+
+fn lose_the_first_wave(subject: &str) -> bool {
+    subject.contains(".sync.") && TRIED.fetch_add(1, Ordering::SeqCst) < WAVE
+}
+
+/// The client keeps a place for each answer that never comes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_wave_that_is_lost_one_event_is_tried_alone() {
+    let (mut pair, proxy) = pair(Backend::Sqlite, 2 * WAVE).await;
+    // A consumer would miss the answers that are held, and look for its stream.
+    pair.a.config = pair.a.config.clone().roles([Role::Relay]);
+    for _ in 0..WAVE {
+        ticket(&pair.a.db).await;
+    }
+    proxy.lose(lose_the_first_wave);
+    pair.a.start().await;
+    eventually("the wave is lost", || async { Ok::<_, DbErr>((TRIED.load(Ordering::SeqCst) >= WAVE).then_some(())) })
+        .await;
+    proxy.hold();
+    has_published(&pair, 1).await;
+    // Asked to stop, and only then let go.
+    tokio::join!(pair.a.stop(), async { proxy.let_go() });
+    assert_eq!(count_published(&pair).await, 1);
+    pair.a.start().await;
+    is_sent(&pair.a, WAVE as i64).await;
+    assert_eq!(published(&pair).await.len(), WAVE);
     pair.stop().await;
 }

@@ -31,7 +31,8 @@ async fn a_process_that_stops_in_the_middle_of_a_batch_holds_nobody_up_for_long(
     pair.b.sql(linger).await;
     let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.b).start().await;
     eventually("it is in the middle of the batch", || async {
-        let sleeping = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        let sleeping =
+            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
         Ok::<_, DbErr>(pair.b.texts(sleeping).await.pop())
     })
     .await;
