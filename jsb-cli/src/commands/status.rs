@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::terminal::{Terminal, facts, table};
+use crate::terminal::{Terminal, facts, note, table};
 use crate::times;
 
 /// Nothing is to be said.
@@ -29,7 +29,11 @@ pub(crate) async fn run(_: Args, settings: &Settings, terminal: &Terminal) -> an
     let problems = faults.map(|check| format!("{}: {}", check.name, check.detail)).collect();
     let is_blind = report.stream.seen().is_none() && report.consumer.seen().is_none() && report.tables.seen().is_none();
     terminal.show(&Shown { report, problems }, human)?;
-    Ok(if is_blind { Exit::Failed } else { Exit::Done })
+    if is_blind {
+        note("error: nothing was seen; what is shown says why");
+        return Ok(Exit::Failed);
+    }
+    Ok(Exit::Done)
 }
 
 /// All that can be seen of the server, and of the database if one is given.

@@ -120,6 +120,12 @@ pub(crate) fn is_timeout(error: &DbErr) -> bool {
     matches!(code.as_deref(), Some("55P03" | "57014"))
 }
 
+/// Whether somebody else has SQLite's only lock for writing, and had it for as long as was waited.
+pub(crate) fn is_locked(error: &DbErr) -> bool {
+    let is_sqlites = |error: &dyn DatabaseError| error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
+    database_error(error).is_some_and(|error| is_sqlites(error) && error.code().is_some_and(|code| code == "5"))
+}
+
 /// Whether the connection ended, or the database said that it ends it.
 pub(crate) fn ended_connection(error: &DbErr) -> bool {
     match database_error(error).map(|error| error.code().unwrap_or_default()) {

@@ -11,7 +11,7 @@ use super::connection::Transport;
 use super::denials::{Denied, Permission};
 use crate::causes::chain;
 use crate::problems::Task;
-use crate::topology::{self, Adoption, Difference, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
+use crate::topology::{self, Adoption, Difference, FoundStream, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
 pub(crate) const ROUNDS: usize = 8;
@@ -169,11 +169,7 @@ impl Transport {
     /// published to with an answer, or is not as somebody has set it.
     pub(crate) async fn report_stream(&self, stream: &str) {
         let Ok(info) = self.ask(format!("STREAM.INFO.{stream}"), &json!({})).await else { return };
-        let interest = (info["config"]["retention"] == "interest").then(|| {
-            "it has interest retention: dead letters, and events that are sent before the other app's consumer is there, are dropped; \
-             change it to limits"
-                .to_owned()
-        });
+        let interest = FoundStream::read(&info).drops().map(|drops| format!("{drops}; change it to limits"));
         let silence = (info["config"]["no_ack"] == true).then(|| {
             "it acknowledges nothing (no_ack), so that no event ever counts as sent; turn that off, or take the pair's subjects out of it"
                 .to_owned()
@@ -301,7 +297,9 @@ impl ProvisionError {
 
 fn hint(error: &RequestError) -> &'static str {
     match error.kind() {
-        RequestErrorKind::NoResponders => "; see that nats-server runs with JetStream (`-js`)",
+        RequestErrorKind::NoResponders => {
+            "; see that nats-server runs with JetStream (`-js`); if this user came with a reload, reload once more"
+        }
         _ => "",
     }
 }
@@ -317,7 +315,9 @@ mod tests {
     #[test]
     fn a_server_without_jetstream_is_told_from_one_that_is_silent() {
         let said = |kind: RequestErrorKind| ProvisionError::Request(kind.into()).to_string();
-        assert!(said(RequestErrorKind::NoResponders).ends_with("; see that nats-server runs with JetStream (`-js`)"));
+        let hint = said(RequestErrorKind::NoResponders);
+        assert!(hint.contains("; see that nats-server runs with JetStream (`-js`)"), "{hint}");
+        assert!(hint.ends_with("; if this user came with a reload, reload once more"), "{hint}");
         assert_eq!(said(RequestErrorKind::TimedOut), "asking JetStream: timed out");
     }
 }

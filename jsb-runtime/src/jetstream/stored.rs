@@ -68,7 +68,8 @@ impl Raw {
 pub enum StreamError {
     /// No answer came.
     #[error(
-        "no answer to `$JS.API.{call}` ({source}): see that NATS runs with JetStream, and that this user may publish there"
+        "no answer to `$JS.API.{call}` ({source}): see that NATS runs with JetStream, and that this user may publish there; if it \
+         came with a reload of nats-server, reload once more"
     )]
     NoAnswer {
         /// What was asked.
@@ -94,7 +95,7 @@ pub enum StreamError {
 
 impl StreamError {
     /// Whether the server says that what was asked for is not there.
-    pub fn is_not_found(&self) -> bool {
+    pub(crate) fn is_not_found(&self) -> bool {
         const NOT_THERE: [ErrorCode; 3] =
             [ErrorCode::NO_MESSAGE_FOUND, ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
         matches!(self, Self::Refused(ProvisionError::Refused { error, .. }) if NOT_THERE.contains(&error.error_code()))

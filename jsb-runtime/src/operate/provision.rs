@@ -36,18 +36,15 @@ impl<'a> Provisioner<'a> {
     /// [`ProvisionError::Unattainable`] before anything is changed if the plan holds refusals; others when the server does
     /// not answer or refuses a change. What was done by then stays done.
     pub async fn apply(&self, plan: &Plan, mut done: impl FnMut(&Change)) -> Result<(), ProvisionError> {
-        let transport = &self.connection.transport;
-        let mut conflict = transport.carry_out_all(plan, &mut done).await?;
-        let mut rounds = 1..ROUNDS;
-        loop {
-            let rest = self.plan().await?;
+        let (transport, mut rest) = (&self.connection.transport, plan.clone());
+        let mut conflict = None;
+        for _ in 0..ROUNDS {
+            conflict = transport.carry_out_all(&rest, &mut done).await?;
+            rest = self.plan().await?;
             if rest.is_empty() {
                 return Ok(());
             }
-            if rounds.next().is_none() {
-                return Err(ProvisionError::Unsettled { plan: Box::new(rest), conflict });
-            }
-            conflict = transport.carry_out_all(&rest, &mut done).await?;
         }
+        Err(ProvisionError::Unsettled { plan: Box::new(rest), conflict })
     }
 }

@@ -78,7 +78,7 @@ impl ReplayError {
             Self::ForeignSubject { .. } | Self::BodyLost => true,
             Self::Publish(error) => error.is_permanent(),
             // Of the table that its row is in, perhaps.
-            Self::Db(error) => dialect::fault(error) != Fault::Outage,
+            Self::Db(error) => dialect::fault(error) != Fault::Outage && !dialect::is_locked(error),
             Self::Stream(_) | Self::Denied(_) | Self::NotDeleted(_) => false,
         }
     }

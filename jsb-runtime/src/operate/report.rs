@@ -71,7 +71,7 @@ impl<T> Part<T> {
     }
 
     /// It was not looked at, which is nobody's fault.
-    pub fn not_asked(why: impl Into<String>) -> Self {
+    pub(crate) fn not_asked(why: impl Into<String>) -> Self {
         Self::Unseen { unseen: why.into(), is_fault: false }
     }
 

@@ -166,6 +166,7 @@ impl Trial<'_> {
             Ok(Some(kept)) => {
                 let (resource, id) = (&event.resource_type, &event.resource_id);
                 tracing::warn!(
+                    event_id = self.message.event_id,
                     resource,
                     id,
                     "a row that the other side deleted has children here: it is kept and published"

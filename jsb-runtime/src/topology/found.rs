@@ -50,6 +50,13 @@ impl FoundStream {
         self.subjects().into_iter().filter(|subject| !wanted.subjects.contains(*subject)).collect()
     }
 
+    /// What it drops of what is sent to it, which is no reason not to use it.
+    pub(crate) fn drops(&self) -> Option<&'static str> {
+        let drops = "it has interest retention: dead letters, and events that are sent before the other app's consumer is there, are \
+                     dropped";
+        (self.config["retention"] == "interest").then_some(drops)
+    }
+
     /// Whether a change of `max_age` would make the server delete messages that it holds now.
     pub(crate) fn would_lose_messages(&self, change: &Difference) -> bool {
         let limit = change.wanted.as_u64().filter(|limit| *limit > 0 && change.setting == "max_age");

@@ -13,6 +13,8 @@ use super::{Found, Wanted, WantedConsumer, rules};
 pub struct Plan {
     pub(super) changes: Vec<Change>,
     pub(super) refusals: Vec<Refusal>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) problems: Vec<String>,
 }
 
 /// One step of a plan.
@@ -68,7 +70,7 @@ pub struct Refusal {
 
 /// Compares what is wanted with what is found.
 pub(crate) fn plan(wanted: &Wanted, found: &Found) -> Plan {
-    let mut plan = Plan { changes: Vec::new(), refusals: rules::foreign_streams(&wanted.stream, found) };
+    let mut plan = Plan { refusals: rules::foreign_streams(&wanted.stream, found), ..Plan::default() };
     if !plan.refusals.is_empty() {
         // Where the subjects go is to be decided first.
         return plan;
@@ -81,6 +83,7 @@ pub(crate) fn plan(wanted: &Wanted, found: &Found) -> Plan {
         Some(stream) => {
             let (differences, refusals) = rules::stream(&wanted.stream, stream, found);
             plan.refusals.extend(refusals);
+            plan.problems.extend(rules::dropped_by_shared(&wanted.stream, stream));
             if !differences.is_empty() {
                 plan.changes.push(Change::UpdateStream { stream: wanted.stream.name.clone(), differences });
             }
@@ -93,7 +96,7 @@ pub(crate) fn plan(wanted: &Wanted, found: &Found) -> Plan {
 }
 
 impl Plan {
-    /// Whether all is as wanted.
+    /// Whether nothing is to be done.
     pub fn is_empty(&self) -> bool {
         self.changes.is_empty() && self.refusals.is_empty()
     }
@@ -106,6 +109,11 @@ impl Plan {
     /// What cannot be done; while there is any, nothing of the plan is carried out.
     pub fn refusals(&self) -> &[Refusal] {
         &self.refusals
+    }
+
+    /// What a person should look at, although it stands against nothing of the plan.
+    pub fn problems(&self) -> &[String] {
+        &self.problems
     }
 
     pub(crate) fn add_consumer(&mut self, stream: &str, wanted: &WantedConsumer, found: Option<&Json>) {
@@ -124,7 +132,7 @@ impl Plan {
 
 impl FromIterator<Change> for Plan {
     fn from_iter<I: IntoIterator<Item = Change>>(changes: I) -> Self {
-        Self { changes: changes.into_iter().collect(), refusals: Vec::new() }
+        Self { changes: changes.into_iter().collect(), ..Self::default() }
     }
 }
 
@@ -138,11 +146,13 @@ pub(crate) fn object(settings: Json) -> Map<String, Json> {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_empty() {
+        if self.is_empty() && self.problems.is_empty() {
             return f.write_str("all is as wanted: nothing to do");
         }
         let changes = self.changes.iter().map(ToString::to_string);
-        let parts: Vec<String> = changes.chain(self.refusals.iter().map(ToString::to_string)).collect();
+        let refusals = self.refusals.iter().map(ToString::to_string);
+        let problems = self.problems.iter().map(|problem| format!("? {problem}"));
+        let parts: Vec<String> = changes.chain(refusals).chain(problems).collect();
         f.write_str(&parts.join("\n"))
     }
 }

@@ -81,6 +81,15 @@ pub(super) fn stream(wanted: &WantedStream, stream: &FoundStream, found: &Found)
     (changing, refusals)
 }
 
+/// What a stream drops that carries further subjects, so that it is used as it is.
+pub(super) fn dropped_by_shared(wanted: &WantedStream, stream: &FoundStream) -> Option<String> {
+    let is_shared = !stream.further_subjects(wanted).is_empty();
+    let drops = stream.drops().filter(|_| is_shared)?;
+    let steps = "change it to limits by hand, or take the pairs' subjects out of it and set STREAM_NAME to another name, here and \
+                 in the apps";
+    Some(format!("stream {}: {drops}; {steps}", wanted.name))
+}
+
 /// What is different about a consumer: what can be changed, and what cannot.
 pub(super) fn consumer(wanted: &WantedConsumer, stream: &str, found: &Json) -> (Vec<Difference>, Vec<Refusal>) {
     let (refused, changing): (Vec<Difference>, Vec<Difference>) =

@@ -193,6 +193,20 @@ fn of_a_stream_with_further_subjects_nothing_changes_but_its_subjects() {
 }
 
 #[test]
+fn what_a_stream_with_further_subjects_drops_is_said_and_stands_against_nothing() {
+    let mut found = drifted("stream", "retention", json!("interest"));
+    assert!(plan(&wanted(), &found).problems().is_empty(), "it becomes limits");
+    let config = &mut found.stream.as_mut().expect("the stream").config;
+    config["subjects"].as_array_mut().expect("subjects").push(json!("orders"));
+    let kept = plan(&wanted(), &found);
+    assert!(kept.is_empty() && kept.problems().len() == 1, "{kept}");
+    let text = kept.to_string();
+    assert!(text.starts_with("? stream sync-stream: it has interest retention: dead letters"), "{text}");
+    found.consumers.clear();
+    assert_eq!(plan(&wanted(), &found).changes().len(), 2);
+}
+
+#[test]
 fn subjects_in_a_stream_of_another_name_are_refused_by_its_name_alone() {
     let carriers = [("system_a.sync.dlq".to_owned(), "theirs".to_owned())].into();
     let plan = plan(&wanted(), &Found { carriers, ..Found::default() });

@@ -16,7 +16,7 @@ use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::stream::StreamMessage;
 use jsb_tests::{App, Backend, Cli, DEADLINE, Pair, Proxy, Stream, effects, eventually, inbox, servers};
 use sea_orm::ActiveValue::{self, Set, Unchanged};
-use sea_orm::{ConnectionTrait, DbErr, EntityTrait};
+use sea_orm::{ConnectionTrait, DbErr, EntityTrait, TransactionTrait};
 use serde_json::{Value as Json, json};
 use tokio::sync::Notify;
 use uuid::Uuid;
@@ -222,7 +222,7 @@ on_both! {
 
         let again = cli.run(&["dlq", "replay", &event.event_id]).await;
         assert_eq!(again.code, 1);
-        assert!(again.stdout.contains(&format!("no letter: {}", event.event_id)), "{again:?}");
+        assert!(again.stderr.contains(&format!("error: no letter has the sequence or the event id `{}`", event.event_id)), "{again:?}");
         pair.stop().await;
     }
 
@@ -502,6 +502,7 @@ on_both! {
         let outcome = replayed.json();
         assert_eq!((replayed.code, &outcome["replayed"], &outcome["stopped"]), (1, &json!(1), &json!(false)), "{replayed:?}");
         assert!(why(&outcome, "failed").contains("labels"), "{replayed:?}");
+        assert!(replayed.stderr.contains("labels") && !replayed.stderr.contains("not tried"), "{replayed:?}");
         processed(&pair.b, &event.event_id).await;
         pair.stop().await;
     }
@@ -594,7 +595,7 @@ on_both! {
 
         // Retried from the inbox, as `inbox retry` does, so that its letter stays.
         mend(&sent[1].1);
-        let retried = format!("UPDATE inbox_events SET status = 'parked', attempts = 0, starts = 0, \
+        let retried = format!("UPDATE inbox_events SET status = 'parked', reason = 'retried', attempts = 0, starts = 0, \
                                available_at = '2026-01-01T00:00:00+00:00' WHERE event_id = '{}'", ids[1]);
         pair.b.sql(&retried).await;
         processed(&pair.b, &ids[1]).await;
@@ -846,6 +847,44 @@ async fn a_sweep_does_not_wait_for_a_handler_that_hangs() {
     gate.open();
     processed(&pair.b, &slow.event_id).await;
     assert_eq!(gate.arrivals(), 1);
+    pair.stop().await;
+}
+
+/// As by a handler that hangs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sqlite_that_is_locked_ends_what_would_write_and_is_told_in_words() {
+    let mut pair = pair(Backend::Sqlite, |config| config).await;
+    for count in 1..=2 {
+        broken(&pair).await;
+        letters(&pair.b, count).await;
+    }
+    let lost = probe::send(&pair.a.db, "record", Orders::default()).await;
+    processed(&pair.b, &lost.event_id).await;
+    let stream = Stream::of(&pair.b.config).await;
+    eventually("the consumer is idle", || async {
+        Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
+    })
+    .await;
+    pair.b.stop().await;
+    pair.b.sql(&format!("DELETE FROM inbox_events WHERE event_id = '{}'", lost.event_id)).await;
+    probe::send(&pair.b.db, "record", Orders::default()).await;
+
+    let handler = pair.b.db.begin().await.expect("a transaction");
+    handler.execute_unprepared("DELETE FROM inbox_events").await.expect("the lock for writing");
+    let cli = Cli::of(PROGRAM, &pair.b);
+    let (swept, replayed, published) = tokio::join!(
+        cli.run(&["dlq", "sweep"]),
+        cli.run(&["dlq", "replay", "--all", "--json"]),
+        cli.run(&["outbox", "process-pending"]),
+    );
+    handler.rollback().await.expect("an end");
+    for output in [&swept, &replayed, &published] {
+        let is_told = output.stderr.contains("database is locked") && output.stderr.contains("perhaps a handler");
+        assert!(output.code == 1 && is_told, "{output:?}");
+    }
+    let outcome = replayed.json();
+    let failed = outcome["failed"].as_array().map(Vec::len);
+    assert_eq!((failed, &outcome["stopped"]), (Some(1), &json!(true)), "the other one was tried: {replayed:?}");
     pair.stop().await;
 }
 

@@ -645,6 +645,33 @@ on_both! {
         pair.stop().await;
     }
 
+    /// As while the DLQ is denied: its counters stay until the letter is taken.
+    async fn an_event_that_lacks_only_its_letter_is_in_nobody_s_hand(backend: Backend) {
+        let mut pair = Pair::create(backend).await;
+        let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
+        bury(&pair, &pair.a.recorded().await[0]).await;
+        let (cli, named) = (cli(&pair.b), ["inbox", "retry", probe.event_id.as_str()]);
+        let all = ["inbox", "retry", "--all", "--status", "parked"];
+        let taken_for = async |reason: &str| {
+            let taken = "status = 'parked', starts = 1, available_at = '2100-01-01T00:00:00+00:00'";
+            pair.b.sql(&format!("UPDATE inbox_events SET {taken}, reason = '{reason}'")).await;
+        };
+        taken_for("deliveries_spent").await;
+        let refused = cli.run(&named).await;
+        assert!(refused.code == 1 && refused.stderr.contains("has it in hand"), "{refused:?}");
+        assert_eq!(cli.json(&all).await["retried"], 0);
+        for reason in ["max_attempts", "crash_loop"] {
+            for retry in [&named[..], &all[..]] {
+                taken_for(reason).await;
+                assert_eq!(cli.json(retry).await["retried"], 1, "{reason}: {retry:?}");
+            }
+        }
+        pair.b.start().await;
+        pair.b.has_settled(1).await;
+        assert_eq!(effects::count(&pair.b.db, &probe.id).await, Ok(1));
+        pair.stop().await;
+    }
+
     async fn only_what_is_settled_and_old_is_pruned_from_the_inbox(backend: Backend) {
         let mut pair = Pair::start(backend).await;
         for _ in 0..3 {

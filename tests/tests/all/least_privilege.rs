@@ -146,6 +146,23 @@ async fn operators_see(least: &LeastPrivilege) {
     assert_eq!(admin.json(&["dlq", "list"]).await, serde_json::json!([]));
 }
 
+/// After the first reload nats-server passes on nothing that a new account asks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pair_whose_users_came_with_a_reload_syncs_after_the_next_one() {
+    let mut least = LeastPrivilege::create(CLI, Auth::Password, &[]).await;
+    least.provision().await;
+    least.pair.start_both().await;
+    let mut joined = least.join().await;
+    joined.start_both().await;
+    least.reload().await;
+    for pair in [&joined, &least.pair] {
+        rows_sync(&pair.a, &pair.b).await;
+        rows_sync(&pair.b, &pair.a).await;
+    }
+    joined.stop().await;
+    least.pair.stop().await;
+}
+
 async fn syncs(auth: Auth, form: &[&str]) {
     let mut least = LeastPrivilege::create(CLI, auth, form).await;
     least.provision().await;

@@ -357,6 +357,29 @@ async fn a_shared_stream_keeps_its_settings() {
 }
 
 #[tokio::test]
+async fn a_shared_stream_that_drops_dead_letters_is_used_and_the_plan_says_so() {
+    let operator = Operator::new().await;
+    let (orders, letters) = (format!("orders-{}", operator.name()), format!("{}.sync.dlq", operator.a));
+    operator.make_stream(json!({"subjects": [orders], "retention": "interest"})).await;
+    let dropped = format!("? stream {}: it has interest retention: dead letters", operator.name());
+    let plan = operator.plan().await;
+    assert!(plan.problems().len() == 1 && plan.to_string().contains(&dropped), "{plan}");
+    assert_eq!(operator.apply(&plan).await.expect("a provisioned pair").len(), 3);
+
+    let plan = operator.plan().await;
+    assert!(plan.is_empty() && plan.to_string().starts_with(&dropped), "{plan}");
+    let shown = serde_json::to_value(&plan).expect("JSON");
+    assert_eq!(shown["problems"].as_array().map(Vec::len), Some(1), "{shown}");
+    operator.stream.publish(&letters, &[], "{}").await;
+    assert_eq!(operator.stream.messages(&letters).await.len(), 0, "which is what it says");
+
+    operator.change_stream(json!({"retention": "limits"})).await;
+    assert_eq!(operator.plan().await.to_string(), "all is as wanted: nothing to do");
+    operator.stream.publish(&letters, &[], "{}").await;
+    assert_eq!(operator.stream.messages(&letters).await.len(), 1);
+}
+
+#[tokio::test]
 async fn a_shared_stream_that_acknowledges_nothing_is_refused() {
     let operator = Operator::new().await;
     let orders = format!("orders-{}", operator.name());

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::doubt;
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::terminal::{Terminal, events};
+use crate::terminal::{Terminal, events, note};
 
 /// Which events are brought once more.
 #[derive(clap::Args)]
@@ -62,6 +62,7 @@ pub(super) async fn run(
     let ended = replay(&args, &dlq, &replayer, &mut summary, &bar).await;
     bar.finish_and_clear();
     terminal.show(&summary, human)?;
+    summary.note_failures();
     // What was done until then is done, and was shown.
     ended?;
     if summary.is_empty() {
@@ -94,7 +95,7 @@ async fn replay(
         }
         let outcome = replayer.replay(&letter).await;
         let is_in_every_way = outcome.as_ref().is_err_and(|error| !error.is_letters_own());
-        summary.add(&letter, outcome.map_err(|error| error.to_string()));
+        summary.add(&letter, outcome.map_err(|error| crate::describe(&error.into())));
         if is_in_every_way {
             summary.stopped = true;
             break;
@@ -120,18 +121,26 @@ impl Summary {
             Err(why) => self.failed.push(left(why)),
         }
     }
+
+    /// Says on standard error why it did not do all that was asked for.
+    fn note_failures(&self) {
+        for Left { sequence, event_id, why } in &self.failed {
+            note(format_args!("error: {sequence} ({event_id}): {why}"));
+        }
+        if self.stopped {
+            note("The others were not tried: what was in the way of the last one is in the way of all.");
+        }
+        for name in &self.missing {
+            note(format_args!("error: no letter has the sequence or the event id `{name}`"));
+        }
+    }
 }
 
 fn human(summary: &Summary) -> String {
     let (skipped, failed) = (summary.skipped.len() as u64, summary.failed.len() as u64);
     let mut lines = vec![format!("{} replayed, {skipped} skipped, {failed} failed.", events(summary.replayed))];
-    let kinds = [("skipped", &summary.skipped), ("failed", &summary.failed), ("unchecked", &summary.unchecked)];
-    for (kind, letters) in kinds {
+    for (kind, letters) in [("skipped", &summary.skipped), ("unchecked", &summary.unchecked)] {
         lines.extend(letters.iter().map(|left| format!("{kind} {} ({}): {}", left.sequence, left.event_id, left.why)));
     }
-    if summary.stopped {
-        lines.push("The others were not tried: what was in the way of the last one is in the way of all.".to_owned());
-    }
-    lines.extend(summary.missing.iter().map(|name| format!("no letter: {name}")));
     lines.join("\n")
 }

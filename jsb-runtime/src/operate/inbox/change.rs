@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Order, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
-use super::{Filter, Status, TABLE, these};
+use super::{Filter, Reason, Status, TABLE, these};
 use crate::ask;
 use crate::inbox::{self, KEY, Move};
 use crate::operate::{BATCH, Changed, by_the_clock_behind, change_named, event_id, in_batches};
@@ -79,16 +79,17 @@ pub async fn retry_all(
 }
 
 /// Not processed, with a payload to try, and in nobody's hand: what was taken from the inbox and has no outcome yet is its
-/// process's until the hold ends.
+/// process's until the hold ends. Not so what its counters say is dead: whoever took that only buries it.
 fn is_retryable() -> Condition {
     let in_hand = Condition::all()
         .add(Expr::col("status").eq(Status::Parked))
         .add(Expr::col("starts").gt(0))
         .add(Expr::col("available_at").gt(crate::clock::now()));
+    let is_counted = Expr::col("reason").is_in(Reason::ALL.into_iter().filter(|reason| reason.is_counted()));
     Condition::all()
         .add(Expr::col("status").ne(Status::Processed))
         .add(Expr::col("payload").is_not_null())
-        .add(in_hand.not())
+        .add(Condition::any().add(in_hand.not()).add(is_counted))
 }
 
 /// One of these events, unless an attempt has locked it, which is not waited for: its handler may hang.
