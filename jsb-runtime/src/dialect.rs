@@ -133,10 +133,12 @@ pub(crate) async fn take_time<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> 
 }
 
 /// Lets a transaction stand open while nothing is asked in it, for longer than its user may otherwise: a handler may wait for
-/// somebody else. It has an end where that has one, or the locks of a host that vanished would stay.
+/// somebody else. It has an end where that has one, or the locks of a host that vanished would stay. What it was to give way with
+/// is no limit for handlers.
 pub(crate) async fn allow_idling<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres {
-        let longer = "SELECT set_config('idle_in_transaction_session_timeout', '10min', true) \
+        let longer = "SET LOCAL idle_in_transaction_session_timeout TO DEFAULT; \
+                      SELECT set_config('idle_in_transaction_session_timeout', '10min', true) \
                       WHERE current_setting('idle_in_transaction_session_timeout')::interval \
                             BETWEEN interval '1 ms' AND interval '10 min'";
         txn.execute_unprepared(longer).await?;

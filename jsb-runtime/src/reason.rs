@@ -54,7 +54,7 @@ impl Reason {
         }
     }
 
-    /// Whether it lies in the event itself, so that it is dead for this, and no other try comes to anything else.
+    /// Whether it lies in the event itself, so that it is dead for this without another try, which an operator may ask for.
     pub(crate) fn is_of_event(self) -> bool {
         !self.is_waiting() && !self.is_counted() && !matches!(self, Self::DeliveriesSpent | Self::Discarded)
     }

@@ -84,6 +84,8 @@ impl Move<'_> {
                 ];
                 // What its counters are the reason for is not begun again; any other is, and had an outcome.
                 changes.extend((!reason.is_counted()).then_some(("starts", 0.into())));
+                // No circle takes it along any more.
+                changes.extend(reason.is_of_event().then_some(("waits_for", Expr::null())));
                 changes
             }
             Self::Bury { reason, error } => vec![

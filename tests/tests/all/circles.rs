@@ -65,6 +65,23 @@ async fn a_circle_gives_way_before_anybody_looks_for_a_deadlock() {
     pair.stop().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_in_a_circle_may_be_idle_for_as_long_as_alone() {
+    let mut pair = Pair::create(Backend::Postgres).await;
+    let note = "CREATE TABLE limits (longest text); \
+                CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+                INSERT INTO limits VALUES (current_setting('idle_in_transaction_session_timeout')); RETURN NULL; END $$; \
+                CREATE TRIGGER note AFTER INSERT ON effects FOR EACH ROW EXECUTE FUNCTION note()";
+    pair.b.sql(note).await;
+    let stalls = two_stalls(&pair.a).await;
+    let remote = bring_over(&mut pair).await;
+    swap_stalls(&pair.a, stalls).await;
+    publish_swap(&pair, &remote).await;
+    is_swapped::<stall::Entity>(&pair).await;
+    assert_eq!(pair.b.texts("SELECT DISTINCT longest FROM limits").await, ["0"]);
+    pair.stop().await;
+}
+
 /// Has two plates swap while the application holds a lock for long, for which whoever updates a plate in this way knocks.
 async fn a_swap_waits_for_a_lock(when: &str) {
     let mut pair = Pair::create(Backend::Postgres).await;
