@@ -146,9 +146,9 @@ async fn run_all(
 pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
     let entity = registry::entity(&event.resource_type).filter(|_| event.is_of_row());
     let entity = entity.ok_or_else(|| unknown(event))?;
-    settings::for_save(txn, true, "").await?.must_see_commits()?;
-    let app = settings::app_name(txn).await?.unwrap_or_default();
-    let place = Place { app: &app, problems: None };
+    let settings = settings::for_save(txn, true, entity.schema().table).await?;
+    settings.must_see_commits()?;
+    let place = Place { app: &settings.app_name, problems: None };
     upsert::apply(txn, entity.schema(), event, place).await.map_err(|error| match error {
         ApplyError::Db(error) => ApplyError::Db(dialect::explained(error)),
         other => other,

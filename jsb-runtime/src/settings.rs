@@ -12,12 +12,13 @@ pub(crate) const TABLE: &str = "sync_settings";
 pub(crate) const NOT_MIGRATED: &str =
     "the sync tables are not there: add `jsb_migrations::all()` to your Migrator and run it";
 
-/// What a save must know before it writes.
+/// What must be known before a save, or an event outside of the consumer, is written.
 pub(crate) struct SaveSettings {
     pub(crate) use_outbox: bool,
     pub(crate) database_id: String,
+    pub(crate) app_name: String,
     /// Whether the transaction sees what others commit meanwhile, which the version rules need.
-    pub(crate) read_committed: bool,
+    read_committed: bool,
     /// Whether the keys of the table were interleaved. SQLite finds that out by drawing.
     pub(crate) are_keys_interleaved: bool,
 }
@@ -47,12 +48,14 @@ pub(crate) async fn for_save<C: ConnectionTrait>(
     let backend = db.get_database_backend();
     let sql = match (backend, begun_to_write) {
         (DbBackend::Postgres, _) => {
-            "SELECT s.use_outbox, s.database_id, current_setting('transaction_isolation') AS isolation, \
+            "SELECT s.use_outbox, s.database_id, s.app_name, current_setting('transaction_isolation') AS isolation, \
              EXISTS (SELECT 1 FROM sync_keys WHERE table_name = $1) AS are_keys_interleaved \
              FROM (SELECT 1) AS one LEFT JOIN sync_settings s ON s.id = 1"
         }
-        (_, true) => "SELECT use_outbox, database_id FROM sync_settings WHERE id = 1",
-        (_, false) => "UPDATE sync_settings SET use_outbox = use_outbox WHERE id = 1 RETURNING use_outbox, database_id",
+        (_, true) => "SELECT use_outbox, database_id, app_name FROM sync_settings WHERE id = 1",
+        (_, false) => {
+            "UPDATE sync_settings SET use_outbox = use_outbox WHERE id = 1 RETURNING use_outbox, database_id, app_name"
+        }
     };
     let statement = match backend {
         DbBackend::Postgres => Statement::from_sql_and_values(backend, sql, [table.into()]),
@@ -66,6 +69,7 @@ pub(crate) async fn for_save<C: ConnectionTrait>(
         return Ok(SaveSettings {
             use_outbox: true,
             database_id: String::new(),
+            app_name: String::new(),
             read_committed: true,
             are_keys_interleaved: true,
         });
@@ -77,6 +81,7 @@ pub(crate) async fn for_save<C: ConnectionTrait>(
     Ok(SaveSettings {
         use_outbox: row.try_get::<Option<bool>>("", "use_outbox")?.unwrap_or(true),
         database_id: row.try_get::<Option<String>>("", "database_id")?.unwrap_or_default(),
+        app_name: row.try_get::<Option<String>>("", "app_name")?.unwrap_or_default(),
         read_committed: backend != DbBackend::Postgres || dialect::sees_commits(&isolation),
         are_keys_interleaved: backend != DbBackend::Postgres || row.try_get("", "are_keys_interleaved")?,
     })

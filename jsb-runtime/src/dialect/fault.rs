@@ -123,7 +123,7 @@ pub(crate) fn is_timeout(error: &DbErr) -> bool {
 /// Whether somebody else has SQLite's only lock for writing, and had it for as long as was waited.
 pub(crate) fn is_locked(error: &DbErr) -> bool {
     let is_sqlites = |error: &dyn DatabaseError| error.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some();
-    database_error(error).is_some_and(|error| is_sqlites(error) && error.code().is_some_and(|code| code == "5"))
+    fault(error) == Fault::Contention && database_error(error).is_some_and(is_sqlites)
 }
 
 /// Whether the connection ended, or the database said that it ends it.

@@ -1,7 +1,7 @@
 //! The sweep by hand: what the server has given up is put into the inbox, where the running consumer takes it up.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{DatabaseConnection, DbBackend, DbErr};
+use sea_orm::{DatabaseConnection, DbErr};
 use serde::Serialize;
 
 use super::{Connection, OperateError};
@@ -134,9 +134,8 @@ impl Connection {
 /// Puts an event into the inbox, due at once, unless it is settled by now, or a process is in the middle of it. On SQLite a lock
 /// does not say so: whoever writes has the only one.
 async fn is_adopted(db: &DatabaseConnection, message: &Message) -> Result<bool, DbErr> {
-    let lock_tells = db.get_database_backend() == DbBackend::Postgres;
     match inbox::make_giving_way(db, message, Move::Adopt).await {
-        Err(error) if lock_tells && dialect::fault(&error) == Fault::Contention => Ok(false),
+        Err(error) if dialect::fault(&error) == Fault::Contention && !dialect::is_locked(&error) => Ok(false),
         adopted => Ok(adopted?.is_some()),
     }
 }

@@ -8,7 +8,7 @@ use jsb_tests::faults::link::Weather;
 use jsb_tests::{App, Backend, Pair, Remote, eventually};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, TransactionTrait};
 
-use crate::outage::lasts;
+use crate::outage::{lasts, lingers};
 use crate::unique::{swap_plates, swap_stalls, two_plates, two_stalls};
 
 /// Starts B, and brings two rows over.
@@ -47,38 +47,45 @@ async fn is_waited_for(app: &App) {
         .await;
 }
 
+/// Notes what a setting is in transactions in which this is done.
+async fn note(app: &App, setting: &str, done: &str) {
+    let note = format!(
+        "CREATE TABLE notes (value text); \
+         CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+         INSERT INTO notes VALUES (current_setting('{setting}')); RETURN NULL; END $$; \
+         CREATE TRIGGER note AFTER {done} FOR EACH ROW EXECUTE FUNCTION note()"
+    );
+    app.sql(&note).await;
+}
+
+async fn noted(app: &App) -> Vec<String> {
+    app.texts("SELECT DISTINCT value FROM notes").await
+}
+
 /// PostgreSQL looks for a deadlock after a second, and might end the application's transaction.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_circle_gives_way_before_anybody_looks_for_a_deadlock() {
     let mut pair = Pair::create(Backend::Postgres).await;
-    let note = "CREATE TABLE waits (longest text); \
-                CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                INSERT INTO waits VALUES (current_setting('lock_timeout')); RETURN NULL; END $$; \
-                CREATE TRIGGER note AFTER UPDATE ON plates FOR EACH ROW EXECUTE FUNCTION note()";
-    pair.b.sql(note).await;
+    note(&pair.b, "lock_timeout", "UPDATE ON plates").await;
     let plates = two_plates(&pair.a, 0).await;
     let remote = bring_over(&mut pair).await;
     swap_plates(&pair.a, plates, 0).await;
     publish_swap(&pair, &remote).await;
     is_swapped::<plate::Entity>(&pair).await;
-    assert_eq!(pair.b.texts("SELECT DISTINCT longest FROM waits").await, ["100ms"]);
+    assert_eq!(noted(&pair.b).await, ["100ms"]);
     pair.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_handler_in_a_circle_may_be_idle_for_as_long_as_alone() {
     let mut pair = Pair::create(Backend::Postgres).await;
-    let note = "CREATE TABLE limits (longest text); \
-                CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-                INSERT INTO limits VALUES (current_setting('idle_in_transaction_session_timeout')); RETURN NULL; END $$; \
-                CREATE TRIGGER note AFTER INSERT ON effects FOR EACH ROW EXECUTE FUNCTION note()";
-    pair.b.sql(note).await;
+    note(&pair.b, "idle_in_transaction_session_timeout", "INSERT ON effects").await;
     let stalls = two_stalls(&pair.a).await;
     let remote = bring_over(&mut pair).await;
     swap_stalls(&pair.a, stalls).await;
     publish_swap(&pair, &remote).await;
     is_swapped::<stall::Entity>(&pair).await;
-    assert_eq!(pair.b.texts("SELECT DISTINCT longest FROM limits").await, ["0"]);
+    assert_eq!(noted(&pair.b).await, ["0"]);
     pair.stop().await;
 }
 
@@ -195,13 +202,8 @@ async fn outages_in_a_row_under_a_circle_are_not_held_against_it() {
     pair.b.db = direct;
     swap_stalls(&pair.a, stalls).await;
     publish_swap(&pair, &remote).await;
-    let lingers = || async {
-        let lingering =
-            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
-        Ok::<_, ()>((!pair.b.texts(lingering).await.is_empty()).then_some(()))
-    };
     for _ in 0..5 {
-        eventually("a handler lingers", lingers).await;
+        lingers(&pair.b).await;
         link.set(Weather::Cut);
         // The server itself would not notice before it has something to say.
         let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -211,7 +213,7 @@ async fn outages_in_a_row_under_a_circle_are_not_held_against_it() {
         lasts(Duration::from_secs(3)).await;
         link.set(Weather::Clear);
     }
-    eventually("a handler lingers", lingers).await;
+    lingers(&pair.b).await;
     pair.b.sql("INSERT INTO told VALUES (1)").await;
     is_swapped::<stall::Entity>(&pair).await;
     assert_eq!(pair.b.reasons_of_death().await, [""; 0]);

@@ -120,6 +120,12 @@ pub(crate) async fn linger(app: &App, table: &str, seconds: u32) {
     app.sql(&linger).await;
 }
 
+/// Waits until a statement lingers in this database.
+pub(crate) async fn lingers(app: &App) {
+    let lingering = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+    eventually("a statement lingers", || async { Ok::<_, DbErr>(app.texts(lingering).await.pop()) }).await;
+}
+
 /// The subjects of publishes that were lost.
 static LOST: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -552,12 +558,7 @@ async fn a_database_that_falls_silent_under_a_batch_does_not_hold_it_for_ever() 
     let direct = std::mem::replace(&mut pair.b.db, linked);
     pair.b.start().await;
     pair.b.db = direct;
-    eventually("the batch is being applied", || async {
-        let applying =
-            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
-        Ok::<_, DbErr>((!pair.b.texts(applying).await.is_empty()).then_some(()))
-    })
-    .await;
+    lingers(&pair.b).await;
     link.set(Weather::Silent);
     both_hold(&pair, ROWS).await;
     nothing_was_held_against_anyone(&pair).await;

@@ -42,6 +42,13 @@ pub(super) async fn run(command: Command, settings: &Settings, terminal: &Termin
     done
 }
 
+/// Says which of the letters that were named are not there.
+fn note_missing(names: &[String]) {
+    for name in names {
+        note(format_args!("error: no letter has the sequence or the event id `{name}`"));
+    }
+}
+
 /// Says of a reason that no letter has whether it may be misspelt. It is not refused, since letters that others wrote may have another.
 fn doubt(reason: Option<&str>) {
     if let Some(Err(unknown)) = reason.map(str::parse::<Reason>) {

@@ -11,9 +11,10 @@ use jsb_runtime::operate::{Connection, Dlq, Letter};
 use sea_orm::DatabaseConnection;
 use serde_json::json;
 
+use super::note_missing;
 use crate::exit::Exit;
 use crate::settings::Settings;
-use crate::terminal::{Terminal, letters, note};
+use crate::terminal::{Terminal, letters};
 use crate::times;
 
 /// Which letters are deleted.
@@ -42,9 +43,7 @@ pub(super) async fn run(
 ) -> anyhow::Result<Exit> {
     let dlq = connection.dlq().await?;
     let (chosen, missing) = choose(&args, &dlq, settings, terminal).await?;
-    for name in &missing {
-        note(format_args!("error: no letter has the sequence or the event id `{name}`"));
-    }
+    note_missing(&missing);
     let count = chosen.len() as u64;
     let question =
         format!("Delete {} of {}? What is not in the inbox either is then gone.", letters(count), settings.app()?);

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 use jsb_runtime::operate::{Connection, Dlq, Letter, Replay, Replayer, StreamError};
 use serde::Serialize;
 
-use super::doubt;
+use super::{doubt, note_missing};
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::terminal::{Terminal, events, note};
@@ -130,9 +130,7 @@ impl Summary {
         if self.stopped {
             note("The others were not tried: what was in the way of the last one is in the way of all.");
         }
-        for name in &self.missing {
-            note(format_args!("error: no letter has the sequence or the event id `{name}`"));
-        }
+        note_missing(&self.missing);
     }
 }
 
