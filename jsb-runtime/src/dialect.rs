@@ -114,7 +114,7 @@ pub(crate) async fn lock_keys<C: ConnectionTrait>(db: &C, resource: &str, ids: V
 
 /// Keeps a transaction that holds many locks from waiting long for another one: it gives up well before PostgreSQL looks
 /// for a deadlock (`deadlock_timeout`, 1 s by default), so that no transaction of the application's is ended for it. Nor does it
-/// keep others waiting whose process is stopped, or whose host has vanished: nothing else would end it for hours.
+/// keep others waiting whose process is suspended, or whose host has vanished: nothing else would end it for hours.
 pub(crate) async fn give_way<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
     if txn.get_database_backend() == DbBackend::Postgres {
         let limits = "SET LOCAL lock_timeout = '100ms'; SET LOCAL idle_in_transaction_session_timeout = '30s'";

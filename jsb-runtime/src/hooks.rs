@@ -88,8 +88,8 @@ pub fn before_save<M: Syncable, C: ConnectionTrait>(
 /// Records the `created` or `updated` event.
 ///
 /// In hooks of your own call it first, with the model as it came: this is what it sends, so that what is changed before it
-/// stands in no row here. Only of JSON it sends what the row holds, with the members that the model's type does not know. What it
-/// gives back may be changed.
+/// stands in no row here. Only of JSON it sends what the row holds, on SQLite after an insert, with the members that the model's
+/// type does not know. What it gives back may be changed.
 ///
 /// # Errors
 ///

@@ -626,6 +626,9 @@ on_both! {
         let errors = pair.b.texts("SELECT last_error FROM inbox_events WHERE status = 'dead'").await;
         assert!(errors.len() == 1 && errors[0].contains("nobody tells JSB"), "{errors:?}");
         assert_eq!(pair.b.recorded().await.len(), 1);
+        for app in [&pair.a, &pair.b] {
+            OTHERS.lock().unwrap_or_else(PoisonError::into_inner).remove(&app.config.app_name);
+        }
         pair.stop().await;
     }
 

@@ -209,9 +209,9 @@ on_both! {
     }
 }
 
-/// There they would be in the way.
+/// In a file they would be in the way.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_logged_into_a_file_has_no_colours() {
+async fn what_is_logged_past_a_terminal_has_no_colours() {
     let pair = Pair::create(Backend::Sqlite).await;
     let cli = Cli::of(PROGRAM, &pair.a).set("RUST_LOG", "debug").set("NO_COLOR", "");
     let logged = cli.run(&["status"]).await.stderr;

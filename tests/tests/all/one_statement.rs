@@ -281,7 +281,7 @@ fn nested(levels: usize) -> Json {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn json_of_many_brackets_is_written_at_once_unless_it_is_nested_too_deep() {
+async fn json_of_many_brackets_is_written_at_once_and_refused_where_it_is_nested_too_deep() {
     for kind in ["jsonb", "json"] {
         let mut pair = pair().await;
         pair.a.stop().await;

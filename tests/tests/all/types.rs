@@ -166,7 +166,7 @@ async fn unknown_members_travel(pair: &mut Pair) {
             assert_eq!(stored, std::slice::from_ref(sent));
         }
     }
-    // Within a transaction what is sent is made of the model, and so the row must hold just that.
+    // Within a transaction too both sides must hold just the same.
     let txn = pair.a.db.begin().await.expect("a transaction");
     let found = parcel::Entity::find_by_id(id).one(&txn).await.expect("a query").expect("the parcel");
     let mut change = found.into_active_model();
