@@ -34,23 +34,48 @@ pub(crate) fn hints() -> watch::Receiver<()> {
 /// Records an event in the transaction of `db`. For an entity's event this comes after the row's own write: the id is
 /// then drawn under the row's lock, and the ids of one row follow its commits.
 pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: &NewEvent) -> Result<(), DbErr> {
-    let (id, payload) = (event.resource_id.as_str().into(), event.payload.to_string().into());
+    let now = crate::clock::now();
+    let [event_id, headers, occurred_at] = values_of(event)?;
     let mut insert = Query::insert();
-    insert.into_table(TABLE).columns(COLUMNS).values_panic(row_of(values_of(event)?.map(Expr::val), id, payload));
+    insert.into_table(TABLE).columns(COLUMNS).values_panic([
+        event_id.into(),
+        event.resource_type.as_str().into(),
+        event.resource_id.as_str().into(),
+        event.event_type.as_str().into(),
+        event.payload.to_string().into(),
+        headers.into(),
+        occurred_at.into(),
+        now.into(),
+        now.into(),
+        Status::Pending.into(),
+    ]);
     db.execute(&insert).await?;
     hint();
     Ok(())
 }
 
 /// Records, as part of a statement, the event of the row that another part of it, `row`, has written: what is [`values_of`]
-/// the event, and an id and a payload that are made of the row.
+/// the event, what its kind is known by, and an id and a payload that are made of the row.
 pub(crate) fn record_from(
     row: &'static str,
-    values: [Expr; VALUES],
+    [event_id, headers, now]: [Expr; 3],
+    [resource_type, event_type]: [&'static str; 2],
     id: Expr,
     payload: Expr,
 ) -> Result<InsertStatement, DbErr> {
-    let values = Query::select().exprs(row_of(values, id, payload)).from(row).to_owned();
+    let values = [
+        event_id,
+        resource_type.into(),
+        id,
+        event_type.into(),
+        payload,
+        headers,
+        now.clone(),
+        now.clone(),
+        now,
+        Status::Pending.into(),
+    ];
+    let values = Query::select().exprs(values).from(row).to_owned();
     let mut insert = Query::insert();
     insert.into_table(TABLE).columns(COLUMNS);
     insert.select_from(values).map_err(|error| DbErr::Custom(error.to_string()))?;
@@ -60,36 +85,20 @@ pub(crate) fn record_from(
 const COLUMNS: [&str; 10] = [
     "event_id",
     "resource_type",
+    "resource_id",
     "event_type",
+    "payload",
     "headers",
     "occurred_at",
     "available_at",
     "created_at",
     "status",
-    "resource_id",
-    "payload",
 ];
 
-/// How many values [`values_of`] gives: those of the first columns.
-pub(crate) const VALUES: usize = 7;
-
-/// What an event's row holds besides what is made of the entity's row.
-pub(crate) fn values_of(event: &NewEvent) -> Result<[Value; VALUES], DbErr> {
-    let now = crate::clock::now();
+/// What is new in each event, whatever it speaks of: its id, its headers, and when it occurred.
+pub(crate) fn values_of(event: &NewEvent) -> Result<[Value; 3], DbErr> {
     let headers = serde_json::to_string(&event.trace.headers()).map_err(|error| DbErr::Json(error.to_string()))?;
-    Ok([
-        event.event_id.as_str().into(),
-        event.resource_type.as_str().into(),
-        event.event_type.as_str().into(),
-        headers.into(),
-        event.occurred_at.into(),
-        now.into(),
-        now.into(),
-    ])
-}
-
-fn row_of(values: [Expr; VALUES], id: Expr, payload: Expr) -> impl Iterator<Item = Expr> {
-    values.into_iter().chain([Status::Pending.into(), id, payload])
+    Ok([event.event_id.as_str().into(), headers.into(), event.occurred_at.into()])
 }
 
 /// Whether any row waits.

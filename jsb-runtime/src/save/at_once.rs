@@ -88,7 +88,7 @@ fn event_of<M: Syncable>(key: &[Value], event_type: &str) -> Option<NewEvent> {
     event.check().is_ok().then_some(event)
 }
 
-/// The statement with its values: what is said of the event, what this kind of save needs besides, and the row's own; `None` if
+/// The statement with its values: what is new in the event, what this kind of save needs besides, and the row's own; `None` if
 /// it is left to the hooks.
 fn statement<M: Syncable>(
     kind: Kind,

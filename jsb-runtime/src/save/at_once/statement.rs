@@ -12,6 +12,7 @@ use sea_orm::sea_query::{
 use sea_orm::{ColumnTrait, DbErr, EntityName, IdenStatic, Iterable};
 use serde_json::Value as Json;
 
+use crate::event::event_type;
 use crate::locked::locked;
 use crate::payload::MAX_ID_BYTES;
 use crate::payload::postgres::{JsonText, json_text};
@@ -47,7 +48,7 @@ type Shape = (TypeId, Kind, Vec<bool>);
 /// the wire, its event has no payload, which the outbox refuses, and nothing is written. `None` if PostgreSQL cannot write
 /// such an event.
 ///
-/// Its values are what is said of the event, what the kind of save needs, and those of the columns that are written.
+/// Its values are what is new in the event, what the kind of save needs, and those of the columns that are written.
 pub(super) fn text<M: Syncable>(kind: Kind, is_written: Vec<bool>) -> Result<Option<Arc<str>>, DbErr> {
     let shape = (TypeId::of::<M>(), kind, is_written);
     let known = locked(&TEXTS).get(&shape).cloned();
@@ -78,11 +79,15 @@ fn written<M: Syncable>(kind: Kind, is_written: &[bool]) -> Result<Option<String
     let Some(payload) = payload_text::<M>(&id) else { return Ok(None) };
     let mut parameters = Parameters(0);
     let said = std::array::from_fn(|_| parameters.next());
+    let event_type = match kind {
+        Kind::Insert | Kind::InsertByKey => event_type::CREATED,
+        Kind::Update => event_type::UPDATED,
+    };
     let write = match kind {
         Kind::Update => update::<M>(&mut parameters, is_written),
         Kind::Insert | Kind::InsertByKey => insert::<M>(&mut parameters, kind, is_written)?,
     };
-    let record = outbox::record_from(ROW, said, Expr::cust(id), Expr::cust(payload))?;
+    let record = outbox::record_from(ROW, said, [M::RESOURCE, event_type], Expr::cust(id), Expr::cust(payload))?;
     let mut saved = Query::select();
     for column in ColumnOf::<M>::iter() {
         saved.expr_as(column.select_as(Expr::col((ROW, column))), column.as_str());
