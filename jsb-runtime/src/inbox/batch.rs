@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use sea_orm::sea_query::{Expr, InsertStatement, Order, PostgresQueryBuilder, Query, SelectStatement};
+use sea_orm::sea_query::{Expr, InsertStatement, Order, PostgresQueryBuilder, Query, SelectStatement, ValueTuple};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
 use super::{KEY, Status, TABLE, unless_there};
@@ -22,6 +22,9 @@ const COLUMNS: [&str; 10] = [
     "received_at",
     "processed_at",
 ];
+
+/// How many of them differ from event to event: the first.
+const VALUES: usize = 7;
 
 /// Takes events for this transaction as [`claim`](super::claim) does; whether each is new. Of one that comes twice the first is.
 pub(crate) async fn claim_all<C: ConnectionTrait>(txn: &C, messages: &[&Message]) -> Result<Vec<bool>, DbErr> {
@@ -52,11 +55,10 @@ pub(super) async fn insert_values<C: ConnectionTrait>(txn: &C, messages: &[&Mess
     let now = crate::clock::now();
     let mut rest = messages.iter();
     let mut inserted = 0;
-    for part in values::parts(messages.len(), COLUMNS.len()) {
-        let mut insert = insert();
-        for message in rest.by_ref().take(part) {
+    for part in values::parts(messages.len(), VALUES) {
+        let rows = rest.by_ref().take(part).map(|message| {
             let (resource_type, resource_id, event_type) = message.labels();
-            insert.values_panic([
+            ValueTuple::Many(vec![
                 message.source_app.as_str().into(),
                 message.event_id.as_str().into(),
                 resource_type.into(),
@@ -64,11 +66,14 @@ pub(super) async fn insert_values<C: ConnectionTrait>(txn: &C, messages: &[&Mess
                 event_type.into(),
                 message.subject.as_str().into(),
                 i64::try_from(message.stream_seq).ok().into(),
-                Status::Processed.into(),
-                now.into(),
-                now.into(),
-            ]);
-        }
+            ])
+        });
+        let mut select = Query::select();
+        select.columns(values::names(VALUES)).exprs([Expr::val(Status::Processed), Expr::val(now), Expr::val(now)]);
+        // Without a condition, SQLite would take what follows for that of a join.
+        select.from_values(rows, "events").and_where(Expr::cust("true"));
+        let mut insert = insert();
+        insert.select_from(select).expect("as many columns as are selected");
         inserted += txn.execute(&insert).await?.rows_affected();
     }
     Ok(inserted)
