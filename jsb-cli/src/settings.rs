@@ -11,8 +11,9 @@ use crate::database::{connect_options, explained};
 
 /// How long a command waits for a connection to the database.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(10);
-/// How long a command waits for SQLite's write lock. For less than for any answer of the database, or it would say that none came.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(25);
+/// How long a command waits for SQLite's write lock: the sum of its sleeps, so longer by the clock. For less than for any answer of
+/// the database, or it would say that none came.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(20);
 /// The variables that name files for the connection to NATS.
 const NATS_FILES: [&str; 5] = ["NATS_CREDS", "NATS_NKEY", "NATS_CA", "NATS_CERT", "NATS_KEY"];
 

@@ -48,7 +48,8 @@ impl Trial<'_> {
     async fn record_death(&self, death: &Death) -> Result<Outcome, DbErr> {
         let Death { reason, error, .. } = death;
         if self.inbox_keeps() {
-            inbox::make(&self.processor.db, self.message, Move::Bury { reason: *reason, error }).await?;
+            let bury = Move::Bury { reason: *reason, error, is_counted: self.is_counted };
+            inbox::make(&self.processor.db, self.message, bury).await?;
         }
         tracing::error!(event_id = self.message.event_id, subject = self.message.subject, %reason, error, "an event is dead");
         Ok(Outcome::Dead)
@@ -62,7 +63,8 @@ impl Trial<'_> {
             }
             return Ok(Outcome::Retry(DLQ_RETRY));
         }
-        let postpone = Move::Postpone { reason, retry_after: DLQ_RETRY, error: &death.error };
+        let postpone =
+            Move::Postpone { reason, retry_after: DLQ_RETRY, error: &death.error, is_counted: self.is_counted };
         inbox::make(&self.processor.db, self.message, postpone).await?;
         self.processor.any_open.send_replace(true);
         Ok(Outcome::Parked)

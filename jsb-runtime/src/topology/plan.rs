@@ -13,7 +13,6 @@ use super::{Found, Wanted, WantedConsumer, rules};
 pub struct Plan {
     pub(super) changes: Vec<Change>,
     pub(super) refusals: Vec<Refusal>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) problems: Vec<String>,
 }
 

@@ -52,7 +52,7 @@ async fn drift_is_told_and_mended() {
     assert_eq!(made["made"][0], format!("changed stream {}", pair.a.config.stream_name));
     assert_eq!(made["changes"][0]["change"], "update_stream");
     let again = older.json(&["provision", "--check"]).await;
-    assert_eq!(again, serde_json::json!({"changes": [], "refusals": [], "made": []}));
+    assert_eq!(again, serde_json::json!({"changes": [], "refusals": [], "problems": [], "made": []}));
     let day = std::time::Duration::from_secs(24 * 60 * 60);
     assert_eq!(Stream::of(&pair.a.config).await.config().await.max_age, 20 * day);
     // A default is nobody's wish.

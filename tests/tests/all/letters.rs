@@ -1,7 +1,9 @@
-//! Letters that had no room for the body, and only say where it is.
+//! Letters that had no room for the body, and only say where it is; and letters that are on their way for long.
 
-use jsb_tests::probe::Orders;
-use jsb_tests::{Cli, Pair, Stream, eventually, inbox};
+use jsb_runtime::operate;
+use jsb_tests::probe::{self, Orders};
+use jsb_tests::{Cli, Pair, Proxy, Stream, eventually, inbox, servers};
+use sea_orm::DbErr;
 use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
@@ -44,6 +46,29 @@ on_both! {
         let why = replayed.json()["failed"][0]["why"].to_string();
         assert!(why.contains("neither in the inbox nor in the stream"), "{why}");
         assert_eq!((stream.messages(&incoming).await.len(), stream.messages(&dlq).await.len()), (2, 1));
+        pair.stop().await;
+    }
+    async fn a_retry_is_not_undone_by_a_letter_that_was_on_its_way(backend: Backend) {
+        let proxy = Proxy::start(servers::nats().await.port()).await;
+        let mut pair = Pair::configured(backend, |config| config.max_deliver(1)).await;
+        pair.b.config.nats_url = proxy.url();
+        pair.start_both().await;
+        let worn = probe::send(&pair.a.db, "fail", Orders { failures: 1, ..Orders::default() }).await;
+        eventually("it is dead", || inbox::with_status(&pair.b.db, &worn.event_id, "dead")).await;
+        // As if its letter had not been taken; and the next one's acknowledgement is held up.
+        proxy.hold();
+        let waits = "status = 'parked', starts = 0, attempts = 1, available_at = '2000-01-01T00:00:00+00:00'";
+        pair.b.sql(&format!("UPDATE inbox_events SET {waits}")).await;
+        eventually("it is about to be buried", || async {
+            Ok::<_, DbErr>((pair.b.texts("SELECT CAST(starts AS text) FROM inbox_events").await == ["1"]).then_some(()))
+        })
+        .await;
+        let event_ids = [worn.event_id.clone()];
+        let retried = operate::inbox::retry(&pair.b.db, &pair.a.config.app_name, &event_ids).await;
+        assert_eq!(retried.expect("a retry").changed, 1);
+        proxy.let_go();
+        pair.b.has_settled(1).await;
+        assert_eq!(probe::attempts(&worn).len(), 2);
         pair.stop().await;
     }
 }

@@ -437,6 +437,7 @@ async fn a_plan_is_there_for_programs_too() {
             "differences": [{"setting": "max_deliver", "found": 9, "wanted": 5}],
         }],
         "refusals": [],
+        "problems": [],
     });
     assert_eq!(serde_json::to_value(operator.plan().await).expect("JSON"), expected);
 }
