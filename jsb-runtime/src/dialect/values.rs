@@ -6,7 +6,7 @@ use std::iter;
 const MAX_VALUES: usize = 20_000;
 
 /// How many rows a statement takes: of few different lengths, since each text that was prepared stays in the memory of its
-/// connection; and of those that people choose for a batch, so that a full one is a single statement.
+/// connection; and of those that people choose for a batch, so that a full one of few columns is a single statement.
 const LENGTHS: [usize; 10] = [1_000, 500, 200, 100, 50, 20, 10, 5, 2, 1];
 
 /// How many of so many rows each statement takes.

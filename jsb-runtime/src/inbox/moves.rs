@@ -23,11 +23,10 @@ pub(crate) enum Move<'a> {
     Fail { error: &'a str, longest: Duration },
     /// It waits here for its next try.
     Park { reason: Reason, waits_for: Option<String>, retry_after: Duration, error: &'a str },
-    /// It is dead, but its letter was not taken: it waits here for another try at that. As with [`Bury`](Self::Bury).
-    Postpone { reason: Reason, retry_after: Duration, error: &'a str, is_counted: bool },
-    /// It is dead. Its payload stays until it is pruned, since the DLQ may have had no room for it. Where it was counted
-    /// that it began, it still must be: an operator may have it tried anew while its letter is on its way.
-    Bury { reason: Reason, error: &'a str, is_counted: bool },
+    /// It is dead, but its letter was not taken: it waits here for another try at that.
+    Postpone { reason: Reason, retry_after: Duration, error: &'a str },
+    /// It is dead. Its payload stays until it is pruned, since the DLQ may have had no room for it.
+    Bury { reason: Reason, error: &'a str },
     /// It is due here, since the server has given it up.
     Adopt,
     /// It is processed, and its payload no longer needed.
@@ -76,7 +75,7 @@ impl Move<'_> {
                 changes.extend(reason.is_waiting().then(|| ("received_at", waits_since())));
                 changes
             }
-            Self::Postpone { reason, retry_after, error, .. } => {
+            Self::Postpone { reason, retry_after, error } => {
                 let mut changes = vec![
                     ("status", Status::Parked.into()),
                     ("reason", reason.into()),
@@ -89,7 +88,7 @@ impl Move<'_> {
                 changes.extend(reason.is_of_event().then_some(("waits_for", Expr::null())));
                 changes
             }
-            Self::Bury { reason, error, .. } => vec![
+            Self::Bury { reason, error } => vec![
                 ("status", Status::Dead.into()),
                 ("reason", reason.into()),
                 ("waits_for", Expr::null()),
@@ -152,7 +151,8 @@ impl Move<'_> {
             // Nobody else has it.
             Self::Take { longest, .. } => Condition::any().add(is_not_parked).add(is_due(*longest)),
             Self::Adopt => Condition::all().add(is_not_parked),
-            Self::Bury { is_counted: true, .. } | Self::Postpone { is_counted: true, .. } => {
+            // Else an operator has had it tried anew while its letter was on its way.
+            Self::Bury { reason, .. } if reason.is_counted() => {
                 Condition::any().add(Expr::col("starts").gt(0)).add(Expr::col("attempts").gt(0))
             }
             _ => Condition::all(),

@@ -48,8 +48,7 @@ impl Trial<'_> {
     async fn record_death(&self, death: &Death) -> Result<Outcome, DbErr> {
         let Death { reason, error, .. } = death;
         if self.inbox_keeps() {
-            let bury = Move::Bury { reason: *reason, error, is_counted: self.is_counted };
-            inbox::make(&self.processor.db, self.message, bury).await?;
+            inbox::make(&self.processor.db, self.message, Move::Bury { reason: *reason, error }).await?;
         }
         tracing::error!(event_id = self.message.event_id, subject = self.message.subject, %reason, error, "an event is dead");
         Ok(Outcome::Dead)
@@ -63,8 +62,7 @@ impl Trial<'_> {
             }
             return Ok(Outcome::Retry(DLQ_RETRY));
         }
-        let postpone =
-            Move::Postpone { reason, retry_after: DLQ_RETRY, error: &death.error, is_counted: self.is_counted };
+        let postpone = Move::Postpone { reason, retry_after: DLQ_RETRY, error: &death.error };
         inbox::make(&self.processor.db, self.message, postpone).await?;
         self.processor.any_open.send_replace(true);
         Ok(Outcome::Parked)

@@ -35,8 +35,6 @@ pub(crate) struct Trial<'a> {
     pub(crate) origin: Origin,
     /// How often it had failed before, once it has begun.
     begun: Option<u32>,
-    /// Whether its row counts that it has begun.
-    pub(crate) is_counted: bool,
     /// Why it is dead, once that is known.
     death: Option<Death>,
     /// How often the database was away.
@@ -45,7 +43,7 @@ pub(crate) struct Trial<'a> {
 
 impl<'a> Trial<'a> {
     pub(crate) fn of(processor: &'a Processor, message: &'a Message, origin: Origin) -> Self {
-        Self { processor, message, origin, begun: None, is_counted: false, death: None, outages: 0 }
+        Self { processor, message, origin, begun: None, death: None, outages: 0 }
     }
 
     /// Takes the event to its outcome, waiting while the database is away.
@@ -109,7 +107,7 @@ impl<'a> Trial<'a> {
 
     /// Commits that the event begins, unless this is the first that is seen of it; how often it had failed before, if it may be
     /// tried.
-    async fn begin(&mut self) -> Result<ControlFlow<Tried, u32>, DbErr> {
+    async fn begin(&self) -> Result<ControlFlow<Tried, u32>, DbErr> {
         let (origin, max_deliver) = (self.origin, self.processor.config.max_deliver);
         if !self.inbox_keeps() {
             // Deliveries are then all that is counted.
@@ -130,7 +128,6 @@ impl<'a> Trial<'a> {
             Err(error) if dialect::fault(&error) == Fault::Contention => return Ok(Break(Outcome::Undecided.into())),
             Err(error) => return Err(error),
         };
-        self.is_counted = true;
         let failures = counters.attempts.unsigned_abs();
         // Its dead letter was not taken, perhaps more often than an event may begin.
         let known_death = counters.known_death().or((failures >= max_deliver).then_some(Reason::MaxAttempts));

@@ -48,6 +48,7 @@ on_both! {
         assert_eq!((stream.messages(&incoming).await.len(), stream.messages(&dlq).await.len()), (2, 1));
         pair.stop().await;
     }
+
     async fn a_retry_is_not_undone_by_a_letter_that_was_on_its_way(backend: Backend) {
         let proxy = Proxy::start(servers::nats().await.port()).await;
         let mut pair = Pair::configured(backend, |config| config.max_deliver(1)).await;
