@@ -34,21 +34,11 @@ pub(crate) fn hints() -> watch::Receiver<()> {
 /// Records an event in the transaction of `db`. For an entity's event this comes after the row's own write: the id is
 /// then drawn under the row's lock, and the ids of one row follow its commits.
 pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: &NewEvent) -> Result<(), DbErr> {
-    let now = crate::clock::now();
-    let [event_id, headers, occurred_at] = values_of(event)?;
+    let kind = [event.resource_type.as_str(), event.event_type.as_str()];
+    let (id, payload) = (event.resource_id.as_str().into(), event.payload.to_string().into());
+    let row = row_of(values_of(event)?.map(Expr::val), kind, id, payload, crate::clock::now().into());
     let mut insert = Query::insert();
-    insert.into_table(TABLE).columns(COLUMNS).values_panic([
-        event_id.into(),
-        event.resource_type.as_str().into(),
-        event.resource_id.as_str().into(),
-        event.event_type.as_str().into(),
-        event.payload.to_string().into(),
-        headers.into(),
-        occurred_at.into(),
-        now.into(),
-        now.into(),
-        Status::Pending.into(),
-    ]);
+    insert.into_table(TABLE).columns(COLUMNS).values_panic(row);
     db.execute(&insert).await?;
     hint();
     Ok(())
@@ -58,24 +48,13 @@ pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: &NewEvent) -> Resu
 /// the event, what its kind is known by, and an id and a payload that are made of the row.
 pub(crate) fn record_from(
     row: &'static str,
-    [event_id, headers, now]: [Expr; 3],
-    [resource_type, event_type]: [&'static str; 2],
+    values: [Expr; 3],
+    kind: [&'static str; 2],
     id: Expr,
     payload: Expr,
 ) -> Result<InsertStatement, DbErr> {
-    let values = [
-        event_id,
-        resource_type.into(),
-        id,
-        event_type.into(),
-        payload,
-        headers,
-        now.clone(),
-        now.clone(),
-        now,
-        Status::Pending.into(),
-    ];
-    let values = Query::select().exprs(values).from(row).to_owned();
+    let now = values[2].clone();
+    let values = Query::select().exprs(row_of(values, kind, id, payload, now)).from(row).to_owned();
     let mut insert = Query::insert();
     insert.into_table(TABLE).columns(COLUMNS);
     insert.select_from(values).map_err(|error| DbErr::Custom(error.to_string()))?;
@@ -94,6 +73,18 @@ const COLUMNS: [&str; 10] = [
     "created_at",
     "status",
 ];
+
+/// A new row in the order of its columns: what is [`values_of`] the event, its resource and type, the id and the payload.
+fn row_of(
+    [event_id, headers, occurred_at]: [Expr; 3],
+    [resource_type, event_type]: [&str; 2],
+    id: Expr,
+    payload: Expr,
+    now: Expr,
+) -> [Expr; COLUMNS.len()] {
+    let (resource_type, event_type, status) = (resource_type.into(), event_type.into(), Status::Pending.into());
+    [event_id, resource_type, id, event_type, payload, headers, occurred_at, now.clone(), now, status]
+}
 
 /// What is new in each event, whatever it speaks of: its id, its headers, and when it occurred.
 pub(crate) fn values_of(event: &NewEvent) -> Result<[Value; 3], DbErr> {
