@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Expr, InsertStatement, Order, PostgresQueryBuilder, Query, SelectStatement, ValueTuple};
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement};
 
@@ -69,12 +70,9 @@ pub(super) async fn insert_values<C: ConnectionTrait>(txn: &C, messages: &[&Mess
             ])
         });
         let mut select = Query::select();
-        select.columns(values::names(VALUES)).exprs([Expr::val(Status::Processed), Expr::val(now), Expr::val(now)]);
         // Without a condition, SQLite would take what follows for that of a join.
-        select.from_values(rows, "events").and_where(Expr::cust("true"));
-        let mut insert = insert();
-        insert.select_from(select).expect("as many columns as are selected");
-        inserted += txn.execute(&insert).await?.rows_affected();
+        select.columns(values::names(VALUES)).from_values(rows, "events").and_where(Expr::cust("true"));
+        inserted += txn.execute(&insert_from(select, now)).await?.rows_affected();
     }
     Ok(inserted)
 }
@@ -86,7 +84,6 @@ fn newest(rows: u64) -> SelectStatement {
 
 /// Inserts processed events as PostgreSQL takes many of them, and says which were not there.
 fn insert_of_arrays(messages: &[&Message]) -> Statement {
-    let now = crate::clock::now();
     let texts = |text: fn(&Message) -> &str| Column::texts(messages.iter().map(|message| text(message)));
     let columns = [
         texts(|message| &message.source_app),
@@ -97,14 +94,16 @@ fn insert_of_arrays(messages: &[&Message]) -> Statement {
         texts(|message| &message.subject),
         Column::numbers(messages.iter().map(|message| i64::try_from(message.stream_seq).ok())),
     ];
-    let mut rows = arrays::rows(columns, |_, value| value);
-    rows.select.exprs([Expr::val(Status::Processed), Expr::val(now), Expr::val(now)]);
-    let mut insert = insert();
+    let rows = arrays::rows(columns, |_, value| value);
+    let mut insert = insert_from(rows.select.clone(), crate::clock::now());
     insert.returning(Query::returning().columns(KEY));
-    insert.select_from(rows.select.clone()).expect("as many columns as are selected");
     rows.put_into(insert.build(PostgresQueryBuilder))
 }
 
-fn insert() -> InsertStatement {
-    Query::insert().into_table(TABLE).columns(COLUMNS).on_conflict(unless_there()).to_owned()
+/// Inserts events of which the select says what differs, and adds what they share, unless they are there.
+fn insert_from(mut select: SelectStatement, now: DateTime<Utc>) -> InsertStatement {
+    select.exprs([Expr::val(Status::Processed), Expr::val(now), Expr::val(now)]);
+    let mut insert = Query::insert().into_table(TABLE).columns(COLUMNS).on_conflict(unless_there()).to_owned();
+    insert.select_from(select).expect("as many columns as are selected");
+    insert
 }
