@@ -1,6 +1,6 @@
 //! Who may do what on the server, when every user may do only what it needs: pure, so that it can be shown and tested.
 
-use crate::subject;
+use crate::subject::{self, api};
 use crate::topology::{Wanted, WantedConsumer};
 
 /// The user that provisions the stream and looks after the events.
@@ -104,42 +104,34 @@ impl<'a> App<'a> {
     /// What a bridge calls that provisions nothing.
     fn user(&self, may_read: bool) -> User {
         let (stream, durable) = (self.stream, self.durable());
-        let calls = [
-            format!("$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"),
-            format!("$JS.API.CONSUMER.INFO.{stream}.{durable}"),
-            // As many tokens as they have: after a wildcard of any length, the acknowledgement of another consumer would fit.
-            format!("$JS.ACK.{stream}.{durable}.*.*.*.*.*"),
-            // Newer servers put the domain and the account before the stream.
-            format!("$JS.ACK.*.*.{stream}.{durable}.*.*.*.*.*"),
-            format!("$JS.ACK.*.*.{stream}.{durable}.*.*.*.*.*.>"),
-        ];
+        let mut publish = Vec::from(self.published());
+        publish.push(api::subject(&api::next_messages(stream, &durable)));
+        publish.push(api::subject(&api::consumer_info(stream, &durable)));
+        publish.extend(api::acknowledgements(stream, &durable));
         // Messages that the server has given up are read by their sequence.
-        let reading = may_read.then(|| format!("$JS.API.STREAM.MSG.GET.{stream}"));
-        User {
-            name: self.name.to_owned(),
-            publish: self.published().into_iter().chain(calls).chain(reading).collect(),
-            subscribe: vec![inbox(self.name), format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{stream}.{durable}")],
-        }
+        publish.extend(may_read.then(|| api::subject(&api::get_message(stream))));
+        let subscribe = vec![inbox(self.name), api::spent_deliveries(stream, &durable)];
+        User { name: self.name.to_owned(), publish, subscribe }
     }
 }
 
 /// Provisions, reads and replays; deletes single messages, since a purged letter is one, but no stream and no consumer.
 fn admin(stream: &str, apps: &[App<'_>]) -> User {
-    let calls = ["INFO", "CREATE", "UPDATE", "MSG.GET", "MSG.DELETE"];
-    let mut publish = vec!["$JS.API.STREAM.NAMES".to_owned()];
-    publish.extend(calls.map(|call| format!("$JS.API.STREAM.{call}.{stream}")));
+    let calls = [api::stream_info, api::create_stream, api::update_stream, api::get_message, api::delete_message];
+    let mut publish = vec![api::subject(api::STREAM_NAMES)];
+    publish.extend(calls.map(|call| api::subject(&call(stream))));
     for app in apps {
-        let calls = ["INFO", "DURABLE.CREATE"];
-        publish.extend(calls.map(|call| format!("$JS.API.CONSUMER.{call}.{stream}.{}", app.durable())));
+        let calls = [api::consumer_info, api::put_consumer];
+        publish.extend(calls.map(|call| api::subject(&call(stream, &app.durable()))));
         publish.extend(app.published());
     }
     User { name: ADMIN.to_owned(), publish, subscribe: vec![inbox(ADMIN)] }
 }
 
 fn observer(stream: &str, apps: &[App<'_>]) -> User {
-    let calls = ["INFO", "MSG.GET"];
-    let consumers = apps.iter().map(|app| format!("$JS.API.CONSUMER.INFO.{stream}.{}", app.durable()));
-    let publish = calls.map(|call| format!("$JS.API.STREAM.{call}.{stream}")).into_iter().chain(consumers).collect();
+    let calls = [api::stream_info(stream), api::get_message(stream)];
+    let consumers = apps.iter().map(|app| api::consumer_info(stream, &app.durable()));
+    let publish = calls.into_iter().chain(consumers).map(|call| api::subject(&call)).collect();
     User { name: OBSERVER.to_owned(), publish, subscribe: vec![inbox(OBSERVER)] }
 }
 

@@ -1,5 +1,7 @@
 //! The subjects and names that a pair of apps uses.
 
+pub(crate) mod api;
+
 /// Where `app` publishes for `destination`.
 pub(crate) fn sync(app: &str, destination: &str) -> String {
     format!("{app}.sync.{destination}")

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use super::connection::Transport;
 use crate::clock;
+use crate::subject::api;
 
 /// How many denials are kept: what a bridge uses is far less.
 const CAPACITY: usize = 64;
@@ -99,12 +100,13 @@ fn below(prefix: &str) -> String {
 /// The subject that allows every acknowledgement on the consumer of one: newer servers put domain and account first.
 fn acknowledgements(subject: &str) -> Option<String> {
     let tokens: Vec<&str> = subject.strip_prefix("$JS.ACK.")?.split('.').collect();
-    match tokens.as_slice() {
-        [stream, consumer, _, _, _, _, _] => Some(format!("$JS.ACK.{stream}.{consumer}.*.*.*.*.*")),
-        [_, _, stream, consumer, _, _, _, _, _] => Some(format!("$JS.ACK.*.*.{stream}.{consumer}.*.*.*.*.*")),
-        [_, _, stream, consumer, _, _, _, _, _, ..] => Some(format!("$JS.ACK.*.*.{stream}.{consumer}.*.*.*.*.*.>")),
-        _ => None,
-    }
+    let (form, stream, consumer) = match tokens.as_slice() {
+        [stream, consumer, _, _, _, _, _] => (0, stream, consumer),
+        [_, _, stream, consumer, _, _, _, _, _] => (1, stream, consumer),
+        [_, _, stream, consumer, _, _, _, _, _, ..] => (2, stream, consumer),
+        _ => return None,
+    };
+    api::acknowledgements(stream, consumer).into_iter().nth(form)
 }
 
 /// How often something was denied, and when last.

@@ -8,6 +8,7 @@ use serde_json::{Map, Value as Json, json};
 
 use super::connection::{LONGEST_WAY, REQUEST_TIMEOUT, Transport};
 use super::provision::ProvisionError;
+use crate::subject::api;
 use crate::topology::{Change, Difference, Found, FoundStream, Plan, Wanted, object};
 
 impl Transport {
@@ -29,7 +30,7 @@ impl Transport {
             Ok::<_, ProvisionError>(stream.map(|stream| (subject.clone(), stream)))
         };
         let carriers = try_join_all(wanted.stream.subjects.iter().map(carrier)).await?;
-        let info = self.ask_for(format!("STREAM.INFO.{}", wanted.stream.name)).await?;
+        let info = self.ask_for(api::stream_info(&wanted.stream.name)).await?;
         Ok(Found {
             carriers: carriers.into_iter().flatten().collect(),
             stream: info.as_ref().map(FoundStream::read),
@@ -39,13 +40,13 @@ impl Transport {
 
     /// The stream that carries a subject.
     pub(super) async fn carrier_of(&self, subject: &str) -> Result<Option<String>, ProvisionError> {
-        let names = self.ask("STREAM.NAMES".to_owned(), &json!({"subject": subject})).await?;
+        let names = self.ask(api::STREAM_NAMES.to_owned(), &json!({"subject": subject})).await?;
         // The server lets no two streams carry one subject.
         Ok(names["streams"][0].as_str().map(str::to_owned))
     }
 
     pub(super) async fn consumer_settings(&self, stream: &str, name: &str) -> Result<Option<Json>, ProvisionError> {
-        let info = self.ask_for(format!("CONSUMER.INFO.{stream}.{name}")).await?;
+        let info = self.ask_for(api::consumer_info(stream, name)).await?;
         Ok(info.map(|mut info| info["config"].take()))
     }
 
@@ -74,7 +75,7 @@ impl Transport {
     async fn carry_out(&self, change: &Change) -> Result<bool, ProvisionError> {
         match change {
             Change::CreateStream { stream, settings } => {
-                self.ask(format!("STREAM.CREATE.{stream}"), &json!(settings)).await.map(|_| true)
+                self.ask(api::create_stream(&stream), &json!(settings)).await.map(|_| true)
             }
             Change::UpdateStream { stream, differences } => self.update_stream(stream, differences).await,
             Change::CreateConsumer { stream, consumer, settings } => {
@@ -87,7 +88,7 @@ impl Transport {
     }
 
     async fn update_stream(&self, stream: &str, differences: &[Difference]) -> Result<bool, ProvisionError> {
-        let info = self.ask(format!("STREAM.INFO.{stream}"), &json!({})).await?;
+        let info = self.ask(api::stream_info(stream), &json!({})).await?;
         let found = FoundStream::read(&info);
         if differences.iter().any(|difference| found.would_lose_messages(difference)) {
             return Ok(false);
@@ -96,7 +97,7 @@ impl Transport {
         for difference in differences {
             difference.set(&mut settings);
         }
-        self.ask(format!("STREAM.UPDATE.{stream}"), &json!(settings)).await.map(|_| true)
+        self.ask(api::update_stream(stream), &json!(settings)).await.map(|_| true)
     }
 
     async fn update_consumer(
@@ -121,7 +122,7 @@ impl Transport {
         settings: &Map<String, Json>,
     ) -> Result<bool, ProvisionError> {
         let request = json!({"stream_name": stream, "config": settings, "action": action});
-        self.ask(format!("CONSUMER.DURABLE.CREATE.{stream}.{consumer}"), &request).await.map(|_| true)
+        self.ask(api::put_consumer(stream, consumer), &request).await.map(|_| true)
     }
 
     async fn ask_for(&self, what: String) -> Result<Option<Json>, ProvisionError> {
@@ -144,7 +145,7 @@ impl Transport {
     }
 
     async fn ask_by(&self, context: &Context, what: String, request: &Json) -> Result<Json, ProvisionError> {
-        match self.unless_denied(&format!("$JS.API.{what}"), context.request(what.clone(), request)).await?? {
+        match self.unless_denied(&api::subject(&what), context.request(what.clone(), request)).await?? {
             Response::Ok(answer) => Ok(answer),
             Response::Err { error } => Err(ProvisionError::Refused { what, error }),
         }

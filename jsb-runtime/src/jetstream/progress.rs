@@ -8,15 +8,10 @@ use serde::Deserialize;
 use super::attached::Attached;
 use super::connection::{REQUEST_TIMEOUT, Transport};
 use super::denials::{Denied, Permission};
-use super::provision::consumer_info_subject;
 use super::pull::PullError;
 use super::stored::StoredMessage;
 use crate::message::Message;
-
-/// Where a message of a stream is asked for.
-fn message_subject(stream: &str) -> String {
-    format!("$JS.API.STREAM.MSG.GET.{stream}")
-}
+use crate::subject::api;
 
 /// How far the server has got with this app's consumer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +30,7 @@ impl Transport {
     /// How far the consumer is.
     pub(crate) async fn progress(&self) -> Result<Progress, PullError> {
         let attached = self.attached().await;
-        let subject = consumer_info_subject(&attached.stream, &attached.consumer.cached_info().name);
+        let subject = api::subject(&api::consumer_info(&attached.stream, &attached.consumer.cached_info().name));
         let info = self.unless_denied(&subject, attached.consumer.get_info()).await?;
         let info = info.map_err(PullError::client)?;
         if attached.is_unchecked {
@@ -74,7 +69,7 @@ impl Transport {
 
     /// Whether NATS denied looking for a message the last time.
     pub(crate) fn may_not_look(&self) -> bool {
-        self.denials.stands(&Permission::Publish(message_subject(&self.stream_name())))
+        self.denials.stands(&Permission::Publish(api::subject(&api::get_message(&self.stream_name()))))
     }
 
     /// The sequences of messages that the server stops delivering, as it says so. The advisories are not stored.
@@ -86,11 +81,7 @@ impl Transport {
         struct Advisory {
             stream_seq: u64,
         }
-        let subject = format!(
-            "$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{}.{}",
-            attached.stream,
-            attached.consumer.cached_info().name
-        );
+        let subject = api::spent_deliveries(&attached.stream, &attached.consumer.cached_info().name);
         let permission = Permission::Subscribe(subject.clone());
         let denied = self.subscription_denied(permission);
         let advisories = self.context.client().subscribe(subject).await;

@@ -11,6 +11,7 @@ use super::connection::Transport;
 use super::denials::{Denied, Permission};
 use crate::causes::chain;
 use crate::problems::Task;
+use crate::subject::api;
 use crate::topology::{self, Adoption, Difference, FoundStream, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
@@ -168,7 +169,7 @@ impl Transport {
     /// Says so, once, while the stream, which is used as it is, keeps nothing that nobody listens for, or cannot be
     /// published to with an answer, or is not as somebody has set it.
     pub(crate) async fn report_stream(&self, stream: &str) {
-        let Ok(info) = self.ask(format!("STREAM.INFO.{stream}"), &json!({})).await else { return };
+        let Ok(info) = self.ask(api::stream_info(stream), &json!({})).await else { return };
         let interest = FoundStream::read(&info).drops().map(|drops| format!("{drops}; change it to limits"));
         let silence = (info["config"]["no_ack"] == true).then(|| {
             "it acknowledges nothing (no_ack), so that no event ever counts as sent; turn that off, or take the pair's subjects out of it"
@@ -213,7 +214,7 @@ impl Transport {
     /// right to ask even that, its settings are taken for what is configured.
     async fn find_consumer(&self, stream: &str, wanted: &WantedConsumer) -> Result<FoundConsumer, ProvisionError> {
         let (consumer, stream) = (wanted.name.clone(), stream.to_owned());
-        let (info, is_unchecked) = match self.ask(format!("CONSUMER.INFO.{stream}.{consumer}"), &json!({})).await {
+        let (info, is_unchecked) = match self.ask(api::consumer_info(&stream, &consumer), &json!({})).await {
             Err(error) if error.says_not_there() => {
                 return Err(ProvisionError::Missing { consumer, stream, source: Box::new(error) });
             }
@@ -245,11 +246,6 @@ struct FoundConsumer {
     differences: Vec<Difference>,
     /// The server could not be asked for its settings.
     is_unchecked: bool,
-}
-
-/// Where the settings and the state of a consumer are asked for.
-pub(super) fn consumer_info_subject(stream: &str, consumer: &str) -> String {
-    format!("$JS.API.CONSUMER.INFO.{stream}.{consumer}")
 }
 
 /// What the server would say of a new consumer that is as wanted.

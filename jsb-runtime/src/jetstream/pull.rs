@@ -15,6 +15,7 @@ use super::connection::{LONGEST_WAY, REQUEST_TIMEOUT, SLOWEST_LINK, Transport};
 use super::delivery::Delivery;
 use super::denials::Denied;
 use super::stored::StreamError;
+use crate::subject::api;
 
 /// How long after a request's wait the server may take to say that none came.
 const LATE: Duration = Duration::from_secs(1);
@@ -184,5 +185,5 @@ fn sent_of(asked: usize, word: &async_nats::Message) -> Result<usize, PullError>
 
 /// Where the next messages of a consumer are asked for.
 fn pull_subject(attached: &Attached) -> String {
-    format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", attached.stream, attached.consumer.cached_info().name)
+    api::subject(&api::next_messages(&attached.stream, &attached.consumer.cached_info().name))
 }

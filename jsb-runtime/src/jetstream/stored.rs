@@ -17,6 +17,7 @@ use super::headers;
 use super::provision::ProvisionError;
 use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
+use crate::subject::api;
 
 /// How many messages are read at a time, as far as they fit in memory.
 const BATCH: usize = 100;
@@ -120,7 +121,7 @@ impl Transport {
         if !self.config.auto_provision {
             return Ok(configured);
         }
-        match self.call("STREAM.NAMES", &json!({"subject": subject})).await {
+        match self.call(api::STREAM_NAMES, &json!({"subject": subject})).await {
             Ok(names) => Ok(names["streams"][0].as_str().map_or(configured, str::to_owned)),
             Err(StreamError::Denied(_)) => Ok(configured),
             Err(error) => Err(error),
@@ -187,7 +188,7 @@ impl Transport {
     }
 
     async fn stored(&self, stream: &str, which: &Json) -> Result<Option<StoredMessage>, StreamError> {
-        let call = format!("STREAM.MSG.GET.{stream}");
+        let call = api::get_message(stream);
         let mut answer = match self.ask_for_message(call.clone(), which).await.map_err(|error| failed(&call, error)) {
             Err(error) if error.is_no_message() => return Ok(None),
             answer => answer?,
@@ -198,7 +199,7 @@ impl Transport {
 
     /// Deletes one message; `false` if it is gone already.
     pub(crate) async fn delete_stored(&self, stream: &str, sequence: u64) -> Result<bool, StreamError> {
-        match self.call(&format!("STREAM.MSG.DELETE.{stream}"), &json!({"seq": sequence})).await {
+        match self.call(&api::delete_message(stream), &json!({"seq": sequence})).await {
             Ok(_) => Ok(true),
             // Its store, memory or file, decides how the server words it.
             Err(StreamError::Refused(_)) if self.stored_at(stream, sequence).await?.is_none() => Ok(false),
