@@ -10,8 +10,8 @@ use std::time::Duration;
 
 pub(crate) use answer::{answer, unless_lost};
 pub(crate) use catalog::{
-    ForeignKey, columns, digits_of_seconds, foreign_keys, generated_columns, raise_sequence, reuses_keys, sequence_of,
-    unfit_isolation,
+    ForeignKey, columns, digits_of_seconds, foreign_keys, generated_columns, is_same_name, raise_sequence, reuses_keys,
+    sequence_of, unfit_isolation,
 };
 use chrono::{DateTime, Utc};
 pub use fault::Fault;
@@ -25,6 +25,8 @@ use sea_orm::{
     Statement, TransactionOptions, TransactionSession, TransactionTrait, Value,
 };
 use tokio::sync::{Mutex, MutexGuard};
+
+use crate::row;
 
 /// How JSB begins a transaction that will write: on SQLite with the write lock, since a deferred transaction that has
 /// read first fails at once when another one wrote meanwhile.
@@ -92,7 +94,7 @@ pub(crate) async fn must_stand<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr>
 pub(crate) async fn lock_key<C: ConnectionTrait>(db: &C, resource: &str, id: &str) -> Result<(), DbErr> {
     if db.get_database_backend() == DbBackend::Postgres {
         let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))";
-        let key = format!("{resource}/{id}");
+        let key = row::name(resource, id);
         db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [key.into(), KEY_LOCKS.into()]))
             .await?;
     }
@@ -106,7 +108,7 @@ pub(crate) async fn lock_keys<C: ConnectionTrait>(db: &C, resource: &str, ids: V
         let sql = "SELECT count(*) FROM (SELECT pg_advisory_xact_lock(hash) FROM \
                    (SELECT DISTINCT hashtextextended($1 || id, $2) AS hash FROM unnest($3) AS id ORDER BY hash) AS keys) \
                    AS locks";
-        let values = [format!("{resource}/").into(), KEY_LOCKS.into(), ids.into()];
+        let values = [row::name(resource, "").into(), KEY_LOCKS.into(), ids.into()];
         db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     }
     Ok(())

@@ -101,7 +101,7 @@ fn is(message: &Message) -> Condition {
     has_key(&message.source_app, &message.event_id)
 }
 
-fn has_key(source_app: &str, event_id: &str) -> Condition {
+pub(crate) fn has_key(source_app: &str, event_id: &str) -> Condition {
     Condition::all().add(Expr::col("source_app").eq(source_app)).add(Expr::col("event_id").eq(event_id))
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::causes::{chain, shortened};
 use crate::event::{Envelope, EnvelopeError, SCHEMA_VERSION};
 use crate::reason::Reason;
+use crate::row;
 use crate::subject;
 use crate::trace::{HOPS, MAX_HOPS, Trace};
 
@@ -75,7 +76,12 @@ impl Message {
     /// The row that it speaks of, as `resource/id`.
     pub(crate) fn row(&self) -> Option<String> {
         let event = self.envelope.as_ref().ok()?;
-        Some(format!("{}/{}", event.resource_type, event.resource_id))
+        Some(row::name(&event.resource_type, &event.resource_id))
+    }
+
+    /// Its place in the stream as the inbox keeps it; none that a database could not hold.
+    pub(crate) fn stored_seq(&self) -> Option<i64> {
+        i64::try_from(self.stream_seq).ok()
     }
 
     /// Resource type, resource id and event type, for the inbox; empty where there is no envelope.

@@ -1,7 +1,7 @@
 //! What must hold before a bridge may start: the tables, whose database it is, the keys, and the foreign keys.
 
 use sea_orm::sea_query::ArrayType;
-use sea_orm::{DatabaseConnection, DbBackend, DbErr};
+use sea_orm::{DatabaseConnection, DbErr};
 
 use crate::config::{Config, ConfigError, Node};
 use crate::dialect::answer;
@@ -155,12 +155,10 @@ fn unless_migrated(error: DbErr) -> StartError {
 /// A column that is missing, or that this user may not read, would be every event's death. Without its whole table an entity may be
 /// here for another program's sake. A key has to be one text.
 async fn check_columns(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
+    let backend = db.get_database_backend();
     for schema in registry.entities().map(EntityRegistration::schema).filter(|schema| !schema.is_elsewhere) {
         let columns = dialect::columns(db, schema.table).await?;
-        let is_name = |name: &str, column: &Column| match db.get_database_backend() {
-            DbBackend::Sqlite => name.eq_ignore_ascii_case(column.name),
-            _ => name == column.name,
-        };
+        let is_name = |name: &str, column: &Column| dialect::is_same_name(backend, name, column.name);
         let find = |column: &Column| columns.iter().find(|found| is_name(&found.name, column));
         let missing = schema.columns.iter().find(|column| find(column).is_none());
         if let Some(column) = missing.filter(|_| !columns.is_empty()) {
@@ -198,8 +196,10 @@ async fn check_versions(db: &DatabaseConnection, registry: &Registry) -> Result<
 async fn check_generated_columns(db: &DatabaseConnection, registry: &Registry) -> Result<(), StartError> {
     for entity in registry.entities() {
         let schema = entity.schema();
-        let generated = dialect::generated_columns(db, schema.table).await?;
-        if let Some(column) = schema.columns.iter().find(|column| generated.iter().any(|name| name == column.name)) {
+        let (generated, backend) = (dialect::generated_columns(db, schema.table).await?, db.get_database_backend());
+        let is_generated =
+            |column: &Column| generated.iter().any(|name| dialect::is_same_name(backend, name, column.name));
+        if let Some(column) = schema.columns.iter().find(|column| is_generated(column)) {
             return Err(StartError::Generated { table: schema.table, column: column.name });
         }
     }
@@ -253,7 +253,7 @@ async fn check_key_reuse(db: &DatabaseConnection, registry: &Registry) -> Result
 /// Refuses foreign keys that act by themselves on what travels, and learns which of the tables are the parents of which.
 async fn check_foreign_keys(db: &DatabaseConnection, registry: &mut Registry) -> Result<(), StartError> {
     let tables: Vec<&str> = registry.entities().map(|entity| entity.schema().table).collect();
-    let mut keys = dialect::foreign_keys(db, &tables).await?;
+    let (mut keys, backend) = (dialect::foreign_keys(db, &tables).await?, db.get_database_backend());
     for key in &keys {
         let Some(action) = &key.action else { continue };
         let mut columns = registry
@@ -261,7 +261,8 @@ async fn check_foreign_keys(db: &DatabaseConnection, registry: &mut Registry) ->
             .map(|entity| entity.schema())
             .filter(|schema| schema.table == key.child)
             .flat_map(|schema| &schema.columns);
-        if action == "DELETE CASCADE" || columns.any(|column| column.name.eq_ignore_ascii_case(&key.column)) {
+        if action == "DELETE CASCADE" || columns.any(|column| dialect::is_same_name(backend, column.name, &key.column))
+        {
             let (child, parent, action) = (key.child.clone(), key.parent.clone(), action.clone());
             return Err(StartError::Cascade { child, parent, action });
         }

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement};
 use serde::Serialize;
 
 use crate::dialect::answer;
-use crate::{inbox, outbox};
+use crate::{ask, inbox, outbox};
 
 /// Whether a bridge is well.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -93,8 +93,10 @@ impl Tables {
         // What takes long here waits for a lock, or for a database that is away.
         let inbox = answer(inbox_groups(db, Some(inbox::OPEN))).await?;
         let outbox = answer(outbox_groups(db, Some(outbox::IS_PENDING))).await?;
-        let unpublishable_events = count(db, UNPUBLISHABLE).await?;
-        let dead_events = if are_dead_judged { count(db, DEAD).await? } else { 0 };
+        let unpublishable_events = unpublishable(db).await?;
+        // Whoever has no DLQ pays for it here: the index tells dead events from no others that are settled.
+        let dead_events =
+            if are_dead_judged { ask::count(db, inbox::TABLE, inbox::Status::Dead.condition()).await? } else { 0 };
         Ok(Self { unpublishable_events, dead_events, ..Self::of(&inbox, &outbox) })
     }
 
@@ -128,23 +130,19 @@ const UNPUBLISHABLE: &str = "SELECT (SELECT count(*) FROM outbox_events) \
     - (SELECT count(*) FROM outbox_events WHERE status = 'pending') \
     - (SELECT count(*) FROM outbox_events WHERE status = 'sent') AS events";
 
-/// Whoever has no DLQ pays for it here: the index tells dead events from no others that are settled.
-const DEAD: &str =
-    "SELECT count(*) AS events FROM inbox_events WHERE status = 'dead' AND status IN ('processed', 'dead')";
-
-async fn count<C: ConnectionTrait>(db: &C, sql: &str) -> Result<u64, DbErr> {
-    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?;
+async fn unpublishable<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
+    let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), UNPUBLISHABLE)).await?;
     Ok(row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))?.unsigned_abs())
 }
 
 async fn inbox_groups<C: ConnectionTrait>(db: &C, which: Option<&'static str>) -> Result<Groups, DbErr> {
-    groups(db, "inbox_events", Expr::col("received_at"), which).await
+    groups(db, inbox::TABLE, Expr::col("received_at"), which).await
 }
 
 async fn outbox_groups<C: ConnectionTrait>(db: &C, which: Option<&'static str>) -> Result<Groups, DbErr> {
     // One that is published again waits from then on.
     let since = Expr::case(Expr::col("attempts").eq(0), Expr::col("available_at")).finally(Expr::col("created_at"));
-    groups(db, "outbox_events", since.into(), which).await
+    groups(db, outbox::TABLE, since.into(), which).await
 }
 
 async fn groups<C: ConnectionTrait>(

@@ -111,14 +111,21 @@ pub(crate) async fn foreign_keys<C: ConnectionTrait>(db: &C, tables: &[&str]) ->
         };
         for row in db.query_all_raw(Statement::from_sql_and_values(backend, sql, [(*table).into()])).await? {
             let parent: String = row.try_get("", "parent")?;
-            // SQLite gives it as it was written, in whatever case.
-            let same = |table: &&&str| backend == DbBackend::Sqlite && table.eq_ignore_ascii_case(&parent);
-            let parent = tables.iter().find(same).map_or(parent.clone(), |table| (*table).to_owned());
+            let is_parent = |table: &&&str| is_same_name(backend, table, &parent);
+            let parent = tables.iter().find(is_parent).map_or(parent.clone(), |table| (*table).to_owned());
             let (column, action) = (row.try_get("", "column_name")?, row.try_get("", "action")?);
             found.push(ForeignKey { child: (*table).to_owned(), column, parent, action });
         }
     }
     Ok(found)
+}
+
+/// Whether two names are of one table or column: SQLite takes and gives them in any case.
+pub(crate) fn is_same_name(backend: DbBackend, one: &str, other: &str) -> bool {
+    match backend {
+        DbBackend::Sqlite => one.eq_ignore_ascii_case(other),
+        _ => one == other,
+    }
 }
 
 /// A column, and the collation or the type by which texts are equal in it that are not so byte by byte. SQLite says that of the

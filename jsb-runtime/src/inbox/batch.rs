@@ -66,7 +66,7 @@ pub(super) async fn insert_values<C: ConnectionTrait>(txn: &C, messages: &[&Mess
                 resource_id.into(),
                 event_type.into(),
                 message.subject.as_str().into(),
-                i64::try_from(message.stream_seq).ok().into(),
+                message.stored_seq().into(),
             ])
         });
         let mut select = Query::select();
@@ -92,7 +92,7 @@ fn insert_of_arrays(messages: &[&Message]) -> Statement {
         texts(|message| message.labels().1),
         texts(|message| message.labels().2),
         texts(|message| &message.subject),
-        Column::numbers(messages.iter().map(|message| i64::try_from(message.stream_seq).ok())),
+        Column::numbers(messages.iter().map(|message| message.stored_seq())),
     ];
     let rows = arrays::rows(columns, |_, value| value);
     let mut insert = insert_from(rows.select.clone(), crate::clock::now());

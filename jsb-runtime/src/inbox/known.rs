@@ -82,7 +82,7 @@ pub(crate) async fn among<C: ConnectionTrait>(
 /// Whether a delete that came before this message failed and is to be tried again: by the server, or here where that has given it
 /// up.
 pub(crate) async fn is_delete_tried_again<C: ConnectionTrait>(db: &C, message: &Message) -> Result<bool, DbErr> {
-    let Ok(sequence) = i64::try_from(message.stream_seq) else { return Ok(false) };
+    let Some(sequence) = message.stored_seq() else { return Ok(false) };
     let given_up = Expr::col("reason").eq(Reason::DeliveriesSpent);
     let select = Query::select()
         .expr(Expr::val(1))

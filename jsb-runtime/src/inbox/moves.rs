@@ -192,7 +192,7 @@ pub(crate) async fn make<C: ConnectionTrait>(
     let update = step
         .update()
         // The same event may be in the stream again, replayed or republished.
-        .value("stream_seq", i64::try_from(message.stream_seq).ok())
+        .value("stream_seq", message.stored_seq())
         .cond_where(is(message))
         .and_where(Expr::col("status").is_not_in(Status::SETTLED))
         .cond_where(needs)
@@ -231,7 +231,7 @@ fn insert_failed(message: &Message) -> InsertStatement {
         ("status", Status::Failed.into()),
         ("payload", message.body.clone().into()),
         ("headers", serde_json::to_string(&message.headers).unwrap_or_default().into()),
-        ("stream_seq", i64::try_from(message.stream_seq).ok().into()),
+        ("stream_seq", message.stored_seq().into()),
         ("received_at", now.into()),
         ("available_at", (now + OVERDUE).into()),
     ];
@@ -249,7 +249,7 @@ pub(crate) async fn reopen<C: ConnectionTrait>(db: &C, source: &str, event_id: &
 /// Opens the event of a replayed message whose death was recorded only after the replay had opened it: its letter can be
 /// read a moment before. A death of this very message stays.
 pub(crate) async fn reopen_for<C: ConnectionTrait>(db: &C, message: &Message) -> Result<(), DbErr> {
-    let Ok(sequence) = i64::try_from(message.stream_seq) else { return Ok(()) };
+    let Some(sequence) = message.stored_seq() else { return Ok(()) };
     let opened = opened(&message.source_app, &message.event_id)
         .and_where(Expr::col("status").eq(Status::Dead))
         .and_where(Expr::col("stream_seq").lt(sequence))

@@ -26,13 +26,18 @@ impl Status {
     /// What is done, as bound values.
     pub(crate) const SETTLED: [Self; 2] = [Self::Processed, Self::Dead];
 
-    /// Literals rather than bound values; the second is in the words of the partial indexes.
+    /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
+    pub(super) fn is(self) -> Expr {
+        Expr::cust(format!("status = '{self}'"))
+    }
+
+    /// The same, and in the words of the partial indexes.
     pub(crate) fn condition(self) -> Condition {
         let indexed = match self {
             Self::Failed | Self::Parked => OPEN,
             Self::Processed | Self::Dead => SETTLED,
         };
-        Condition::all().add(Expr::cust(format!("status = '{self}'"))).add(Expr::cust(indexed))
+        Condition::all().add(self.is()).add(Expr::cust(indexed))
     }
 }
 

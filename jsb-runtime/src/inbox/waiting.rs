@@ -7,11 +7,12 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait, LockBehavior, LockType, Ord
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
 use super::known::headers_in;
-use super::{CLOCKS_APART, KEY, LONGEST_PARKING, OPEN, OVERDUE, TABLE, has_key, is};
+use super::{CLOCKS_APART, KEY, LONGEST_PARKING, OPEN, OVERDUE, Status, TABLE, has_key, is};
 use crate::ask;
 use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
 use crate::reason::Reason;
+use crate::row;
 
 /// An event that waits in the inbox.
 pub(crate) struct Stored {
@@ -64,12 +65,12 @@ pub(crate) async fn any_open<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> 
 
 /// How many events are parked.
 pub(crate) async fn parked<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
-    ask::count(db, TABLE, Condition::all().add(is_open()).add(is_parked())).await
+    ask::count(db, TABLE, Status::Parked.condition()).await
 }
 
 /// The parked event that speaks of this row and waits for another one.
 pub(crate) async fn waiting_at<C: ConnectionTrait>(db: &C, row: &str) -> Result<Option<Stored>, DbErr> {
-    let (resource, id) = row.split_once('/').unwrap_or_default();
+    let (resource, id) = row::named(row);
     let about = Condition::all()
         .add(is_parked())
         .add(Expr::col("resource_type").eq(resource))
@@ -146,7 +147,7 @@ fn read(row: &QueryResult) -> Result<Stored, DbErr> {
     let stream_seq: Option<i64> = row.try_get("", "stream_seq")?;
     let seq = stream_seq.and_then(|seq| seq.try_into().ok()).unwrap_or(0);
     let reason: Option<String> = row.try_get("", "reason")?;
-    let has_waited = reason.is_some_and(|reason| Reason::WAITING.map(Reason::as_str).contains(&reason.as_str()));
+    let has_waited = reason.and_then(|reason| reason.parse::<Reason>().ok()).is_some_and(Reason::is_waiting);
     let received_at = row.try_get("", "received_at")?;
     Ok(Stored {
         message: Message::read(row.try_get("", "subject")?, headers_in(row)?, body.unwrap_or_default(), seq),
@@ -160,7 +161,7 @@ fn read(row: &QueryResult) -> Result<Stored, DbErr> {
 /// Since when an event waits that does from now on: it is counted from when it began to, and not from a failure of another kind
 /// or from its death.
 pub(super) fn waits_since() -> Expr {
-    let waits = is_parked().and(Expr::col("reason").is_in(Reason::WAITING.map(Reason::as_str)));
+    let waits = is_parked().and(Expr::col("reason").is_in(Reason::WAITING));
     Expr::case(waits, Expr::col("received_at")).finally(crate::clock::now()).into()
 }
 
@@ -169,9 +170,8 @@ fn is_open() -> Expr {
     Expr::cust(OPEN)
 }
 
-/// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
 fn is_parked() -> Expr {
-    Expr::cust("status = 'parked'")
+    Status::Parked.is()
 }
 
 #[cfg(test)]

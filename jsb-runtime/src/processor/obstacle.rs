@@ -3,7 +3,7 @@
 use chrono::DateTime;
 use rand::distr::{Alphanumeric, SampleString};
 use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Query, TableName, TableRef, Value};
-use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, DbBackend, QueryResult, TransactionTrait};
+use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, QueryResult, TransactionTrait};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -128,10 +128,8 @@ async fn holders(
 
 /// Where a column of an index stands, as the database calls it; `None` for one that does not travel.
 fn place_of(db: &impl ConnectionTrait, schema: &Schema, name: &str) -> Option<usize> {
-    match db.get_database_backend() {
-        DbBackend::Sqlite => schema.columns.iter().position(|column| column.name.eq_ignore_ascii_case(name)),
-        _ => schema.column_named(name),
-    }
+    let backend = db.get_database_backend();
+    schema.columns.iter().position(|column| dialect::is_same_name(backend, column.name, name))
 }
 
 /// Takes the value of a unique index from a row that is about to get another in the same transaction; `false` if there is no

@@ -340,7 +340,7 @@ on_both! {
             }
             Backend::Sqlite => {
                 let tallies = "DROP TABLE tallies; CREATE TABLE tallies (id BLOB PRIMARY KEY, remark TEXT, updated_at TEXT, \
-                               value BIGINT GENERATED ALWAYS AS (length(remark)) STORED)";
+                               VALUE BIGINT GENERATED ALWAYS AS (length(remark)) STORED)";
                 app.sql(tallies).await;
                 ("tallies", "value")
             }

@@ -6,12 +6,12 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult, Query
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::{Filter, Status, TABLE, these};
-use crate::ask;
+use super::{Filter, Status, TABLE};
 use crate::config::Config;
-use crate::inbox::SETTLED;
+use crate::inbox::{SETTLED, has_key};
 use crate::operate::by_the_clock_behind;
 use crate::reason::Reason;
+use crate::{ask, row};
 
 /// An event of the inbox, but for what it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromQueryResult)]
@@ -77,7 +77,7 @@ const COLUMNS: [&str; 16] = [
 impl Event {
     /// The row that it speaks of, as `resource/id`; `None` where its body is no event.
     pub fn row(&self) -> Option<String> {
-        (!self.resource_type.is_empty()).then(|| format!("{}/{}", self.resource_type, self.resource_id))
+        (!self.resource_type.is_empty()).then(|| row::name(&self.resource_type, &self.resource_id))
     }
 
     fn read(row: &QueryResult, config: &Config) -> Result<Self, DbErr> {
@@ -183,7 +183,7 @@ pub async fn show(
         .columns(COLUMNS)
         .columns(["subject", "headers", "payload"])
         .from(TABLE)
-        .cond_where(these(source, &[event_id.to_owned()]))
+        .cond_where(has_key(source, event_id))
         .to_owned();
     let Some(row) = db.query_one(&select).await? else { return Ok(None) };
     let headers: Option<String> = row.try_get("", "headers")?;

@@ -9,8 +9,8 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{Filter, Status, TABLE, was_sent_since};
-use crate::ask;
 use crate::operate::by_the_clock_behind;
+use crate::{ask, row};
 
 /// An event of the outbox, but for what it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromQueryResult)]
@@ -43,7 +43,7 @@ pub struct Event {
 impl Event {
     /// The row that it speaks of, as `resource/id`.
     pub fn row(&self) -> String {
-        format!("{}/{}", self.resource_type, self.resource_id)
+        row::name(&self.resource_type, &self.resource_id)
     }
 }
 
