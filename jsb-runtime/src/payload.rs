@@ -271,7 +271,7 @@ fn decimal(json: &Json) -> Option<Decimal> {
     text.parse().or_else(|_| Decimal::from_scientific(&text)).ok()
 }
 
-fn chrono_utc(time: OffsetDateTime) -> Result<DateTime<Utc>, String> {
+pub(crate) fn chrono_utc(time: OffsetDateTime) -> Result<DateTime<Utc>, String> {
     i64::try_from(time.unix_timestamp_nanos() / 1_000)
         .ok()
         .and_then(DateTime::from_timestamp_micros)
@@ -288,11 +288,11 @@ fn chrono_time(time: time::Time) -> Result<NaiveTime, String> {
         .ok_or_else(|| format!("{time} is out of range"))
 }
 
-fn offset(time: DateTime<Utc>) -> Option<OffsetDateTime> {
+pub(crate) fn offset(time: DateTime<Utc>) -> Option<OffsetDateTime> {
     OffsetDateTime::from_unix_timestamp_nanos(i128::from(time.timestamp_micros()) * 1_000).ok()
 }
 
-fn without_offset(time: OffsetDateTime) -> PrimitiveDateTime {
+pub(crate) fn without_offset(time: OffsetDateTime) -> PrimitiveDateTime {
     PrimitiveDateTime::new(time.date(), time.time())
 }
 

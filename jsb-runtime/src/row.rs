@@ -1,6 +1,6 @@
 //! A synced entity's rows as payloads, keys and versions, by what the derive declared.
 
-use sea_orm::sea_query::{ArrayType, Value};
+use sea_orm::sea_query::{ArrayType, Value, ValueType};
 use sea_orm::{
     ActiveModelTrait, ColumnTrait, Condition, EntityTrait, IdenStatic, Iterable, PrimaryKeyToColumn, QueryResult,
 };
@@ -122,8 +122,7 @@ pub(crate) fn has_key<M: Syncable>(key: &[Value]) -> Condition {
 /// The version of a row that was read, `None` if it holds none.
 pub(crate) fn version_of<M: Syncable>(row: &ActiveModelOf<M>) -> Option<Version> {
     let value = row.get(M::VERSION).into_value()?;
-    let json = payload::to_json(value).ok()?;
-    payload::parse_time(json.as_str()?).ok().map(Version::at)
+    <M::Version as ValueType>::try_from(value).ok().map(VersionType::into_version)
 }
 
 pub(crate) fn set_version<M: Syncable>(row: &mut ActiveModelOf<M>, version: Version) {

@@ -1,10 +1,11 @@
 //! What the derive says about an entity, and nothing more: names and choices, no behaviour.
 
 use chrono::{DateTime, FixedOffset, NaiveDateTime, Utc};
-use sea_orm::sea_query::Value;
+use sea_orm::sea_query::{Value, ValueType};
 use sea_orm::{EntityTrait, FromQueryResult, IdenStatic, IntoActiveModel, ModelTrait, TryGetable, TryIntoModel};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
+use crate::payload;
 use crate::version::Version;
 
 /// The column type of an entity whose model is `M`.
@@ -93,7 +94,7 @@ impl<C: IdenStatic> Field<C> {
     label = "not a UTC timestamp with microseconds",
     note = "use `DateTimeUtc`, `DateTimeWithTimeZone`, `DateTime` (read as UTC), `TimeDateTimeWithTimeZone` or `TimeDateTime`"
 )]
-pub trait VersionType: TryGetable + Into<Value> + sealed::Sealed {
+pub trait VersionType: TryGetable + ValueType + Into<Value> + sealed::Sealed {
     /// The column's value for a version.
     #[doc(hidden)]
     fn from_version(version: Version) -> Self;
@@ -127,22 +128,15 @@ version_type!(DateTime<Utc>, |utc| utc, |time| time);
 version_type!(DateTime<FixedOffset>, |utc| utc.fixed_offset(), |time| time.to_utc());
 version_type!(NaiveDateTime, |utc| utc.naive_utc(), |time| time.and_utc());
 version_type!(OffsetDateTime, offset_from_utc, utc_from_offset);
-version_type!(
-    PrimitiveDateTime,
-    |utc| {
-        let time = offset_from_utc(utc);
-        Self::new(time.date(), time.time())
-    },
-    |time| utc_from_offset(time.assume_utc())
-);
+version_type!(PrimitiveDateTime, |utc| payload::without_offset(offset_from_utc(utc)), |time| utc_from_offset(
+    time.assume_utc()
+));
 
 /// Versions lie within a year of the present or are refused, far inside what both crates can hold.
 fn offset_from_utc(utc: DateTime<Utc>) -> OffsetDateTime {
-    let nanos = i128::from(utc.timestamp_micros()) * 1_000;
-    OffsetDateTime::from_unix_timestamp_nanos(nanos).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    payload::offset(utc).unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 fn utc_from_offset(time: OffsetDateTime) -> DateTime<Utc> {
-    let micros = time.unix_timestamp_nanos() / 1_000;
-    i64::try_from(micros).ok().and_then(DateTime::from_timestamp_micros).unwrap_or_default()
+    payload::chrono_utc(time).unwrap_or_default()
 }
