@@ -14,8 +14,7 @@ use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{self, HandlerRegistration, Registry};
 use crate::trace::Trace;
-use crate::upsert::collision::Place;
-use crate::upsert::{self, ApplyError, Effect};
+use crate::upsert::{self, Applier, ApplyError, Effect};
 use crate::{settings, trace};
 
 /// What a handler is told that took no notice of the end of its transaction.
@@ -26,7 +25,7 @@ const WENT_ON: &str = "it went on after the transaction had ended, by an error o
 /// An event and what is needed to try it.
 pub(crate) struct Attempt<'a> {
     pub(crate) registry: &'a Registry,
-    pub(crate) place: Place<'a>,
+    pub(crate) applier: Applier<'a>,
     pub(crate) message: &'a Message,
     pub(crate) event: &'a Envelope,
     /// Whether the inbox keeps it.
@@ -75,7 +74,7 @@ impl Attempt<'_> {
         }
         let entity = self.registry.entity(&self.event.resource_type).filter(|_| self.event.is_of_row());
         let effect = match entity {
-            Some(entity) => upsert::apply(txn, entity.schema(), self.event, self.place).await?,
+            Some(entity) => upsert::apply(txn, entity.schema(), self.event, self.applier).await?,
             None if self.handlers().is_empty() => return Err(unknown(self.event)),
             None => Effect::Applied,
         };
@@ -148,8 +147,8 @@ pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Res
     let entity = entity.ok_or_else(|| unknown(event))?;
     let settings = settings::for_save(txn, true, entity.schema().table).await?;
     settings.must_see_commits()?;
-    let place = Place { app: &settings.app_name, problems: None };
-    upsert::apply(txn, entity.schema(), event, place).await.map_err(|error| match error {
+    let applier = Applier { app: &settings.app_name, problems: None };
+    upsert::apply(txn, entity.schema(), event, applier).await.map_err(|error| match error {
         ApplyError::Db(error) => ApplyError::Db(dialect::explained(error)),
         other => other,
     })

@@ -14,8 +14,8 @@ use crate::message::Message;
 use crate::outcome::Settled;
 use crate::registry::{EntityRegistration, Registry};
 use crate::schema::Said;
+use crate::upsert::Applier;
 use crate::upsert::ApplyError;
-use crate::upsert::collision::Place;
 
 /// How many events are applied together at the most. Each takes a lock, of which PostgreSQL's table holds some 6,400 by
 /// default, and a few of the 32,766 values that SQLite binds to a statement; `merge/write.rs` counts those of rows itself.
@@ -24,7 +24,7 @@ pub(crate) const MOST: usize = 1_000;
 /// Events that are applied together, in their order; no more than [`MOST`].
 pub(crate) struct Batch<'a> {
     pub(crate) registry: &'a Registry,
-    pub(crate) place: Place<'a>,
+    pub(crate) applier: Applier<'a>,
     pub(crate) events: &'a [(&'a Message, &'a Said)],
 }
 
@@ -61,7 +61,7 @@ impl Batch<'_> {
         let mut settled = vec![None; messages.len()];
         let mut doomed = Vec::new();
         for (entity, places, events) in self.shares(&new) {
-            let merged = merge::upsert_all(txn, entity.schema(), &events, self.place).await?;
+            let merged = merge::upsert_all(txn, entity.schema(), &events, self.applier).await?;
             for (place, effect) in places.into_iter().zip(merged.effects) {
                 settled[place] = Some(effect.into());
             }

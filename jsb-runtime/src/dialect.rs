@@ -26,7 +26,7 @@ use sea_orm::{
 };
 use tokio::sync::{Mutex, MutexGuard};
 
-use crate::row;
+use crate::event;
 
 /// How JSB begins a transaction that will write: on SQLite with the write lock, since a deferred transaction that has
 /// read first fails at once when another one wrote meanwhile.
@@ -94,7 +94,7 @@ pub(crate) async fn must_stand<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr>
 pub(crate) async fn lock_key<C: ConnectionTrait>(db: &C, resource: &str, id: &str) -> Result<(), DbErr> {
     if db.get_database_backend() == DbBackend::Postgres {
         let sql = "SELECT pg_advisory_xact_lock(hashtextextended($1, $2))";
-        let key = row::name(resource, id);
+        let key = event::row_name(resource, id);
         db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, [key.into(), KEY_LOCKS.into()]))
             .await?;
     }
@@ -108,7 +108,7 @@ pub(crate) async fn lock_keys<C: ConnectionTrait>(db: &C, resource: &str, ids: V
         let sql = "SELECT count(*) FROM (SELECT pg_advisory_xact_lock(hash) FROM \
                    (SELECT DISTINCT hashtextextended($1 || id, $2) AS hash FROM unnest($3) AS id ORDER BY hash) AS keys) \
                    AS locks";
-        let values = [row::name(resource, "").into(), KEY_LOCKS.into(), ids.into()];
+        let values = [event::row_name(resource, "").into(), KEY_LOCKS.into(), ids.into()];
         db.execute_raw(Statement::from_sql_and_values(DbBackend::Postgres, sql, values)).await?;
     }
     Ok(())
@@ -118,34 +118,25 @@ pub(crate) async fn lock_keys<C: ConnectionTrait>(db: &C, resource: &str, ids: V
 /// for a deadlock (`deadlock_timeout`, 1 s by default), so that no transaction of the application's is ended for it. Nor does it
 /// keep others waiting whose process is suspended, or whose host has vanished: nothing else would end it for hours.
 pub(crate) async fn give_way<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
-    if txn.get_database_backend() == DbBackend::Postgres {
-        let limits = "SET LOCAL lock_timeout = '100ms'; SET LOCAL idle_in_transaction_session_timeout = '30s'";
-        txn.execute_unprepared(limits).await?;
-    }
-    Ok(())
+    let limits = "SET LOCAL lock_timeout = '100ms'; SET LOCAL idle_in_transaction_session_timeout = '30s'";
+    only_on(DbBackend::Postgres, txn, limits).await
 }
 
 /// Lets a transaction wait for others as long as that may take, whatever its user may otherwise. It has an end all the same: a
 /// handler's statement may never come to its own.
 pub(crate) async fn take_time<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
-    if txn.get_database_backend() == DbBackend::Postgres {
-        txn.execute_unprepared("SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = '10min'").await?;
-    }
-    Ok(())
+    only_on(DbBackend::Postgres, txn, "SET LOCAL lock_timeout = 0; SET LOCAL statement_timeout = '10min'").await
 }
 
 /// Lets a transaction stand open while nothing is asked in it, for longer than its user may otherwise: a handler may wait for
 /// somebody else. It has an end where that has one, or the locks of a host that vanished would stay. What it was to give way with
 /// is no limit for handlers.
 pub(crate) async fn allow_idling<C: ConnectionTrait>(txn: &C) -> Result<(), DbErr> {
-    if txn.get_database_backend() == DbBackend::Postgres {
-        let longer = "SET LOCAL idle_in_transaction_session_timeout TO DEFAULT; \
-                      SELECT set_config('idle_in_transaction_session_timeout', '10min', true) \
-                      WHERE current_setting('idle_in_transaction_session_timeout')::interval \
-                            BETWEEN interval '1 ms' AND interval '10 min'";
-        txn.execute_unprepared(longer).await?;
-    }
-    Ok(())
+    let longer = "SET LOCAL idle_in_transaction_session_timeout TO DEFAULT; \
+                  SELECT set_config('idle_in_transaction_session_timeout', '10min', true) \
+                  WHERE current_setting('idle_in_transaction_session_timeout')::interval \
+                        BETWEEN interval '1 ms' AND interval '10 min'";
+    only_on(DbBackend::Postgres, txn, longer).await
 }
 
 /// The database's clock.
@@ -201,21 +192,22 @@ pub(crate) fn of_pairs([one, other]: [&str; 2], [ones, others]: [&str; 2], backe
     }
 }
 
-/// Marks where a save begins, so that [`undo_save`] can take it back. PostgreSQL needs no mark. A mark that is left
-/// behind, since the row's own statement failed, goes with the transaction.
-pub(crate) async fn mark_save<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
-    if db.get_database_backend() == DbBackend::Sqlite {
-        db.execute_unprepared("SAVEPOINT jsb_save").await?;
+async fn only_on(backend: DbBackend, db: &impl ConnectionTrait, sql: &str) -> Result<(), DbErr> {
+    if db.get_database_backend() == backend {
+        db.execute_unprepared(sql).await?;
     }
     Ok(())
 }
 
+/// Marks where a save begins, so that [`undo_save`] can take it back. PostgreSQL needs no mark. A mark that is left
+/// behind, since the row's own statement failed, goes with the transaction.
+pub(crate) async fn mark_save<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    only_on(DbBackend::Sqlite, db, "SAVEPOINT jsb_save").await
+}
+
 /// Ends a save whose row and event are both written.
 pub(crate) async fn keep_save<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
-    if db.get_database_backend() == DbBackend::Sqlite {
-        db.execute_unprepared("RELEASE jsb_save").await?;
-    }
-    Ok(())
+    only_on(DbBackend::Sqlite, db, "RELEASE jsb_save").await
 }
 
 /// Takes back a row whose event could not be recorded, even if the user commits in spite of the error. On PostgreSQL

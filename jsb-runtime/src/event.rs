@@ -261,6 +261,16 @@ fn usable_id(id: Option<String>, name: &'static str) -> Result<String, EnvelopeE
     if id.len() > MAX_ID_BYTES || id.contains('\0') { Err(EnvelopeError::UnusableId(name)) } else { Ok(id) }
 }
 
+/// How the row that an event speaks of is named: in the inbox, in locks, and to operators.
+pub(crate) fn row_name(resource_type: &str, resource_id: &str) -> String {
+    format!("{resource_type}/{resource_id}")
+}
+
+/// The resource and the id of a row by its name; a resource has no `/` in its own.
+pub(crate) fn named_row(name: &str) -> (&str, &str) {
+    name.split_once('/').unwrap_or_default()
+}
+
 /// An event as a handler gets it: the envelope, with its payload decoded.
 #[derive(Clone, Debug)]
 pub struct Event<P = Json> {

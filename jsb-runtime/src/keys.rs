@@ -96,7 +96,7 @@ pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
     let node = node_of(db, table::<M>()).await?.ok_or_else(not_interleaved::<M>)?;
     if is_of(node, id) {
         return match passed_over(value) {
-            Some(id) => draw_above(db, place::<M>(), id).await,
+            Some(id) => draw_above(db, key_column::<M>(), id).await,
             None => Ok(()),
         };
     }
@@ -112,7 +112,7 @@ pub(crate) async fn take<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value])
 /// Lets later draws pass over a key that is taken, if it is of this node's share.
 pub(crate) async fn pass_over<M: Syncable, C: ConnectionTrait>(db: &C, key: &[Value]) -> Result<(), DbErr> {
     let passed_over = interleaved::<M>(key).and_then(|(value, _)| passed_over(value));
-    pass_over_all(db, place::<M>(), passed_over.into_iter().collect()).await
+    pass_over_all(db, key_column::<M>(), passed_over.into_iter().collect()).await
 }
 
 /// The same for the keys of applied rows: of this node's share are those of rows that were lost here, or are older than the
@@ -127,7 +127,7 @@ pub(crate) async fn pass_over_applied<'a, C: ConnectionTrait>(
     }
     let key = schema.key[0];
     let ids = rows.into_iter().filter_map(|row| passed_over(row[key].as_ref()?)).collect();
-    pass_over_all(db, Place { table: schema.table, column: schema.columns[key].name }, ids).await
+    pass_over_all(db, KeyColumn { table: schema.table, column: schema.columns[key].name }, ids).await
 }
 
 /// Whether the entity's keys were interleaved, as a condition.
@@ -153,26 +153,26 @@ pub(crate) fn is_own(schema: &Schema, key: &[Value]) -> Expr {
     Expr::exists(own)
 }
 
-async fn pass_over_all<C: ConnectionTrait>(db: &C, place: Place, ids: Vec<i64>) -> Result<(), DbErr> {
+async fn pass_over_all<C: ConnectionTrait>(db: &C, column: KeyColumn, ids: Vec<i64>) -> Result<(), DbErr> {
     if ids.is_empty() {
         return Ok(());
     }
-    let Some(node) = node_of(db, place.table).await? else { return Ok(()) };
+    let Some(node) = node_of(db, column.table).await? else { return Ok(()) };
     match ids.into_iter().filter(|id| is_of(node, *id)).max() {
-        Some(highest) => draw_above(db, place, highest).await,
+        Some(highest) => draw_above(db, column, highest).await,
         None => Ok(()),
     }
 }
 
-/// Where keys are drawn.
-struct Place {
+/// A column for which keys are drawn.
+struct KeyColumn {
     table: &'static str,
     column: &'static str,
 }
 
 /// Makes later draws go above `id`. Else PostgreSQL would draw each of the taken keys once, in vain; on SQLite the draw would be
 /// taken back with the insert, and the same key be drawn for ever.
-async fn draw_above<C: ConnectionTrait>(db: &C, Place { table, column }: Place, id: i64) -> Result<(), DbErr> {
+async fn draw_above<C: ConnectionTrait>(db: &C, KeyColumn { table, column }: KeyColumn, id: i64) -> Result<(), DbErr> {
     if db.get_database_backend() == DbBackend::Postgres {
         return dialect::raise_sequence(db, table, column, id).await;
     }
@@ -239,8 +239,8 @@ pub(crate) fn table<M: Syncable>() -> &'static str {
     M::Entity::default().table_name()
 }
 
-fn place<M: Syncable>() -> Place {
-    Place { table: table::<M>(), column: row::key_columns::<M>().next().map_or("", |column| column.as_str()) }
+fn key_column<M: Syncable>() -> KeyColumn {
+    KeyColumn { table: table::<M>(), column: row::key_columns::<M>().next().map_or("", |column| column.as_str()) }
 }
 
 fn not_interleaved<M: Syncable>() -> DbErr {

@@ -14,8 +14,7 @@
 #![warn(missing_debug_implementations)]
 
 // What all speak of.
-mod ask;
-pub mod backoff;
+mod backoff;
 mod causes;
 mod clock;
 mod config;
@@ -23,13 +22,16 @@ mod event;
 mod locked;
 mod message;
 mod names;
-mod outcome;
 mod payload;
 mod problems;
 mod reason;
 mod subject;
 mod trace;
 pub mod version;
+
+// The database, whichever it is.
+mod ask;
+mod dialect;
 
 // What is declared: entities and handlers.
 mod handler;
@@ -60,23 +62,23 @@ mod batch;
 mod consumer;
 mod dlq;
 mod inbox;
+mod outcome;
 mod processor;
 mod tombstone;
 mod upsert;
 
-#[doc(hidden)]
-#[cfg(any(test, fuzzing))]
-pub mod invariants;
-
 // What puts them together, and runs them on a database.
 mod bridge;
-mod dialect;
 mod preflight;
 mod retention;
 mod status;
 
 // For operators.
 pub mod operate;
+
+#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 
 pub use apply::{handle_event, sync_from_event};
 pub use bridge::{Bridge, ShutdownError, start};

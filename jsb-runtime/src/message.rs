@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use crate::causes::{chain, shortened};
 use crate::event::{Envelope, EnvelopeError, SCHEMA_VERSION};
 use crate::reason::Reason;
-use crate::row;
-use crate::subject;
 use crate::trace::{HOPS, MAX_HOPS, Trace};
+use crate::{event, subject};
 
 /// The header that JetStream deduplicates by. The gem writes it in lower case.
 pub(crate) const MESSAGE_ID: &str = "Nats-Msg-Id";
@@ -76,7 +75,7 @@ impl Message {
     /// The row that it speaks of, as `resource/id`.
     pub(crate) fn row(&self) -> Option<String> {
         let event = self.envelope.as_ref().ok()?;
-        Some(row::name(&event.resource_type, &event.resource_id))
+        Some(event::row_name(&event.resource_type, &event.resource_id))
     }
 
     /// Its place in the stream as the inbox keeps it; none that a database could not hold.

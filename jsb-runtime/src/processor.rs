@@ -29,8 +29,8 @@ use crate::message::Message;
 use crate::outcome::{Outcome, Settled};
 use crate::registry::Registry;
 use crate::schema::Said;
+use crate::upsert::Applier;
 use crate::upsert::ApplyError;
-use crate::upsert::collision::Place;
 use crate::{backoff, dialect, inbox};
 
 /// What the consuming tasks of a bridge share.
@@ -61,9 +61,8 @@ impl Processor {
         Self { db, transport, config, registry, stop, any_open, caught_up, sweep }
     }
 
-    /// Where it applies events.
-    fn place(&self) -> Place<'_> {
-        Place { app: &self.config.app_name, problems: Some(&self.transport.problems) }
+    fn applier(&self) -> Applier<'_> {
+        Applier { app: &self.config.app_name, problems: Some(&self.transport.problems) }
     }
 
     /// Takes an event to its outcome, waiting while the database is away.
@@ -92,7 +91,7 @@ impl Processor {
         &self,
         events: &[(&Message, &Said)],
     ) -> Result<Vec<Option<Settled>>, ApplyError> {
-        let batch = Batch { registry: &self.registry, place: self.place(), events };
+        let batch = Batch { registry: &self.registry, applier: self.applier(), events };
         dialect::answer(batch.run(&self.db)).await
     }
 

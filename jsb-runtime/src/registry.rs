@@ -10,10 +10,10 @@ use sea_orm::DatabaseTransaction;
 use serde_json::Value as Json;
 
 use crate::dialect::ForeignKey;
-use crate::event::{Envelope, event_type};
+use crate::event::{self, Envelope, event_type};
 use crate::handler::{HandlerContext, HandlerResult, Incoming};
 use crate::payload;
-use crate::row::{self, RowId};
+use crate::row::RowId;
 use crate::schema::{Column, Schema};
 use crate::syncable::Syncable;
 use crate::upsert::{self, ApplyError};
@@ -261,7 +261,7 @@ impl Registry {
     /// A row as the inbox names what is waited for, `resource/id`; `None` where its table is not synced.
     pub(crate) fn name_of(&self, row: &RowId) -> Option<String> {
         let entity = self.entities().find(|entity| entity.schema().table == row.table)?;
-        Some(row::name(entity.resource, &row.id))
+        Some(event::row_name(entity.resource, &row.id))
     }
 
     pub(crate) fn entities(&self) -> impl Iterator<Item = &'static EntityRegistration> + '_ {

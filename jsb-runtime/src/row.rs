@@ -17,16 +17,6 @@ pub(crate) struct RowId {
     pub(crate) id: String,
 }
 
-/// How a row is named in the inbox, in its locks and to operators.
-pub(crate) fn name(resource: &str, id: &str) -> String {
-    format!("{resource}/{id}")
-}
-
-/// The resource and the id of a row by its name; no resource has a `/` in its own.
-pub(crate) fn named(name: &str) -> (&str, &str) {
-    name.split_once('/').unwrap_or_default()
-}
-
 /// The primary key's columns, in their order.
 pub(crate) fn key_columns<M: Syncable>() -> impl Iterator<Item = ColumnOf<M>> {
     <M::Entity as EntityTrait>::PrimaryKey::iter().map(PrimaryKeyToColumn::into_column)

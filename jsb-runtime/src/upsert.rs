@@ -17,11 +17,19 @@ use crate::dialect::{self, Fault};
 use crate::event::Envelope;
 use crate::handler::HandlerError;
 use crate::payload::PayloadError;
+use crate::problems::Problems;
 use crate::schema::{Said, Schema, Values};
 use crate::syncable::OnDelete;
 use crate::version::Version;
 use crate::{clock, keys, tombstone};
-use collision::Place;
+
+/// Who applies an event.
+#[derive(Clone, Copy)]
+pub(crate) struct Applier<'a> {
+    pub(crate) app: &'a str,
+    /// Of the bridge that applies it; none, if the application does.
+    pub(crate) problems: Option<&'a Problems>,
+}
 
 /// What became of an event that was not in the way of anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +130,7 @@ pub(crate) async fn apply(
     txn: &DatabaseTransaction,
     schema: &Schema,
     event: &Envelope,
-    place: Place<'_>,
+    applier: Applier<'_>,
 ) -> Result<Effect, ApplyError> {
     let said = schema.said_by(event)?;
     if said.version.is_too_far_ahead(clock::now()) {
@@ -132,10 +140,10 @@ pub(crate) async fn apply(
     let deletes = event.deletes();
     let Here { found, is_own_key } = found(txn, schema, &said.key, &said.id, lock_for(deletes)).await?;
     if is_own_key && collision::is_likely(schema, event, &said, &found) {
-        collision::notice(txn, schema, &[(event, &said)], place).await?;
+        collision::notice(txn, schema, &[(event, &said)], applier).await?;
     }
     let Said { key, id, version, values: row } = said;
-    match decide(version, deletes, &event.producer, &found, place.app) {
+    match decide(version, deletes, &event.producer, &found, applier.app) {
         Change::Stale => return Ok(Effect::Stale),
         Change::OlderThanTombstones => return Err(ApplyError::OlderThanTombstones(version)),
         Change::Delete if schema.on_delete == OnDelete::Ignore => {}

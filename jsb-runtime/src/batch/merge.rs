@@ -14,8 +14,7 @@ use crate::event::Envelope;
 use crate::row;
 use crate::schema::{Said, Schema, Values};
 use crate::syncable::OnDelete;
-use crate::upsert::collision::{self, Place};
-use crate::upsert::{self, ApplyError, Change, Effect, Found, decide};
+use crate::upsert::{self, Applier, ApplyError, Change, Effect, Found, collision, decide};
 use crate::version::Version;
 use crate::{ask, clock, dialect, keys, tombstone};
 
@@ -56,7 +55,7 @@ pub(crate) async fn upsert_all(
     txn: &DatabaseTransaction,
     schema: &Schema,
     events: &[(&Envelope, &Said)],
-    place: Place<'_>,
+    applier: Applier<'_>,
 ) -> Result<Merged, ApplyError> {
     let ids = events.iter().map(|(_, said)| said.id.clone()).collect();
     dialect::lock_keys(txn, schema.resource, ids).await?;
@@ -73,9 +72,9 @@ pub(crate) async fn upsert_all(
         if merging.written.is_none() && merging.deleted.is_none() {
             order.push(said.id.as_str());
         }
-        effects.push(merging.take(schema, event, said, place.app)?);
+        effects.push(merging.take(schema, event, said, applier.app)?);
     }
-    collision::notice(txn, schema, &collisions, place).await?;
+    collision::notice(txn, schema, &collisions, applier).await?;
 
     let merged: Vec<_> = order.into_iter().filter_map(|id| rows.remove(id).map(|merging| (id, merging))).collect();
     let (mut changed, mut new, mut doomed) = (Vec::new(), Vec::new(), Vec::new());

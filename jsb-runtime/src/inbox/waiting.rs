@@ -10,9 +10,9 @@ use super::known::headers_in;
 use super::{CLOCKS_APART, KEY, LONGEST_PARKING, OPEN, OVERDUE, Status, TABLE, has_key, is};
 use crate::ask;
 use crate::config::MAX_BATCH_BYTES;
+use crate::event;
 use crate::message::Message;
 use crate::reason::Reason;
-use crate::row;
 
 /// An event that waits in the inbox.
 pub(crate) struct Stored {
@@ -70,7 +70,7 @@ pub(crate) async fn parked<C: ConnectionTrait>(db: &C) -> Result<u64, DbErr> {
 
 /// The parked event that speaks of this row and waits for another one.
 pub(crate) async fn waiting_at<C: ConnectionTrait>(db: &C, row: &str) -> Result<Option<Stored>, DbErr> {
-    let (resource, id) = row::named(row);
+    let (resource, id) = event::named_row(row);
     let about = Condition::all()
         .add(is_parked())
         .add(Expr::col("resource_type").eq(resource))

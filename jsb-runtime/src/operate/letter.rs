@@ -9,7 +9,7 @@ use crate::dlq::header;
 use crate::event::{Envelope, EnvelopeError};
 use crate::jetstream::StoredMessage;
 use crate::message::{EVENT_ID, Message, header as header_in};
-use crate::{row, subject};
+use crate::{event, subject};
 
 /// A message of a DLQ: an event that could not be applied, and why.
 #[derive(Clone, Debug, Serialize)]
@@ -63,7 +63,7 @@ struct Context {
 impl Letter {
     /// The row that it speaks of, as `resource/id`; `None` where its body is no event.
     pub fn row(&self) -> Option<String> {
-        Some(row::name(self.resource_type.as_ref()?, self.resource_id.as_ref()?))
+        Some(event::row_name(self.resource_type.as_ref()?, self.resource_id.as_ref()?))
     }
 
     /// Reads a message of a DLQ; `incoming` is the subject that its app consumes.

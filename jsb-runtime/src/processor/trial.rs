@@ -182,9 +182,9 @@ impl<'a> Trial<'a> {
 
     /// The event as attempt `number` takes it up.
     pub(crate) fn attempt_on<'b>(&'b self, event: &'b Envelope, number: u32) -> Attempt<'b> {
-        let (registry, place) = (&self.processor.registry, self.processor.place());
+        let (registry, applier) = (&self.processor.registry, self.processor.applier());
         let in_inbox = self.inbox_keeps();
-        Attempt { registry, place, message: self.message, event, in_inbox, number, takes_time: false }
+        Attempt { registry, applier, message: self.message, event, in_inbox, number, takes_time: false }
     }
 
     /// Whether the inbox keeps the event: all of them, or with USE_INBOX off those that nobody else does any more.

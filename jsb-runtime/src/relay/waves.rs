@@ -45,18 +45,18 @@ impl Relay {
     pub(super) fn waves(&self, events: Vec<Unsent>, alone: bool) -> Vec<Vec<Unsent>> {
         let longest_delay = self.config.backoff.iter().max().copied().unwrap_or(FIRST_PAUSE);
         let now = crate::clock::now();
-        let places = places(events.iter().map(|event| Place {
+        let numbers = wave_of_each(events.iter().map(|event| Queued {
             row: event.row(),
             deletes: event.event_type == DELETED,
             waits: event.is_delayed(now, longest_delay),
         }));
         let mut waves: Vec<Vec<Unsent>> = Vec::new();
-        for (event, place) in events.into_iter().zip(places) {
-            let Some(place) = place else { continue };
-            if waves.len() == place {
+        for (event, number) in events.into_iter().zip(numbers) {
+            let Some(number) = number else { continue };
+            if waves.len() == number {
                 waves.push(Vec::new());
             }
-            waves[place].push(event);
+            waves[number].push(event);
         }
         if alone || self.transport.is_denied(&self.config.outgoing()) {
             waves.truncate(1);
@@ -148,27 +148,27 @@ impl Offered {
 
 /// The wave of each row; none where its event, or an older one of the same row, waits after a failure. A delete is in the last
 /// wave that there is by then: before its children's deletes, the other side would refuse it for now, or even keep the parent.
-fn places<'a>(events: impl Iterator<Item = Place<'a>>) -> Vec<Option<usize>> {
+fn wave_of_each<'a>(events: impl Iterator<Item = Queued<'a>>) -> Vec<Option<usize>> {
     let (mut depths, mut deepest) = (HashMap::new(), 0);
     let mut waiting = HashSet::new();
-    let mut places = Vec::new();
-    for Place { row, deletes, waits } in events {
+    let mut numbers = Vec::new();
+    for Queued { row, deletes, waits } in events {
         if waits || waiting.contains(&row) {
             waiting.insert(row);
-            places.push(None);
+            numbers.push(None);
             continue;
         }
         let depth = depths.entry(row).or_insert(0_usize);
-        let place = if deletes { deepest.max(*depth) } else { *depth };
-        deepest = deepest.max(place);
-        places.push(Some(place));
-        *depth = place + 1;
+        let number = if deletes { deepest.max(*depth) } else { *depth };
+        deepest = deepest.max(number);
+        numbers.push(Some(number));
+        *depth = number + 1;
     }
-    places
+    numbers
 }
 
-/// What an event's place in the waves depends on.
-struct Place<'a> {
+/// What an event's wave depends on.
+struct Queued<'a> {
     row: (&'a str, &'a str),
     deletes: bool,
     /// Whether it waits after a failure of its own.
@@ -217,9 +217,9 @@ mod tests {
         waves.iter().map(|wave| wave.iter().map(|event| event.id).collect()).collect()
     }
 
-    fn placed(events: &[(usize, bool)]) -> Vec<usize> {
-        let event = |&(row, deletes): &(usize, bool)| Place { row: ("user", ROWS[row]), deletes, waits: false };
-        places(events.iter().map(event)).into_iter().flatten().collect()
+    fn numbered(events: &[(usize, bool)]) -> Vec<usize> {
+        let event = |&(row, deletes): &(usize, bool)| Queued { row: ("user", ROWS[row]), deletes, waits: false };
+        wave_of_each(events.iter().map(event)).into_iter().flatten().collect()
     }
 
     proptest! {
@@ -227,11 +227,11 @@ mod tests {
         fn a_wave_holds_one_event_of_a_row_and_deletes_are_behind_all_that_is_older(
             events in proptest::collection::vec((0..ROWS.len(), any::<bool>()), 1..12)
         ) {
-            let places = placed(&events);
+            let numbers = numbered(&events);
             for (younger, (row, _)) in events.iter().enumerate() {
                 for (older, (other, _)) in events[..younger].iter().enumerate() {
-                    prop_assert!(other != row || places[older] < places[younger]);
-                    prop_assert!(!events[younger].1 || places[older] <= places[younger]);
+                    prop_assert!(other != row || numbers[older] < numbers[younger]);
+                    prop_assert!(!events[younger].1 || numbers[older] <= numbers[younger]);
                 }
             }
         }
@@ -239,12 +239,15 @@ mod tests {
 
     #[test]
     fn events_of_different_rows_go_side_by_side() {
-        assert_eq!(placed(&[(0, false), (1, false), (0, false), (2, false)]), [0, 0, 1, 0]);
+        assert_eq!(numbered(&[(0, false), (1, false), (0, false), (2, false)]), [0, 0, 1, 0]);
     }
 
     #[test]
     fn rows_that_come_and_go_take_two_waves() {
-        assert_eq!(placed(&[(0, false), (0, true), (1, false), (1, true), (2, false), (2, true)]), [0, 1, 0, 1, 0, 1]);
+        assert_eq!(
+            numbered(&[(0, false), (0, true), (1, false), (1, true), (2, false), (2, true)]),
+            [0, 1, 0, 1, 0, 1]
+        );
     }
 
     #[tokio::test]
@@ -262,8 +265,8 @@ mod tests {
 
     #[test]
     fn what_waits_holds_back_its_row_alone() {
-        let event = |id, waits| Place { row: ("user", id), deletes: false, waits };
-        let places = places([event("1", true), event("1", false), event("2", false)].into_iter());
-        assert_eq!(places, [None, None, Some(0)]);
+        let event = |id, waits| Queued { row: ("user", id), deletes: false, waits };
+        let numbers = wave_of_each([event("1", true), event("1", false), event("2", false)].into_iter());
+        assert_eq!(numbers, [None, None, Some(0)]);
     }
 }

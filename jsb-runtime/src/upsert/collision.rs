@@ -3,20 +3,12 @@
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{DatabaseTransaction, DbErr};
 
-use super::Found;
+use super::{Applier, Found};
 use crate::event::{Envelope, event_type};
-use crate::problems::{Problems, Task};
+use crate::problems::Task;
 use crate::schema::{Said, Schema};
 use crate::syncable::Keys;
 use crate::{ask, keys, outbox};
-
-/// Where an event is applied.
-#[derive(Clone, Copy)]
-pub(crate) struct Place<'a> {
-    pub(crate) app: &'a str,
-    /// Of the bridge that applies it; none, if the application does.
-    pub(crate) problems: Option<&'a Problems>,
-}
 
 /// Whether the other side has created a row by an interleaved key that was here already, and this is no echo of what is here.
 pub(crate) fn is_likely(schema: &Schema, event: &Envelope, said: &Said, found: &Found) -> bool {
@@ -30,10 +22,10 @@ pub(crate) async fn notice(
     txn: &DatabaseTransaction,
     schema: &Schema,
     likely: &[(&Envelope, &Said)],
-    place: Place<'_>,
+    applier: Applier<'_>,
 ) -> Result<(), DbErr> {
     // The outbox has no index for it, and one collision says all there is to say.
-    let problems = place.problems.filter(|problems| !likely.is_empty() && !problems.has(Task::Keys));
+    let problems = applier.problems.filter(|problems| !likely.is_empty() && !problems.has(Task::Keys));
     let Some(problems) = problems else { return Ok(()) };
     let Some(node) = keys::node_of(txn, schema.table).await? else { return Ok(()) };
     let own = likely.iter().filter(|(_, said)| keys::is_key_of(node, &said.key));

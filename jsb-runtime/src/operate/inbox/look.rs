@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::inbox::{SETTLED, has_key};
 use crate::operate::by_the_clock_behind;
 use crate::reason::Reason;
-use crate::{ask, row};
+use crate::{ask, event};
 
 /// An event of the inbox, but for what it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromQueryResult)]
@@ -77,7 +77,7 @@ const COLUMNS: [&str; 16] = [
 impl Event {
     /// The row that it speaks of, as `resource/id`; `None` where its body is no event.
     pub fn row(&self) -> Option<String> {
-        (!self.resource_type.is_empty()).then(|| row::name(&self.resource_type, &self.resource_id))
+        (!self.resource_type.is_empty()).then(|| event::row_name(&self.resource_type, &self.resource_id))
     }
 
     fn read(row: &QueryResult, config: &Config) -> Result<Self, DbErr> {

@@ -10,7 +10,7 @@ use serde_json::Value as Json;
 
 use super::{Filter, Status, TABLE, was_sent_since};
 use crate::operate::by_the_clock_behind;
-use crate::{ask, row};
+use crate::{ask, event};
 
 /// An event of the outbox, but for what it carries.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, FromQueryResult)]
@@ -43,7 +43,7 @@ pub struct Event {
 impl Event {
     /// The row that it speaks of, as `resource/id`.
     pub fn row(&self) -> String {
-        row::name(&self.resource_type, &self.resource_id)
+        event::row_name(&self.resource_type, &self.resource_id)
     }
 }
 
