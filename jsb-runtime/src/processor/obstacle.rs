@@ -35,17 +35,20 @@ pub(crate) async fn blocked_by(
 ) -> Result<Vec<RowId>, ApplyError> {
     let said = schema.said_by(event)?;
     match obstacle {
-        Obstacle::Parent => Ok(missing_parent(db, schema, &said.values).await?.into_iter().collect()),
+        Obstacle::Parent => Ok(missing_parent(db, schema, &said).await?.into_iter().collect()),
         Obstacle::Unique(columns) => holders(db, schema, &said, columns).await,
     }
 }
 
-async fn missing_parent(db: &impl ConnectionTrait, schema: &Schema, row: &Values) -> Result<Option<RowId>, ApplyError> {
+async fn missing_parent(db: &impl ConnectionTrait, schema: &Schema, said: &Said) -> Result<Option<RowId>, ApplyError> {
     for reference in &schema.parents {
-        let Some(key) = foreign_key(schema, row, reference) else { continue };
+        let Some(key) = foreign_key(schema, &said.values, reference) else { continue };
         if !exists(db, schema, reference, &key).await? {
-            let table = table_name(&reference.parent);
-            return Ok(Some(RowId { table, id: row::resource_id(key.into_iter()) }));
+            let (table, id) = (table_name(&reference.parent), row::resource_id(key.into_iter()));
+            // A row that refers to itself is not in its own way.
+            if table != schema.table || id != said.id {
+                return Ok(Some(RowId { table, id }));
+            }
         }
     }
     Ok(None)

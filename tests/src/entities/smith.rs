@@ -20,14 +20,14 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
 }
 
-/// Where it belongs, and from whom it has learned.
+/// From whom it has learned, which may be itself, and where it belongs. In this order: what a row lacks is looked for in it.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum Relation {
-    #[sea_orm(belongs_to = "super::guild::Entity", from = "Column::GuildId", to = "super::guild::Column::Id")]
-    Guild,
     #[sea_orm(belongs_to = "Entity", from = "Column::TeacherId", to = "Column::Id")]
     Teacher,
+    #[sea_orm(belongs_to = "super::guild::Entity", from = "Column::GuildId", to = "super::guild::Column::Id")]
+    Guild,
 }
 
 /// Writes down whom it finds as the master of the smith's guild.
