@@ -176,11 +176,9 @@ impl Processor {
     /// Processes messages as the server says that it gives them up, until the bridge stops.
     pub(crate) async fn rescue_spent(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
-            let rescued = self.rescue_while_attached().await;
-            // What the server gave up while nobody listened is found by a sweep.
-            self.sweep_again();
-            if let Err(error) = rescued {
+            if let Err(error) = self.rescue_while_attached().await {
                 tracing::warn!(error = chain(&error), "advisories of spent deliveries could not be read");
+                self.sweep_again();
                 let pause = if error.is_denied() { RETRY_DENIED } else { RETRY };
                 self.unless_stopped(tokio::time::sleep(pause)).await;
             }
@@ -192,6 +190,8 @@ impl Processor {
         let Some(spent) = self.unless_stopped(self.transport.spent(&attached)).await.transpose()? else {
             return Ok(());
         };
+        // What the server gave up while nobody listened is found by a sweep that begins now.
+        self.sweep_again();
         let mut spent = Box::pin(spent);
         let (mut look, mut reached) = (tokio::time::interval(CHECKPOINT), Reached::default());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
