@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
+use tokio::time::{Duration, Instant};
+
 use crate::locked::locked;
 use crate::names::closed_set;
 
@@ -31,7 +33,7 @@ pub(crate) struct Problems(Arc<Mutex<Kept>>);
 
 #[derive(Default)]
 struct Kept {
-    reported: BTreeMap<Task, String>,
+    reported: BTreeMap<Task, (String, Instant)>,
     panicked: BTreeSet<Task>,
 }
 
@@ -40,9 +42,14 @@ impl Problems {
     pub(crate) fn report(&self, task: Task, problem: Option<String>) {
         let mut kept = locked(&self.0);
         match problem {
-            Some(problem) => kept.reported.insert(task, problem),
+            Some(problem) => kept.reported.insert(task, (problem, Instant::now())),
             None => kept.reported.remove(&task),
         };
+    }
+
+    /// Forgets what a task has not reported for so long.
+    pub(crate) fn expire(&self, task: Task, after: Duration) {
+        locked(&self.0).reported.retain(|of, (_, since)| *of != task || since.elapsed() < after);
     }
 
     /// Keeps that a task panicked, beside what it reports itself; `false` once it has run for a while.
@@ -61,7 +68,7 @@ impl Problems {
 
     /// What tasks have reported.
     pub(crate) fn reported(&self) -> Vec<String> {
-        locked(&self.0).reported.iter().map(|(task, problem)| format!("{task}: {problem}")).collect()
+        locked(&self.0).reported.iter().map(|(task, (problem, _))| format!("{task}: {problem}")).collect()
     }
 
     /// Which tasks panicked.
