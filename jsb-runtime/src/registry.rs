@@ -1,12 +1,16 @@
 //! What the derive and the handler macro registered: entities and handlers, found by the linker through `inventory`.
 
+mod error;
+
 use std::any::type_name;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::LazyLock;
 
+pub use error::RegistryError;
 use futures_util::future::BoxFuture;
 use sea_orm::DatabaseTransaction;
+use sea_orm::sea_query::ArrayType;
 use serde_json::Value as Json;
 
 use crate::dialect::ForeignKey;
@@ -15,7 +19,7 @@ use crate::handler::{HandlerContext, HandlerResult, Incoming};
 use crate::payload;
 use crate::row::RowId;
 use crate::schema::{Column, Schema};
-use crate::syncable::Syncable;
+use crate::syncable::{Keys, Syncable};
 use crate::upsert::{self, ApplyError};
 
 /// An entity that is kept in sync, as data, so that the consumer need not know its type.
@@ -96,64 +100,6 @@ impl HandlerRegistration {
 inventory::collect!(EntityRegistration);
 inventory::collect!(HandlerRegistration);
 
-/// Why the registrations cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RegistryError {
-    /// Nothing is registered.
-    #[error(
-        "no entity and no handler is registered: derive `Syncable` on an entity, and if they live in a crate that the \
-         binary never names, add `use that_crate as _;`, since the linker drops crates that nothing refers to"
-    )]
-    Empty,
-    /// Two columns of an entity claim one name on the wire.
-    #[error("two columns of resource `{resource}` travel as `{field}`: rename one of them")]
-    SameField {
-        /// The resource.
-        resource: &'static str,
-        /// The name.
-        field: &'static str,
-    },
-    /// A column that travels has a type without a form on the wire.
-    #[error(
-        "column `{column}` of resource `{resource}` is of a type that cannot be synced, as are arrays, big decimals and \
-         network addresses: give it `#[syncable(skip)]`, or keep its value as a text, and an array's members in a table of \
-         their own or in a JSON column, there wrapped in a struct of your own, such as \
-         `#[derive(FromJsonQueryResult)] struct Items(Vec<Item>)`, since SeaORM takes a bare `Vec` for an array"
-    )]
-    Type {
-        /// The resource.
-        resource: &'static str,
-        /// The column.
-        column: &'static str,
-    },
-    /// Two entities claim one name on the wire.
-    #[error("resource `{resource}` is registered twice, by {first} and {second}")]
-    Duplicate {
-        /// The name.
-        resource: &'static str,
-        /// The model of one.
-        first: &'static str,
-        /// The model of the other.
-        second: &'static str,
-    },
-    /// A handler takes the rows of another resource than that whose events it gets.
-    #[error(
-        "handler {handler} gets the `{event}` events of `{resource}` and takes rows of `{entity}`: name the one whose rows it \
-         takes, or take `Event<serde_json::Value>` or `Event<AsJson<T>>`"
-    )]
-    Handler {
-        /// The handler's path.
-        handler: &'static str,
-        /// The resource whose events it gets.
-        resource: &'static str,
-        /// Their type.
-        event: &'static str,
-        /// The resource whose rows it takes.
-        entity: &'static str,
-    },
-}
-
 /// The entity that is called `resource` on the wire.
 pub(crate) fn entity(resource: &str) -> Option<&'static EntityRegistration> {
     inventory::iter::<EntityRegistration>.into_iter().find(|entity| entity.resource == resource)
@@ -187,7 +133,25 @@ fn has_form(column: &Column) -> bool {
     !column.is_array && payload::from_json(&Json::Null, &column.of).is_some()
 }
 
+/// The column of the key that cannot be one, and why.
+fn key_fault(schema: &Schema) -> Option<(&'static str, &'static str)> {
+    let fault = |of: &ArrayType| match of {
+        ArrayType::Decimal | ArrayType::Float | ArrayType::Double => Some(
+            "a number with a fraction is written in more than one way, and both systems know a row by the text of its key: make it \
+             an integer, a text or a UUID",
+        ),
+        ArrayType::BigInt | ArrayType::Int | ArrayType::BigUnsigned | ArrayType::Unsigned => None,
+        _ if schema.keys == Keys::Interleaved => {
+            Some("interleaved keys leave gaps, for which this type is too small: make it an `i64`, an `i32` or a `u32`")
+        }
+        _ => None,
+    };
+    let mut key = schema.key.iter().map(|place| &schema.columns[*place]);
+    key.find_map(|column| Some((column.name, fault(&column.of)?)))
+}
+
 /// Every registration of this binary.
+#[derive(Default)]
 pub(crate) struct Registry {
     entities: BTreeMap<&'static str, &'static EntityRegistration>,
     /// How far tables are below those without parents.
@@ -208,6 +172,9 @@ impl Registry {
         for entity in registered_entities {
             if let Some(column) = entity.schema().columns.iter().find(|column| !has_form(column)) {
                 return Err(RegistryError::Type { resource: entity.resource, column: column.name });
+            }
+            if let Some((column, fault)) = key_fault(entity.schema()) {
+                return Err(RegistryError::Key { resource: entity.resource, column, fault });
             }
             let mut fields = BTreeSet::new();
             if let Some(column) = entity.schema().columns.iter().find(|column| !fields.insert(column.field)) {

@@ -1,5 +1,3 @@
-use sea_orm::sea_query::ArrayType;
-
 use super::*;
 
 /// Lists of every kind, and what looks like one.
@@ -80,6 +78,21 @@ fn a_list_travels_in_a_struct_of_its_own_and_never_bare() {
     let refused = Registry::of([&BASKET], []).err().expect("a refusal");
     assert!(matches!(refused, RegistryError::Type { resource: "basket", column: "bare" }), "{refused}");
     assert!(refused.to_string().contains("wrapped in a struct of your own"), "{refused}");
+}
+
+#[test]
+fn a_key_is_of_a_type_by_which_both_sides_know_rows() {
+    let mut schema = Schema::of::<basket::Model>();
+    let mut is_fit = |keys, of| {
+        schema.keys = keys;
+        schema.columns[schema.key[0]].of = of;
+        key_fault(&schema).is_none()
+    };
+    for fraction in [ArrayType::Decimal, ArrayType::Float, ArrayType::Double] {
+        assert!(!is_fit(Keys::Natural, fraction.clone()), "{fraction:?}");
+    }
+    assert!(is_fit(Keys::Natural, ArrayType::String) && is_fit(Keys::SingleWriter, ArrayType::SmallInt));
+    assert!(is_fit(Keys::Interleaved, ArrayType::Unsigned) && !is_fit(Keys::Interleaved, ArrayType::SmallInt));
 }
 
 /// A handler that is registered for these events of users, and whose type says what it takes.
