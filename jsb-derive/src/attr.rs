@@ -82,13 +82,13 @@ pub(crate) fn check_word(entry: &Meta) -> Result<()> {
 }
 
 fn value(entry: &Meta) -> Option<&Lit> {
-    match entry {
-        Meta::NameValue(entry) => match &entry.value {
-            Expr::Lit(ExprLit { lit, .. }) => Some(lit),
-            _ => None,
-        },
-        _ => None,
+    let Meta::NameValue(entry) = entry else { return None };
+    let mut value = &entry.value;
+    // What a macro of the user's filled in comes in a group of its own.
+    while let Expr::Group(group) = value {
+        value = &group.expr;
     }
+    if let Expr::Lit(ExprLit { lit, .. }) = value { Some(lit) } else { None }
 }
 
 fn name(entry: &Meta) -> String {

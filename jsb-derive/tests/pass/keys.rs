@@ -55,3 +55,37 @@ fn a_key_that_the_application_draws_is_natural() {
     assert_eq!(bytes::Model::KEYS, Keys::Natural);
     assert_eq!(composite::Model::KEYS, Keys::Natural);
 }
+
+/// What a macro fills in counts as what stands there.
+macro_rules! filled_in {
+    ($resource:literal, $keys:literal, $event:literal, $drawn:literal) => {
+        pub mod filled_in {
+            use jsb_runtime::prelude::*;
+            use sea_orm::entity::prelude::*;
+
+            #[derive(Clone, Debug, PartialEq, DeriveEntityModel, Syncable)]
+            #[sea_orm(table_name = "rows")]
+            #[syncable(resource = $resource, keys = $keys)]
+            pub struct Model {
+                #[sea_orm(primary_key, auto_increment = $drawn, column_name = "id")]
+                pub id: i64,
+                pub updated_at: DateTimeUtc,
+            }
+
+            #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+            pub enum Relation {}
+
+            #[handler(resource = $resource, event = $event)]
+            async fn hear(_: &Event<Model>, _: &HandlerContext<'_>) -> HandlerResult {
+                Ok(())
+            }
+        }
+    };
+}
+
+filled_in!("filled_in", "single_writer", "created", true);
+
+#[test]
+fn what_a_macro_fills_in_is_read() {
+    assert_eq!((filled_in::Model::RESOURCE, filled_in::Model::KEYS), ("filled_in", Keys::SingleWriter));
+}
