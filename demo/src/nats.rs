@@ -1,6 +1,7 @@
 //! The pair's nats-server: open to everybody, or locked down so that each user may do only what it needs.
 
-use dev_servers::{NatsOptions, NatsServer};
+use anyhow::anyhow;
+use dev_servers::{Error, NatsOptions, NatsServer};
 use jsb_cli::Secrets;
 use jsb_runtime::permissions::ADMIN;
 
@@ -31,7 +32,7 @@ impl Nats {
     }
 
     /// A server of the pair's own, on which everybody may do everything.
-    pub(crate) async fn open(data: &DataFolder, port: Option<u16>) -> Result<Self, dev_servers::Error> {
+    pub(crate) async fn open(data: &DataFolder, port: Option<u16>) -> anyhow::Result<Self> {
         let server = start(data, port.unwrap_or(0), String::new()).await?;
         let url = server.url();
         Ok(Self { server: Some(server), url_a: url.clone(), url_b: url.clone(), shown: url })
@@ -61,7 +62,11 @@ impl Nats {
     }
 }
 
-async fn start(data: &DataFolder, port: u16, config: String) -> Result<NatsServer, dev_servers::Error> {
+async fn start(data: &DataFolder, port: u16, config: String) -> anyhow::Result<NatsServer> {
     let port = (port != 0).then_some(port);
-    NatsServer::start(NatsOptions { port, store_dir: Some(data.jetstream()), config, ..NatsOptions::default() }).await
+    let options = NatsOptions { port, store_dir: Some(data.jetstream()), config, ..NatsOptions::default() };
+    NatsServer::start(options).await.map_err(|error| match error {
+        Error::PortTaken(_) => anyhow!("{error}\nchoose another port: --nats-port 5223 (or DEMO_NATS_PORT)"),
+        error => error.into(),
+    })
 }

@@ -80,7 +80,7 @@ struct Pair {
 
 impl Pair {
     async fn start(args: PairArgs) -> anyhow::Result<Self> {
-        let [listener_a, listener_b] = listen(args.ports()).await?;
+        let [listener_a, listener_b] = listen(args.ports(), args.restrictive).await?;
         let (port_a, port_b) = (listener_a.local_addr()?.port(), listener_b.local_addr()?.port());
 
         let data = args.data_folder()?;
@@ -114,7 +114,7 @@ impl Pair {
 }
 
 /// Both ports, or everything that is wrong with them and the way out.
-async fn listen([port_a, port_b]: [u16; 2]) -> anyhow::Result<[TcpListener; 2]> {
+async fn listen([port_a, port_b]: [u16; 2], is_restrictive: bool) -> anyhow::Result<[TcpListener; 2]> {
     ensure!(port_a != port_b || port_a == 0, "system A and system B need a port each");
     let a = ports::listen(LOOPBACK, port_a).await;
     let b = ports::listen(LOOPBACK, port_b).await;
@@ -123,7 +123,9 @@ async fn listen([port_a, port_b]: [u16; 2]) -> anyhow::Result<[TcpListener; 2]> 
         (Err(a), Err(b)) => format!("{a}, and {b}"),
         (Err(fault), _) | (_, Err(fault)) => fault.to_string(),
     };
-    let way_out = "choose other ports: cargo run -p demo -- --port-a 3010 --port-b 3011 (or PORT_A and PORT_B)";
+    let pair = if is_restrictive { "pair --restrictive " } else { "" };
+    let way_out =
+        format!("choose other ports: cargo run -p demo -- {pair}--port-a 3010 --port-b 3011 (or PORT_A and PORT_B)");
     Err(anyhow!("{faults}\n{way_out}"))
 }
 
