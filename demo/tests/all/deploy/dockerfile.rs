@@ -2,7 +2,7 @@
 
 use parse_dockerfile::{Command, Dockerfile, Flag, Instruction};
 
-use crate::{assert_pinned, read};
+use super::{assert_pinned, read};
 
 const PATH: &str = "Dockerfile";
 

@@ -9,8 +9,8 @@ use k8s_openapi::api::core::v1::{Namespace, Secret, Service};
 use serde::Deserialize;
 use yaml_serde::Value;
 
-use crate::reading::{Reading, assert_understood, documents, entries, items, text, typed};
-use crate::{STOPS_WITHIN, assert_pinned, deploy, environment, read};
+use super::reading::{Reading, assert_understood, documents, entries, items, text, typed};
+use super::{STOPS_WITHIN, assert_pinned, deploy, environment, read};
 
 const FOLDERS: [&str; 2] = ["kubernetes", "nats"];
 

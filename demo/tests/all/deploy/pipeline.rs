@@ -6,8 +6,8 @@ use std::process::Command;
 use github_actions_models::workflow::Workflow;
 use yaml_serde::Value;
 
-use crate::reading::{assert_understood, documents, entries, items, text, typed};
-use crate::{environment, kubernetes};
+use super::reading::{assert_understood, documents, entries, items, text, typed};
+use super::{environment, kubernetes};
 
 const PATH: &str = "pipeline/deploy.yml";
 

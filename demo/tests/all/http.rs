@@ -2,14 +2,13 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use dev_servers::{NatsOptions, NatsServer, Postgres, free_port};
 use sea_orm::{ConnectionTrait as _, Database};
 use serde_json::Value;
+use tokio::process::Child;
 
-const WITHIN: Duration = Duration::from_secs(60);
+use crate::program::{ANSWERS_WITHIN, demo, until};
 
 /// Words of SQL, of the drivers, of the tables and of the machine, none of which is a client's business.
 const INTERNALS: [&str; 23] = [
@@ -38,42 +37,34 @@ const INTERNALS: [&str; 23] = [
     "no such",
 ];
 
-/// System A, which does not outlive its test.
+/// System A, which ends with its test.
 struct System {
-    process: Child,
+    _process: Child,
     port: u16,
 }
 
 impl System {
     /// Starts it, and waits until it lives and its database answers.
-    fn start(database: &str, nats: &NatsServer) -> Self {
+    async fn start(database: &str, nats: &NatsServer) -> Self {
         let port = free_port();
-        let process = Command::new(env!("CARGO_BIN_EXE_demo"))
+        let process = demo()
             .args(["system-a", "--port", &port.to_string(), "--database-url", database])
             .args(["--nats-url", &format!("nats://127.0.0.1:{}", nats.port())])
-            .stdin(Stdio::null())
             .spawn()
             .expect("the system starts");
-        let system = Self { process, port };
-        system.until(200, || system.try_ask("GET", "/health", None));
+        let system = Self { _process: process, port };
+        system.until("/health", 200).await;
         system
     }
 
-    fn until(&self, status: u16, ask: impl Fn() -> Option<Answer>) -> Answer {
-        let began = Instant::now();
-        loop {
-            let answer = ask();
-            if answer.as_ref().is_some_and(|answer| answer.status == status) {
-                return answer.expect("it was looked at");
-            }
-            assert!(began.elapsed() < WITHIN, "still {answer:?}, not {status}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+    async fn until(&self, path: &str, status: u16) -> Answer {
+        let is_wanted = |answer: &Option<Answer>| answer.as_ref().is_some_and(|answer| answer.status == status);
+        until(path, async || self.try_ask("GET", path, None), is_wanted).await.expect("it was looked at")
     }
 
     fn connect(&self) -> Option<TcpStream> {
         let client = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        client.set_read_timeout(Some(WITHIN)).expect("a deadline");
+        client.set_read_timeout(Some(ANSWERS_WITHIN)).expect("a deadline");
         Some(client)
     }
 
@@ -106,14 +97,6 @@ impl System {
         let body = body.as_ref();
         let answer = self.try_ask("POST", "/organizations", Some(("application/json", body)));
         answer.unwrap_or_else(|| panic!("no answer to {}", shown(body)))
-    }
-}
-
-impl Drop for System {
-    fn drop(&mut self) {
-        // An error means that it has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 
@@ -171,7 +154,7 @@ async fn what_cannot_be_served_is_refused_as_json() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = format!("sqlite://{}", folder.path().join("a.sqlite").display());
     let nats = NatsServer::start(NatsOptions::default()).await.expect("nats-server starts");
-    let system = System::start(&file, &nats);
+    let system = System::start(&file, &nats).await;
     assert_eq!(system.post(FINE).status, 201);
 
     // Ids that name no row, and paths that name nothing.
@@ -292,7 +275,7 @@ async fn slow_clients_are_cut_off_and_the_others_are_served() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = format!("sqlite://{}", folder.path().join("a.sqlite").display());
     let nats = NatsServer::start(NatsOptions::default()).await.expect("nats-server starts");
-    let system = System::start(&file, &nats);
+    let system = System::start(&file, &nats).await;
 
     let mut headers = system.send("GET /organizations HTTP/1.1\r\nHost: x\r\nX-");
     let body = system.send(
@@ -311,7 +294,7 @@ async fn what_goes_wrong_inside_stays_inside() {
     let nats = NatsServer::start(NatsOptions::default()).await.expect("nats-server starts");
     let mut postgres = Postgres::start_own().await.expect("PostgreSQL starts");
     let url = postgres.create_database("system_a").await.expect("a database");
-    let system = System::start(&url, &nats);
+    let system = System::start(&url, &nats).await;
     assert_eq!(system.post(FINE).status, 201);
     system.post(FINE).is_refused(&[422]);
 
@@ -326,10 +309,10 @@ async fn what_goes_wrong_inside_stays_inside() {
     drop(db);
 
     postgres.stop().await.expect("PostgreSQL stops");
-    system.until(503, || system.try_ask("GET", "/organizations", None)).is_refused(&[503]);
+    system.until("/organizations", 503).await.is_refused(&[503]);
     system.post(FINE).is_refused(&[503]);
     postgres.restart().await.expect("PostgreSQL starts again");
-    system.until(200, || system.try_ask("GET", "/organizations", None));
+    system.until("/organizations", 200).await;
 }
 
 /// What is called `Gone` goes with the commit, as if the other side deleted it right after.
@@ -348,7 +331,7 @@ async fn what_is_saved_is_answered_whatever_comes_next() {
     let nats = NatsServer::start(NatsOptions::default()).await.expect("nats-server starts");
     let postgres = Postgres::start_own().await.expect("PostgreSQL starts");
     let url = postgres.create_database("system_a").await.expect("a database");
-    let system = System::start(&url, &nats);
+    let system = System::start(&url, &nats).await;
     let db = Database::connect(&url).await.expect("a connection");
     db.execute_unprepared(GOES_AT_COMMIT).await.expect("the triggers");
     let save = |method, path, body: &str| {

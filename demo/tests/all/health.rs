@@ -1,15 +1,15 @@
 //! What a container's health check and an orchestrator's probes rely on.
 
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Output;
 
 use dev_servers::{NatsOptions, NatsServer, Postgres, free_port};
+use tokio::process::Child;
 
-const WITHIN: Duration = Duration::from_secs(60);
+use crate::program::{demo, in_time, until};
 
-/// A consumer of system A, which does not outlive its test.
+/// A consumer of system A, which ends with its test.
 struct Consumer {
-    process: Child,
+    _process: Child,
     port: u16,
 }
 
@@ -21,45 +21,21 @@ impl Consumer {
             .args(["--database-url", database, "--nats-url", nats])
             .spawn()
             .expect("the consumer starts");
-        Self { process, port }
+        Self { _process: process, port }
     }
 
-    fn ask(&self, page: &str) -> Output {
-        ask(&format!("http://127.0.0.1:{}/{page}", self.port))
+    async fn ask(&self, page: &str) -> Output {
+        ask(&format!("http://127.0.0.1:{}/{page}", self.port)).await
     }
 
-    async fn until(&self, page: &str, wanted: bool) -> Output {
-        let asked = Instant::now();
-        loop {
-            let answer = self.ask(page);
-            if answer.status.success() == wanted {
-                return answer;
-            }
-            assert!(asked.elapsed() < WITHIN, "/{page} still says {answer:?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+    async fn until(&self, page: &str, is_well: bool) -> Output {
+        until(page, || self.ask(page), |answer| answer.status.success() == is_well).await
     }
 }
 
-impl Drop for Consumer {
-    fn drop(&mut self) {
-        // An error means that it has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn demo() -> Command {
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
-    for variable in ["ROLE", "PORT", "HEALTH_PORT", "BIND", "DATABASE_URL", "NATS_URL"] {
-        demo.env_remove(variable);
-    }
-    demo.stdin(Stdio::null());
-    demo
-}
-
-fn ask(url: &str) -> Output {
-    demo().args(["health", "--url", url]).output().expect("the health check runs")
+/// Asks for a page as a container's health check does.
+pub(crate) async fn ask(url: &str) -> Output {
+    in_time("the health check", demo().args(["health", "--url", url]).output()).await
 }
 
 fn said(output: &[u8]) -> String {
@@ -75,30 +51,29 @@ async fn a_consumer_is_healthy_while_it_reaches_its_database_and_lives_on_withou
 
     let answer = consumer.until("health", true).await;
     assert!(said(&answer.stdout).contains(r#""status":"ok""#), "{answer:?}");
-    let answer = consumer.ask("organizations");
+    let answer = consumer.ask("organizations").await;
     assert!(!answer.status.success() && said(&answer.stderr).contains("404"), "a consumer has no API: {answer:?}");
 
     postgres.stop().await.expect("PostgreSQL stops");
     let answer = consumer.until("health", false).await;
     assert!(said(&answer.stderr).contains("503"), "{answer:?}");
-    assert!(consumer.ask("live").status.success(), "it lives without its database");
+    assert!(consumer.ask("live").await.status.success(), "it lives without its database");
 
     postgres.restart().await.expect("PostgreSQL starts again");
     consumer.until("health", true).await;
 }
 
-#[test]
-fn nobody_there_is_not_healthy() {
+#[tokio::test]
+async fn nobody_there_is_not_healthy() {
     let url = format!("http://127.0.0.1:{}/health", free_port());
-    let answer = ask(&url);
+    let answer = ask(&url).await;
     assert!(!answer.status.success() && said(&answer.stderr).contains(&url), "{answer:?}");
 }
 
-#[test]
-fn an_api_takes_no_second_port() {
-    let answer = demo()
-        .args(["system-a", "--role", "api", "--health-port", "1", "--database-url", "sqlite:///nowhere/at/all"])
-        .output()
-        .expect("it runs");
+#[tokio::test]
+async fn an_api_takes_no_second_port() {
+    let mut demo = demo();
+    demo.args(["system-a", "--role", "api", "--health-port", "1", "--database-url", "sqlite:///nowhere/at/all"]);
+    let answer = in_time("the demo", demo.output()).await;
     assert!(!answer.status.success() && said(&answer.stderr).contains("HEALTH_PORT"), "{answer:?}");
 }

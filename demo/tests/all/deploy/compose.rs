@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use compose_spec::Compose;
 use yaml_serde::Value;
 
-use crate::reading::{Reading, assert_understood, documents, entries, items, text};
-use crate::{STOPS_WITHIN, assert_pinned, environment};
+use super::reading::{Reading, assert_understood, documents, entries, items, text};
+use super::{STOPS_WITHIN, assert_pinned, environment};
 
 pub(crate) const AUTO_PROVISION: &str = "compose.yaml";
 pub(crate) const RESTRICTIVE: &str = "compose.restrictive.yaml";

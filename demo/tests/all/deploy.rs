@@ -2,7 +2,7 @@
 
 mod compose;
 mod dockerfile;
-mod environment;
+pub(crate) mod environment;
 mod kubernetes;
 mod nats;
 mod pipeline;

@@ -1,19 +1,18 @@
 //! The compose files, run: each service as its file says, on this machine instead of in containers.
 
 use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::process::Stdio;
 
 use dev_servers::{Postgres, free_port};
 use tempfile::TempDir;
+use tokio::process::{Child, Command};
 
-use crate::compose::{AUTO_PROVISION, RESTRICTIVE, Service, services};
-use crate::nats;
+use super::compose::{AUTO_PROVISION, RESTRICTIVE, Service, services};
+use super::nats;
+use crate::health;
+use crate::program::{demo, in_time, program, test_sync, until};
 
-const WITHIN: Duration = Duration::from_secs(300);
-
-/// What a compose file describes, running. Dropped, it ends, in the reverse order of the start.
+/// What a compose file describes, running. Dropped, it ends.
 struct Deployment {
     processes: Vec<Child>,
     /// Which port of this machine stands for which of a service.
@@ -51,7 +50,7 @@ impl Deployment {
                 .replace("/etc/nats", &folder.display().to_string())
         };
         nats::write_config(&folder, here);
-        let mut server = Command::new(nats::binary().await);
+        let mut server = program(nats::binary().await);
         for word in &service.command {
             server.arg(if word == "8222" { monitor.to_string() } else { here(word) });
         }
@@ -61,7 +60,7 @@ impl Deployment {
         self.spawn(server.env_clear().envs(&service.environment).stderr(Stdio::null()));
         // wget is of the image; the page is what its check asks for.
         let url = service.check.as_ref().and_then(|check| check.last()).expect("a page that says how it is");
-        self.until_healthy("nats", &url.replace("8222", &monitor.to_string())).await;
+        until_healthy("nats", &url.replace("8222", &monitor.to_string())).await;
     }
 
     async fn start_demo(&mut self, service: &Service) {
@@ -80,10 +79,10 @@ impl Deployment {
             let database = service.command[0].replace('-', "_");
             environment.insert("DATABASE_URL".to_owned(), self.database(&database).await);
         }
-        let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
+        let mut demo = demo();
         demo.args(&service.command).env_clear().envs(environment);
         let Some(check) = &service.check else {
-            let ended = in_time(&service.name, program(demo).status()).await;
+            let ended = in_time(&service.name, demo.status()).await;
             assert!(ended.success(), "{} failed", service.name);
             return;
         };
@@ -93,7 +92,7 @@ impl Deployment {
         let here = self.ports.get(&(service.name.clone(), port.to_owned()));
         let here = here.unwrap_or_else(|| panic!("{} is asked on port {port}, where it does not listen", service.name));
         let url = format!("{before}:{here}/health");
-        self.until_healthy(&service.name, &url).await;
+        until_healthy(&service.name, &url).await;
     }
 
     /// The database of a system, which its API and its consumer share.
@@ -103,54 +102,18 @@ impl Deployment {
     }
 
     fn spawn(&mut self, command: &mut Command) {
-        self.processes.push(command.stdin(Stdio::null()).spawn().expect("it starts"));
+        self.processes.push(command.spawn().expect("it starts"));
     }
 
-    async fn until_healthy(&self, service: &str, url: &str) {
-        let started = Instant::now();
-        loop {
-            let mut check = Command::new(env!("CARGO_BIN_EXE_demo"));
-            check.args(["health", "--url", url]);
-            let check = in_time("the health check", program(check).output()).await;
-            if check.status.success() {
-                return;
-            }
-            assert!(started.elapsed() < WITHIN, "{service} does not become healthy: {check:?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    /// Creates, changes and deletes on both sides.
     async fn test_sync(&self, apis: [(&str, &str); 2]) -> bool {
         let urls = apis
             .map(|(service, port)| format!("http://127.0.0.1:{}", self.ports[&(service.to_owned(), port.to_owned())]));
-        let mut script = Command::new("bash");
-        script.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("test_sync.sh")).args(urls);
-        in_time("the script", program(script).status()).await.success()
+        test_sync(&urls).await
     }
 }
 
-/// A program that is waited for, and does not outlive that.
-fn program(command: Command) -> tokio::process::Command {
-    let mut program = tokio::process::Command::from(command);
-    program.kill_on_drop(true);
-    program
-}
-
-/// What comes of a program, which must end in time.
-async fn in_time<T>(name: &str, ended: impl Future<Output = std::io::Result<T>>) -> T {
-    let ended = tokio::time::timeout(WITHIN, ended).await;
-    ended.unwrap_or_else(|_| panic!("{name} did not end within {WITHIN:?}")).expect("it runs")
-}
-
-impl Drop for Deployment {
-    fn drop(&mut self) {
-        for process in self.processes.iter_mut().rev() {
-            // An error means that it has ended already.
-            let _ = process.kill();
-            let _ = process.wait();
-        }
-    }
+async fn until_healthy(service: &str, url: &str) {
+    until(service, || health::ask(url), |check| check.status.success()).await;
 }
 
 /// Each after those that it waits for.

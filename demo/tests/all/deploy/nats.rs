@@ -6,8 +6,9 @@ use std::process::{Command, Output};
 
 use dev_servers::{NatsOptions, NatsServer};
 
-use crate::compose::{RESTRICTIVE, services};
-use crate::read;
+use super::compose::{RESTRICTIVE, services};
+use super::read;
+use crate::program::demo;
 
 /// The nats-server that every test runs on.
 pub(crate) async fn binary() -> PathBuf {
@@ -66,9 +67,9 @@ async fn nats_server_refuses_every_misspelt_key() {
 
 #[test]
 fn the_users_are_those_of_the_command() {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    let mut command = demo().into_std();
     command.args(["jsb", "permissions", "--pair", "system_a,system_b", "--auth", "variables"]);
-    let printed = command.env_remove("STREAM_NAME").output().expect("the command runs");
+    let printed = command.output().expect("the command runs");
     let users = read("nats/users.conf");
     let users: Vec<&str> = users.lines().filter(|line| !line.starts_with('#')).collect();
     assert_eq!(String::from_utf8_lossy(&printed.stdout).lines().collect::<Vec<_>>(), users);

@@ -8,7 +8,7 @@ use yaml_serde::{Deserializer, Value};
 
 /// The documents of a YAML file, with its merges carried out.
 pub(crate) fn documents(path: &str) -> Vec<Value> {
-    let text = crate::read(path);
+    let text = super::read(path);
     let document = |document| {
         let mut value = Value::deserialize(document).unwrap_or_else(|error| panic!("deploy/{path}: {error}"));
         value.apply_merge().unwrap_or_else(|error| panic!("deploy/{path}: {error}"));

@@ -4,15 +4,14 @@ use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use dev_servers::{NatsOptions, NatsServer, Postgres, free_port};
 use sea_orm::{ConnectionTrait as _, Database};
+use tokio::process::{Child, Command};
 
-const WITHIN: Duration = Duration::from_secs(60);
+use crate::program::{self, ANSWERS_WITHIN, until};
 
 /// A password with what stands in a URL in another form.
 struct Password {
@@ -63,10 +62,9 @@ impl Heard {
     }
 
     /// Lets a command that comes to an end by itself do so.
-    async fn run(&mut self, who: &str, command: Command) {
-        let ended = tokio::process::Command::from(command).kill_on_drop(true).output();
-        let ended = tokio::time::timeout(WITHIN, ended).await.unwrap_or_else(|_| panic!("{who} does not end"));
-        let output = ended.expect("it runs");
+    async fn run(&mut self, who: &str, mut command: Command) {
+        let ended = tokio::time::timeout(ANSWERS_WITHIN, command.output()).await;
+        let output = ended.unwrap_or_else(|_| panic!("{who} does not end")).expect("it runs");
         self.note(who, String::from_utf8_lossy(&[output.stdout, output.stderr].concat()));
         assert!(!self.0.last().expect("what it said").1.is_empty(), "{who} said nothing");
     }
@@ -74,16 +72,12 @@ impl Heard {
 
 /// The demo with these secrets in its environment, telling all it can.
 fn demo(database: &str, nats: &str) -> Command {
-    let mut demo = Command::new(env!("CARGO_BIN_EXE_demo"));
-    for variable in ["ROLE", "PORT", "HEALTH_PORT", "BIND"] {
-        demo.env_remove(variable);
-    }
+    let mut demo = program::demo();
     demo.env("RUST_LOG", "trace").env("RUST_BACKTRACE", "1").env("DATABASE_URL", database).env("NATS_URL", nats);
-    demo.stdin(Stdio::null());
     demo
 }
 
-/// System A, which does not outlive its test.
+/// System A, which ends with its test.
 struct System {
     process: Child,
     port: u16,
@@ -100,7 +94,7 @@ impl System {
 
     fn ask(&self, request: &str) -> Option<String> {
         let mut server = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        server.set_read_timeout(Some(WITHIN)).expect("a deadline");
+        server.set_read_timeout(Some(ANSWERS_WITHIN)).expect("a deadline");
         server.write_all(request.as_bytes()).ok()?;
         let mut answer = String::new();
         server.read_to_string(&mut answer).ok()?;
@@ -108,24 +102,15 @@ impl System {
     }
 
     /// Asks for a page until it says this.
-    fn until(&self, page: &str, words: &str) -> String {
-        let began = Instant::now();
-        loop {
-            let answer = self.ask(&format!("GET {page} HTTP/1.0\r\n\r\n"));
-            match answer {
-                Some(answer) if answer.contains(words) => return answer,
-                answer => assert!(began.elapsed() < WITHIN, "{page} says {answer:?}, not {words:?}"),
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+    async fn until(&self, page: &str, words: &str) -> String {
+        let request = format!("GET {page} HTTP/1.0\r\n\r\n");
+        let is_wanted = |answer: &Option<String>| answer.as_ref().is_some_and(|answer| answer.contains(words));
+        until(page, async || self.ask(&request), is_wanted).await.expect("it was looked at")
     }
-}
 
-impl Drop for System {
-    fn drop(&mut self) {
-        // An error means that it has ended already.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+    /// Ends it, and with it its log.
+    async fn end(mut self) {
+        self.process.kill().await.expect("it ran");
     }
 }
 
@@ -162,28 +147,28 @@ async fn no_password_is_shown_whatever_happens() {
     // All is well.
     let log = folder.path().join("well");
     let system = System::start(demo(&good_database, &good_nats), &log);
-    heard.note("/health", system.until("/health", r#""jetstream_connected":true"#));
+    heard.note("/health", system.until("/health", r#""jetstream_connected":true"#).await);
     let body = r#"{"organization": {"name": "Acme", "domain": "acme.example"}}"#;
     let length = body.len();
     let post = format!(
         "POST /organizations HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}"
     );
     heard.note("a save", system.ask(&post).expect("an answer"));
-    heard.note("/sync_status", system.until("/sync_status", r#""sent_events_count":1"#));
+    heard.note("/sync_status", system.until("/sync_status", r#""sent_events_count":1"#).await);
     for command in ["status", "health", "provision"] {
         let mut jsb = demo(&good_database, &good_nats);
         jsb.args(["jsb", "--app", "system_a", "--destination", "system_b", command]);
         heard.run(&format!("jsb {command}"), jsb).await;
     }
-    drop(system);
+    system.end().await;
     heard.note("a system that is well", std::fs::read_to_string(&log).expect("a log"));
     assert!(heard.said("201 Created") && heard.said("TRACE") && heard.said("connected to NATS"), "nothing was tried");
 
     // NATS is away, or refuses the password.
     let log = folder.path().join("away");
     let system = System::start(demo(&good_database, &nats(&NATS, free_port())), &log);
-    heard.note("/health", system.until("/health", "NATS is away"));
-    drop(system);
+    heard.note("/health", system.until("/health", "NATS is away").await);
+    system.end().await;
     heard.note("a system without NATS", std::fs::read_to_string(&log).expect("a log"));
     let failing = [
         ("NATS refuses", good_database.clone(), nats(&WRONG, server.port()), "refuses this app's credentials"),

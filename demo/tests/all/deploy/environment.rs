@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::process::Command;
 
 use jsb_runtime::Config;
 
+use crate::program::demo;
+
 /// The names that Config looks up.
-fn of_config() -> BTreeSet<String> {
+pub(crate) fn of_config() -> BTreeSet<String> {
     let names = RefCell::new(BTreeSet::new());
     // It complains of the missing names, and has looked up all of them.
     let _ = Config::read(|name| {
@@ -19,7 +20,7 @@ fn of_config() -> BTreeSet<String> {
 
 /// The names that a command of the demo takes options from, as its help shows them.
 fn of_demo(command: &str) -> BTreeSet<String> {
-    let help = Command::new(env!("CARGO_BIN_EXE_demo")).args([command, "--help"]).output().expect("the demo runs");
+    let help = demo().into_std().args([command, "--help"]).output().expect("the demo runs");
     assert!(help.status.success(), "the demo has no command {command}");
     let help = String::from_utf8(help.stdout).expect("its help is text");
     let names = help.split("[env: ").skip(1).filter_map(|rest| rest.split(['=', ']']).next());
