@@ -27,7 +27,7 @@ pub(crate) async fn run(_: Args, settings: &Settings, terminal: &Terminal) -> an
     let report = report(settings, Extent::Everything).await?;
     let faults = report.checks(&Limits::default()).into_iter().filter(|check| check.is_fault());
     let problems = faults.map(|check| format!("{}: {}", check.name, check.detail)).collect();
-    let is_blind = report.stream.seen().is_none() && report.consumer.seen().is_none() && report.tables.seen().is_none();
+    let is_blind = report.is_blind() && report.tables.seen().is_none();
     terminal.show(&Shown { report, problems }, human)?;
     if is_blind {
         note("error: nothing was seen; what is shown says why");
