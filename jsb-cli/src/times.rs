@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
+use anyhow::{Context as _, anyhow, bail};
 use chrono::{DateTime, SecondsFormat, Utc};
 
 /// A time, written as RFC 3339 or as how long ago it was.
-pub(crate) fn instant(text: &str) -> Result<DateTime<Utc>, String> {
+pub(crate) fn instant(text: &str) -> anyhow::Result<DateTime<Utc>> {
     if let Ok(time) = DateTime::parse_from_rfc3339(text) {
         return Ok(time.to_utc());
     }
-    let ago = duration(text).map_err(|_| {
-        format!("`{text}` is neither a time such as 2026-11-21T20:00:00Z nor how long ago it was, such as 2h")
-    })?;
+    let Ok(ago) = duration(text) else {
+        bail!("`{text}` is neither a time such as 2026-11-21T20:00:00Z nor how long ago it was, such as 2h");
+    };
     before(ago)
 }
 
 /// A duration as the bridge's variables have it.
-pub(crate) fn duration(text: &str) -> Result<Duration, String> {
-    humantime::parse_duration(text).map_err(|error| format!("`{text}` is no duration such as 30s, 5m or 7d: {error}"))
+pub(crate) fn duration(text: &str) -> anyhow::Result<Duration> {
+    humantime::parse_duration(text).map_err(|error| anyhow!("`{text}` is no duration such as 30s, 5m or 7d: {error}"))
 }
 
 /// A duration in words, in whole days where it has them: humantime counts in months.
@@ -30,9 +31,9 @@ pub(crate) fn span(duration: Duration) -> String {
 }
 
 /// The time that was so long ago.
-pub(crate) fn before(ago: Duration) -> Result<DateTime<Utc>, String> {
+pub(crate) fn before(ago: Duration) -> anyhow::Result<DateTime<Utc>> {
     let time = chrono::TimeDelta::from_std(ago).ok().and_then(|ago| Utc::now().checked_sub_signed(ago));
-    time.ok_or_else(|| format!("{} ago is before all calendars", span(ago)))
+    time.with_context(|| format!("{} ago is before all calendars", span(ago)))
 }
 
 /// A time in a table.
@@ -57,7 +58,7 @@ mod tests {
 
     #[test]
     fn a_time_is_absolute_or_so_long_ago() {
-        assert_eq!(instant("2026-11-21T21:00:00+01:00").map(full), Ok("2026-11-21T20:00:00Z".to_owned()));
+        assert_eq!(instant("2026-11-21T21:00:00+01:00").map(full).expect("a time"), "2026-11-21T20:00:00Z");
         let then = instant("2h").expect("a time");
         let ago = Utc::now() - then;
         assert!((7_200..7_260).contains(&ago.num_seconds()), "{ago}");

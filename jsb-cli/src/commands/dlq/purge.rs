@@ -3,7 +3,6 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use anyhow::anyhow;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt;
 use jsb_runtime::StreamError;
@@ -89,7 +88,7 @@ async fn choose(
         let found = dlq.find(&args.letters).await?;
         return Ok((found.letters.iter().map(|letter| letter.sequence).collect(), found.missing));
     }
-    let before = args.older_than.map(times::before).transpose().map_err(|error| anyhow!(error))?;
+    let before = args.older_than.map(times::before).transpose()?;
     let db = if args.settled { Some(settings.database().await?) } else { None };
     let bar = terminal.progress("looked at", Some(dlq.count().await?));
     let (mut chosen, mut batches) = (Vec::new(), pin!(dlq.batches(0)));

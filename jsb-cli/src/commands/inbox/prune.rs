@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{anyhow, bail};
+use anyhow::bail;
 use jsb_runtime::operate::inbox;
 use serde_json::json;
 
@@ -33,7 +33,7 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
         );
     }
     let db = settings.database().await?;
-    let before = times::before(args.older_than).map_err(|error| anyhow!(error))?;
+    let before = times::before(args.older_than)?;
     let found = inbox::settled_before(&db, before).await?;
     let question = format!(
         "Delete {} from the inbox of {} settled before {}? What is dead can then not be tried again from here.",

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::anyhow;
 use jsb_runtime::operate::outbox;
 use serde_json::json;
 
@@ -21,7 +20,7 @@ pub(crate) struct Args {
 
 pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
     let db = settings.database().await?;
-    let before = times::before(args.older_than).map_err(|error| anyhow!(error))?;
+    let before = times::before(args.older_than)?;
     let found = outbox::sent_before(&db, before).await?;
     let question = format!(
         "Delete {} of {} sent before {}? They can then not be published again.",
