@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use anyhow::bail;
 use jsb_runtime::operate::inbox;
-use serde_json::json;
 
+use crate::commands::changed;
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::terminal::{Terminal, events};
@@ -41,12 +41,8 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
         config.app_name,
         times::short(before)
     );
-    if found > 0 && !terminal.confirms(&question)? {
-        return Ok(Exit::Declined);
-    }
-    let bar = terminal.progress("deleted", Some(found));
-    let pruned = inbox::prune(&db, before, |pruned| bar.set_position(pruned)).await?;
-    bar.finish_and_clear();
-    terminal.show(&json!({"pruned": pruned}), |_| format!("{} deleted.", events(pruned)))?;
-    Ok(Exit::Done)
+    changed::prune(found, &question, terminal, async |bar| {
+        inbox::prune(&db, before, |pruned| bar.set_position(pruned)).await
+    })
+    .await
 }

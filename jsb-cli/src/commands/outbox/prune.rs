@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use jsb_runtime::operate::outbox;
-use serde_json::json;
 
+use crate::commands::changed;
 use crate::exit::Exit;
 use crate::settings::Settings;
 use crate::terminal::{Terminal, events};
@@ -28,12 +28,8 @@ pub(super) async fn run(args: Args, settings: &Settings, terminal: &Terminal) ->
         settings.app()?,
         times::short(before)
     );
-    if found > 0 && !terminal.confirms(&question)? {
-        return Ok(Exit::Declined);
-    }
-    let bar = terminal.progress("deleted", Some(found));
-    let pruned = outbox::prune(&db, before, |pruned| bar.set_position(pruned)).await?;
-    bar.finish_and_clear();
-    terminal.show(&json!({"pruned": pruned}), |_| format!("{} deleted.", events(pruned)))?;
-    Ok(Exit::Done)
+    changed::prune(found, &question, terminal, async |bar| {
+        outbox::prune(&db, before, |pruned| bar.set_position(pruned)).await
+    })
+    .await
 }
