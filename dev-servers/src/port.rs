@@ -1,3 +1,5 @@
+//! Ports that servers can listen on.
+
 use std::net::{Ipv4Addr, TcpListener};
 
 /// Below the range that systems draw the ports of outgoing connections from, so that none of those

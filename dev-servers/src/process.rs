@@ -1,3 +1,5 @@
+//! A server as a process, which does not outlive the program that started it.
+
 use std::{
     fs::{self, File},
     io::{self, Write},

@@ -1,3 +1,5 @@
+//! Whom a server runs as, and a folder that is theirs.
+
 use std::{
     env,
     ffi::OsStr,

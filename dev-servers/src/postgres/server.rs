@@ -1,3 +1,5 @@
+//! A PostgreSQL of our own: where it comes from, and when it serves.
+
 use std::{
     fs,
     path::{Path, PathBuf},

@@ -1,3 +1,5 @@
+//! The program `dev-servers` on a machine of its own.
+
 use std::{
     error::Error,
     fs::{self, Permissions},

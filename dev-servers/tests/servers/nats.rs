@@ -1,3 +1,5 @@
+//! What a nats-server keeps, and what becomes of it.
+
 use std::net::TcpListener;
 
 use async_nats::{ConnectOptions, jetstream};

@@ -1,3 +1,5 @@
+//! What a PostgreSQL keeps, and what becomes of it.
+
 use dev_servers::Postgres;
 use sea_orm::{ConnectionTrait, Database, DbErr, Statement};
 
