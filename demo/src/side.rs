@@ -32,7 +32,7 @@ impl Side {
             "NODE_COUNT" => Some(NODE_COUNT.to_string()),
             "NATS_URL" => Some(nats_url.to_owned()),
             "ROLES" => Some(role.bridge_roles().to_owned()),
-            other => std::env::var(other).ok(),
+            other => Config::variable(other),
         })
     }
 }

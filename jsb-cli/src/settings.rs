@@ -60,7 +60,7 @@ impl Settings {
             "NATS_URL" => self.nats_url.clone(),
             "STREAM_NAME" => self.stream.clone(),
             file if self.without_nats && NATS_FILES.contains(&file) => None,
-            other => std::env::var(other).ok(),
+            other => Config::variable(other),
         })?)
     }
 

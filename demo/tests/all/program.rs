@@ -6,9 +6,8 @@ use std::io;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use jsb_runtime::Config;
 use tokio::process::Command;
-
-use crate::deploy::environment;
 
 /// How long a system may take to answer as it should, on a slow machine.
 pub(crate) const ANSWERS_WITHIN: Duration = Duration::from_secs(60);
@@ -32,7 +31,7 @@ const OPTIONS: [&str; 10] = [
 /// The demo, which takes nothing from the environment that a test runs in but how it logs.
 pub(crate) fn demo() -> Command {
     let mut demo = program(env!("CARGO_BIN_EXE_demo"));
-    for variable in environment::of_config().iter().map(String::as_str).chain(OPTIONS) {
+    for variable in Config::VARIABLES.iter().copied().chain(OPTIONS) {
         demo.env_remove(variable);
     }
     demo

@@ -46,8 +46,24 @@ impl Config {
     ///
     /// [`ConfigError`] with every fault at once.
     pub fn from_env() -> Result<Self, ConfigError> {
-        // What is no text must not pass for a variable that is not set.
-        Self::read(|name| std::env::var_os(name).map(|text| text.to_string_lossy().into_owned()))
+        Self::read(Self::variable)
+    }
+
+    /// A variable of the environment, for a `lookup` of your own. One that is no UTF-8 does not pass for one that is not set.
+    ///
+    /// ```
+    /// use jsb_runtime::Config;
+    ///
+    /// let config = Config::read(|name| match name {
+    ///     "APP_NAME" => Some("system_a".to_owned()),
+    ///     "DESTINATION_APP" => Some("system_b".to_owned()),
+    ///     other => Config::variable(other),
+    /// })?;
+    /// assert_eq!(config.app_name, "system_a");
+    /// # Ok::<(), jsb_runtime::ConfigError>(())
+    /// ```
+    pub fn variable(name: &str) -> Option<String> {
+        std::env::var_os(name).map(|text| text.to_string_lossy().into_owned())
     }
 
     /// Reads the variables that `lookup` gives, and checks them.

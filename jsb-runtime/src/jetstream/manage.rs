@@ -75,7 +75,7 @@ impl Transport {
     async fn carry_out(&self, change: &Change) -> Result<bool, ProvisionError> {
         match change {
             Change::CreateStream { stream, settings } => {
-                self.ask(api::create_stream(&stream), &json!(settings)).await.map(|_| true)
+                self.ask(api::create_stream(stream), &json!(settings)).await.map(|_| true)
             }
             Change::UpdateStream { stream, differences } => self.update_stream(stream, differences).await,
             Change::CreateConsumer { stream, consumer, settings } => {
