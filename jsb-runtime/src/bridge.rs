@@ -1,11 +1,8 @@
 //! The bridge: it checks, connects, spawns what the roles ask for, and stops it in order.
 
-use std::panic::AssertUnwindSafe;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt;
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -16,21 +13,15 @@ use crate::config::{Config, Role};
 use crate::dialect::answer;
 use crate::jetstream::{ProvisionError, Transport};
 use crate::preflight::{self, StartError};
-use crate::problems::{Problems, Task};
+use crate::problems::Task;
 use crate::processor::Processor;
 use crate::registry::Registry;
 use crate::relay::Relay;
 use crate::status::{Health, Status, Tables};
-use crate::{backoff, clock, consumer, direct, inbox, retention, settings};
+use crate::{clock, consumer, direct, inbox, retention, settings, supervise};
 
 /// How long a start waits for NATS before it goes on without: saves need not wait for it.
 const FIRST_CONNECTION: Duration = Duration::from_secs(3);
-/// How soon a task that panicked is begun again.
-const RESTART: Duration = Duration::from_secs(1);
-/// How long such a task must run before its panic is no problem any more.
-const CALM: Duration = Duration::from_secs(60);
-/// How soon is looked again at a stream that something is said of.
-const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// How long a shutdown waits for what is in hand.
 const SHUTDOWN: Duration = Duration::from_secs(30);
 
@@ -100,7 +91,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     };
     {
         let (transport, stop) = (transport.clone(), stop.clone());
-        bridge.spawn(Task::Provisioner, move || stay_attached(transport.clone(), stop.clone()));
+        bridge.spawn(Task::Provisioner, move || transport.clone().stay_attached(stop.clone()));
     }
     if !config.use_outbox {
         let events = direct::register(&database_id);
@@ -110,8 +101,8 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     settings::store_use_outbox(&db, config.use_outbox).await?;
     if config.roles.contains(&Role::Relay) {
         let (db, config, stop) = (db.clone(), Arc::clone(&config), stop.clone());
-        let (transport, stop_relay) = (transport.clone(), stop.clone());
-        let relay = Relay { db: db.clone(), transport, config: Arc::clone(&config), stop: stop_relay };
+        let relay =
+            Relay { db: db.clone(), transport: transport.clone(), config: Arc::clone(&config), stop: stop.clone() };
         bridge.spawn(Task::Relay, move || relay.clone().run());
         bridge.spawn(Task::Retention, move || retention::run(db.clone(), Arc::clone(&config), stop.clone()));
     }
@@ -122,7 +113,7 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
 }
 
 async fn first_attachment(transport: &Transport, deadline: Instant) -> Result<(), StartError> {
-    match tokio::time::timeout_at(deadline, attach(transport)).await {
+    match tokio::time::timeout_at(deadline, transport.provision_once_connected()).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(
             error @ (ProvisionError::Topology(_) | ProvisionError::Missing { .. } | ProvisionError::Differs { .. }),
@@ -136,60 +127,6 @@ async fn first_attachment(transport: &Transport, deadline: Instant) -> Result<()
             tracing::warn!("NATS is away; {} until it is back", transport.unsent());
             Ok(())
         }
-    }
-}
-
-async fn attach(transport: &Transport) -> Result<(), ProvisionError> {
-    transport.until_connected().await;
-    let provisioned = transport.provision().await;
-    if provisioned.is_ok() {
-        transport.warn_of_old_server();
-    }
-    provisioned
-}
-
-/// Attaches whenever there is a connection and nothing is attached: after an outage the server may have lost its store.
-async fn stay_attached(transport: Transport, stop: CancellationToken) {
-    let keep = async {
-        let mut failures = 0;
-        loop {
-            tokio::select! {
-                () = transport.until_detached() => {}
-                () = transport.until_disconnected() => transport.detach(),
-                () = transport.until_deaf() => transport.detach(),
-                () = tokio::time::sleep(LOOK_AGAIN), if transport.problems.has(Task::Stream) => {
-                    transport.report_stream(&transport.stream_name()).await;
-                    continue;
-                }
-            }
-            match attach(&transport).await {
-                Ok(()) => {
-                    failures = 0;
-                    transport.report_provisioned(None);
-                }
-                Err(error @ ProvisionError::Differs { .. }) if transport.is_ready() => {
-                    failures = 0;
-                    transport.report_provisioned(Some(&error));
-                    tracing::warn!(error = chain(&error), "going on with the settings that are there");
-                }
-                Err(error) => {
-                    failures += 1;
-                    transport.report_provisioned(Some(&error));
-                    tracing::warn!(error = chain(&error), failures, "the stream or the consumer is not there");
-                    // Nobody says when JetStream is back.
-                    let longest = if error.is_outage() { 2 } else { 10 };
-                    let pause = backoff::doubling(Duration::from_millis(500), Duration::from_secs(longest), failures);
-                    tokio::time::sleep(pause).await;
-                    if transport.is_deaf() {
-                        transport.reconnect().await;
-                    }
-                }
-            }
-        }
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = keep => {}
     }
 }
 
@@ -207,7 +144,7 @@ impl Bridge {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let supervised = supervise(name, self.transport.problems.clone(), task);
+        let supervised = supervise::run(name, self.transport.problems.clone(), task);
         self.tasks.spawn(clock::skewed(clock::offset(), supervised));
     }
 
@@ -256,75 +193,9 @@ impl Bridge {
     }
 }
 
-/// Runs a task to its end; one that panics is reported and begun again.
-async fn supervise<F: Future<Output = ()>>(name: Task, problems: Problems, task: impl Fn() -> F) {
-    while panics(task(), || problems.report_panic(name, false)).await {
-        tracing::error!(task = name.as_str(), "a task of the bridge panicked and is begun again");
-        problems.report_panic(name, true);
-        tokio::time::sleep(RESTART).await;
-    }
-}
-
-/// Whether a task panics rather than ends; calls `calm` once it has run for a while.
-async fn panics(task: impl Future<Output = ()>, calm: impl FnOnce()) -> bool {
-    let mut task = pin!(AssertUnwindSafe(task).catch_unwind());
-    let ended = match tokio::time::timeout(CALM, task.as_mut()).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            calm();
-            task.await
-        }
-    };
-    ended.is_err()
-}
-
 impl Drop for Bridge {
     fn drop(&mut self) {
         self.stop.cancel();
         self.stop_direct.cancel();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
-    use sea_orm::Database;
-
-    use super::*;
-
-    /// A bridge without tasks, whose NATS is away.
-    async fn bridge() -> Bridge {
-        let config = Arc::new(Config::new("a", "b").nats_url("nats://127.0.0.1:1"));
-        Bridge {
-            db: Database::connect("sqlite::memory:").await.expect("a database"),
-            transport: Transport::connect(config, Instant::now()).await.expect("a client that goes on trying"),
-            tasks: TaskTracker::new(),
-            stop: CancellationToken::new(),
-            direct: TaskTracker::new(),
-            stop_direct: CancellationToken::new(),
-        }
-    }
-
-    #[tokio::test]
-    async fn a_task_that_panics_is_begun_again() {
-        let (bridge, begun) = (bridge().await, Arc::new(AtomicUsize::new(0)));
-        let times = Arc::clone(&begun);
-        tokio::time::pause();
-        bridge.spawn(Task::Relay, move || {
-            let times = Arc::clone(&times);
-            async move {
-                assert!(times.fetch_add(1, Ordering::SeqCst) > 0, "the first time");
-                tokio::time::sleep(CALM * 2).await;
-            }
-        });
-        let problem = || bridge.transport.all_problems().into_iter().find(|problem| problem.starts_with("relay: "));
-        tokio::time::sleep(RESTART * 2).await;
-        assert_eq!(problem().as_deref(), Some("relay: it panicked and was begun again; see the log"));
-        tokio::time::sleep(CALM).await;
-        assert_eq!(problem(), None);
-        bridge.tasks.close();
-        bridge.tasks.wait().await;
-        assert_eq!(begun.load(Ordering::SeqCst), 2);
     }
 }

@@ -72,6 +72,7 @@ mod bridge;
 mod preflight;
 mod retention;
 mod status;
+mod supervise;
 
 // For operators.
 pub mod operate;

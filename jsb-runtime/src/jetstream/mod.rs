@@ -1,6 +1,7 @@
 //! JetStream: the only folder that names the client library.
 
 mod attached;
+mod attaching;
 mod connection;
 mod delivery;
 mod denials;
