@@ -145,7 +145,7 @@ async fn run_all(
 pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
     let entity = registry::entity(&event.resource_type).filter(|_| event.is_of_row());
     let entity = entity.ok_or_else(|| unknown(event))?;
-    let settings = settings::for_save(txn, true, entity.schema().table).await?;
+    let settings = settings::for_save(txn, true, Some(entity.schema().table)).await?;
     settings.must_see_commits()?;
     let applier = Applier { app: &settings.app_name, problems: None };
     upsert::apply(txn, entity.schema(), event, applier).await.map_err(|error| match error {

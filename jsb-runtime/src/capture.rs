@@ -136,7 +136,7 @@ pub(crate) async fn record<C: ConnectionTrait>(db: &C, event: NewEvent) -> Resul
 /// # }
 /// ```
 pub async fn publish<C: ConnectionTrait>(db: &C, event: NewEvent) -> Result<(), DbErr> {
-    let settings = settings::for_save(db, false, "").await?;
+    let settings = settings::for_save(db, false, None).await?;
     choose_way(&settings)?;
     record(db, event).await
 }

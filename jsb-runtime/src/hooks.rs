@@ -181,7 +181,7 @@ async fn settings_in_transaction<M: Syncable, C: ConnectionTrait>(db: &C) -> Res
             type_name::<C>()
         )));
     }
-    settings::for_save(db, save::is_alone(), keys::table::<M>()).await
+    settings::for_save(db, save::is_alone(), Some(keys::table::<M>())).await
 }
 
 /// A hook sees a connection and cannot ask it whether it is a transaction, but it can see its type.
@@ -191,7 +191,7 @@ fn is_transaction<C>() -> bool {
 
 /// Refuses what a save in this transaction would be refused for.
 pub(crate) async fn may_save(txn: &DatabaseTransaction) -> Result<(), DbErr> {
-    admit(&settings::for_save(txn, false, "").await?)
+    admit(&settings::for_save(txn, false, None).await?)
 }
 
 fn admit(settings: &SaveSettings) -> Result<(), DbErr> {

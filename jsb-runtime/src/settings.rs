@@ -43,7 +43,7 @@ impl SaveSettings {
 pub(crate) async fn for_save<C: ConnectionTrait>(
     db: &C,
     begun_to_write: bool,
-    table: &str,
+    table: Option<&str>,
 ) -> Result<SaveSettings, DbErr> {
     let backend = db.get_database_backend();
     let sql = match (backend, begun_to_write) {

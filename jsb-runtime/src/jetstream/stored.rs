@@ -121,10 +121,10 @@ impl Transport {
         if !self.config.auto_provision {
             return Ok(configured);
         }
-        match self.call(api::STREAM_NAMES, &json!({"subject": subject})).await {
-            Ok(names) => Ok(names["streams"][0].as_str().map_or(configured, str::to_owned)),
-            Err(StreamError::Denied(_)) => Ok(configured),
-            Err(error) => Err(error),
+        match self.carrier_of(subject).await {
+            Ok(found) => Ok(found.unwrap_or(configured)),
+            Err(ProvisionError::Denied(_)) => Ok(configured),
+            Err(error) => Err(failed(api::STREAM_NAMES, error)),
         }
     }
 

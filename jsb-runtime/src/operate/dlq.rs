@@ -69,7 +69,10 @@ impl Dlq<'_> {
     pub fn letters(&self, after: u64) -> impl Stream<Item = Result<Letter, StreamError>> + '_ {
         stream::try_unfold(after, move |after| async move {
             let letter = self.next(after).await?;
-            Ok(letter.map(|letter| (letter.sequence, letter)).map(|(sequence, letter)| (letter, sequence)))
+            Ok(letter.map(|letter| {
+                let sequence = letter.sequence;
+                (letter, sequence)
+            }))
         })
     }
 
