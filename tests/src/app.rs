@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::faults::link::Link;
 use crate::migration::Migrator;
-use crate::{TestDatabase, eventually};
+use crate::{TestDatabase, until};
 
 /// The tables whose keys are interleaved.
 const INTERLEAVED: [&str; 2] = ["organizations", "users"];
@@ -104,11 +104,11 @@ impl App {
 
     /// Waits until `events` events that came in are settled, and none waits.
     pub async fn has_settled(&self, events: u64) {
-        eventually("all events are settled", || async {
+        until("all events are settled", async || {
             let status = self.status().await;
             let settled = status.processed_events + status.dead_events;
             let waiting = status.parked_events + status.failed_events;
-            Ok::<_, sea_orm::DbErr>((settled >= events && waiting == 0).then_some(()))
+            settled >= events && waiting == 0
         })
         .await;
     }

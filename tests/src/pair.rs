@@ -4,8 +4,7 @@ use jsb_runtime::{Config, Status};
 use sea_orm::{EntityTrait, PrimaryKeyToColumn, QueryOrder};
 use uuid::Uuid;
 
-use crate::wait::eventually;
-use crate::{App, Backend, TestDatabase, servers};
+use crate::{App, Backend, TestDatabase, servers, until};
 
 /// System A and system B. Their names are their own, so that any number of pairs share one server; A's sorts first.
 pub struct Pair {
@@ -59,12 +58,12 @@ impl Pair {
 
     /// Waits until nothing is on its way: both outboxes are sent, and each inbox has settled what the other sent.
     pub async fn quiet(&self) {
-        eventually("both sides are quiet", || async {
+        until("both sides are quiet", async || {
             let (a, b) = (self.a.status().await, self.b.status().await);
             let settled = |status: &Status| status.processed_events + status.dead_events;
             let idle = |status: &Status| status.pending_events + status.parked_events + status.failed_events == 0;
             let arrived = settled(&b) >= a.sent_events && settled(&a) >= b.sent_events;
-            Ok::<_, sea_orm::DbErr>((idle(&a) && idle(&b) && arrived).then_some(()))
+            idle(&a) && idle(&b) && arrived
         })
         .await;
     }

@@ -1,7 +1,10 @@
 //! Waiting for a condition, with a deadline: tests never sleep and hope.
 
+use std::convert::Infallible;
 use std::fmt::Debug;
 use std::time::{Duration, Instant};
+
+use futures_util::FutureExt;
 
 /// How long a condition may take to come true on a slow machine.
 pub const DEADLINE: Duration = Duration::from_secs(180);
@@ -26,4 +29,13 @@ where
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     panic!("not within {DEADLINE:?}: {what} (last error: {last_error:?})")
+}
+
+/// Waits until `condition` is true.
+///
+/// # Panics
+///
+/// When it was not by the deadline; `what` says what was waited for.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    eventually(what, || condition().map(|is_true| Ok::<_, Infallible>(is_true.then_some(())))).await;
 }

@@ -4,7 +4,7 @@ use async_nats::jetstream::stream;
 use async_nats::{Client, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use jsb_tests::entities::ticket;
-use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, eventually};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -70,10 +70,7 @@ fn stored(sequence: u64) -> Json {
 }
 
 async fn are_sent(app: &App, events: i64) {
-    eventually("they are sent", || async {
-        Ok::<_, ()>((app.count("outbox_events", "sent").await == events).then_some(()))
-    })
-    .await;
+    until("they are sent", async || app.count("outbox_events", "sent").await == events).await;
 }
 
 on_both! {

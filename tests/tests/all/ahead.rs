@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures_util::TryStreamExt;
 use jsb_tests::entities::tally;
-use jsb_tests::{App, Backend, ChildCommand, Pair, Remote, Stream, eventually};
-use sea_orm::{ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, TransactionTrait};
+use jsb_tests::{App, Backend, ChildCommand, Pair, Remote, Stream, until};
+use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -41,9 +41,9 @@ async fn pair() -> (Pair, DatabaseTransaction) {
 
 /// Waits until B has a batch in hand that cannot go on, and the next one.
 async fn has_pulled_ahead(app: &App, stream: &Stream) {
-    eventually("the next batch is there", || async {
+    until("the next batch is there", async || {
         let in_hand = stream.progress(&app.config.app_name).await.num_ack_pending;
-        Ok::<_, DbErr>((in_hand == 2 * BATCH).then_some(()))
+        in_hand == 2 * BATCH
     })
     .await;
 }
@@ -69,10 +69,10 @@ async fn what_waits_behind_a_slow_batch_is_held() {
     let stream = Stream::of(&pair.b.config).await;
     pair.b.start().await;
     has_pulled_ahead(&pair.b, &stream).await;
-    eventually("the batch in front waits for long", || async {
+    until("the batch in front waits for long", async || {
         let sql = "SELECT query FROM pg_locks JOIN pg_stat_activity USING (pid) \
                    WHERE datname = current_database() AND waitstart < now() - interval '2 s'";
-        Ok::<_, DbErr>((!pair.b.texts(sql).await.is_empty()).then_some(()))
+        !pair.b.texts(sql).await.is_empty()
     })
     .await;
     // Another process gets what nobody has had yet, and nothing else.

@@ -8,8 +8,7 @@ use async_nats::{Message, Subject};
 use futures_util::{Stream as Messages, StreamExt};
 use jsb_tests::gate::{Gate, gate};
 use jsb_tests::probe::{self, Orders, Probe};
-use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, Stream, eventually, servers};
-use sea_orm::DbErr;
+use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, Stream, eventually, servers, until};
 use uuid::Uuid;
 
 use super::deliveries::{pair, processed, published, spend};
@@ -23,14 +22,11 @@ async fn slow(pair: &Pair) -> (Probe, Arc<Gate>) {
 }
 
 async fn is_reached(gate: &Gate) {
-    eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+    until("it is being handled", async || gate.arrivals() > 0).await;
 }
 
 pub(crate) async fn is_connected(app: &App, connected: bool) {
-    eventually("the bridge knows", || async {
-        Ok::<_, DbErr>((app.status().await.jetstream_connected == connected).then_some(()))
-    })
-    .await;
+    until("the bridge knows", async || app.status().await.jetstream_connected == connected).await;
 }
 
 /// What is said of the deliveries to `app`; newer servers put domain and account first.
@@ -119,10 +115,7 @@ async fn an_outage_that_is_over_before_anybody_looks_is_followed_by_a_sweep() {
     })
     .await;
     first_gate.open();
-    eventually("the first one is acknowledged", || async {
-        Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
-    })
-    .await;
+    until("the first one is acknowledged", async || stream.is_settled(&pair.b.config.app_name).await).await;
 
     proxy.cut();
     is_connected(&pair.b, false).await;

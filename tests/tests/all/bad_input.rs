@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use cases::{Case, End};
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_tests::entities::{gap, label, organization};
-use jsb_tests::{App, Backend, Pair, Raw, Stream, effects, eventually};
+use jsb_tests::{App, Backend, Pair, Raw, Stream, effects, eventually, until};
 use sea_orm::{DbErr, EntityTrait};
 use uuid::Uuid;
 
@@ -42,10 +42,7 @@ fn good() -> (String, String) {
 }
 
 async fn is_applied(app: &App, good: &str) {
-    eventually("the good message is applied", || async {
-        Ok::<_, DbErr>((effects::count(&app.db, good).await? == 1).then_some(()))
-    })
-    .await;
+    until("the good message is applied", async || effects::count(&app.db, good).await == Ok(1)).await;
 }
 
 /// Where the message of a sequence has ended, by the inbox; nowhere yet, if it is to be tried again.

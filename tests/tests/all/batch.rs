@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jsb_tests::entities::{membership, organization, seat, tally};
-use jsb_tests::{App, Backend, Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, until};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, QuerySelect, TransactionTrait};
 use serde_json::{Value as Json, json};
@@ -244,10 +244,10 @@ async fn a_transaction_of_the_applications_is_not_ended_for_a_batch() {
         Remote::of(&pair.b).await.publish_all(&events).await;
         pair.b.start().await;
         // Whoever waits for longer than `deadlock_timeout` has looked for a deadlock, found none, and looks no more.
-        eventually("the row that is held is waited for", || async {
+        until("the row that is held is waited for", async || {
             let sql = "SELECT query FROM pg_locks JOIN pg_stat_activity USING (pid) \
                        WHERE datname = current_database() AND waitstart < now() - interval '1.2 s'";
-            Ok::<_, ()>((!pair.b.texts(sql).await.is_empty()).then_some(()))
+            !pair.b.texts(sql).await.is_empty()
         })
         .await;
         txn.execute_unprepared(&format!("UPDATE tallies SET remark = 'mine' WHERE id = '{first}'"))

@@ -9,7 +9,7 @@ use jsb_runtime::prelude::*;
 use jsb_runtime::testing::skewed;
 use jsb_runtime::{Envelope, Role};
 use jsb_tests::entities::{guarded, keepsake, label, organization, specimen, tally, user, visitor};
-use jsb_tests::{App, Backend, Pair, Remote, Stream, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, Stream, eventually, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel,
@@ -132,10 +132,7 @@ pub(crate) async fn time_to_send(app: &App, save: impl AsyncFn(i64)) -> Duration
         let before = app.count("outbox_events", "sent").await;
         let began = Instant::now();
         save(number).await;
-        eventually("it is sent", || async {
-            Ok::<_, DbErr>((app.count("outbox_events", "sent").await > before).then_some(()))
-        })
-        .await;
+        until("it is sent", async || app.count("outbox_events", "sent").await > before).await;
         waits.push(began.elapsed());
     }
     waits.sort();
@@ -564,9 +561,9 @@ on_both! {
         for app in [&mut pair.a, &mut pair.b] {
             app.sql("DELETE FROM sync_leases").await;
             skewed(years, app.start()).await;
-            eventually("it looks for what is old", || async {
+            until("it looks for what is old", async || {
                 let lease = app.texts("SELECT name FROM sync_leases WHERE name = 'retention'").await;
-                Ok::<_, DbErr>((!lease.is_empty()).then_some(()))
+                !lease.is_empty()
             })
             .await;
             // It ends what it has begun.

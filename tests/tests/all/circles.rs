@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jsb_tests::entities::{plate, stall};
 use jsb_tests::faults::link::Weather;
-use jsb_tests::{App, Backend, Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, eventually, until};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, TransactionTrait};
 
 use crate::outage::{lasts, lingers};
@@ -43,8 +43,7 @@ async fn lock(app: &App, sql: &str) -> DatabaseTransaction {
 async fn is_waited_for(app: &App) {
     let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
                    AND query_start < clock_timestamp() - interval '1 s'";
-    eventually("it is waited for", || async { Ok::<_, ()>((!app.texts(waiting).await.is_empty()).then_some(())) })
-        .await;
+    until("it is waited for", async || !app.texts(waiting).await.is_empty()).await;
 }
 
 /// Notes what a setting is in transactions in which this is done.

@@ -13,7 +13,7 @@ use jsb_runtime::Config;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Backend, Pair, Stream, eventually, inbox};
+use jsb_tests::{App, Backend, Pair, Stream, eventually, inbox, until};
 use sea_orm::DbErr;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -29,9 +29,9 @@ const LARGE: usize = 900_000;
 async fn pair(backend: Backend, change: impl Fn(Config) -> Config) -> Pair {
     let mut pair = Pair::configured(backend, |config| change(config.backoff(BACKOFF.map(Duration::from_millis)))).await;
     pair.start_both().await;
-    eventually("both are attached", || async {
+    until("both are attached", async || {
         let (a, b) = (pair.a.status().await, pair.b.status().await);
-        Ok::<_, DbErr>((a.jetstream_connected && b.jetstream_connected).then_some(()))
+        a.jetstream_connected && b.jetstream_connected
     })
     .await;
     pair

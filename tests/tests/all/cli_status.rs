@@ -7,7 +7,7 @@ use jsb_runtime::Config;
 use jsb_tests::cli::Output;
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Cli, Pair, Proxy, Stream, eventually, inbox, servers};
+use jsb_tests::{App, Backend, Cli, Pair, Proxy, Stream, eventually, inbox, servers, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::DbErr;
 use serde_json::{Value as Json, json};
@@ -21,9 +21,9 @@ async fn pair(backend: Backend) -> Pair {
 }
 
 async fn attached(pair: &Pair) {
-    eventually("both are attached", || async {
+    until("both are attached", async || {
         let (a, b) = (pair.a.status().await, pair.b.status().await);
-        Ok::<_, DbErr>((a.jetstream_connected && b.jetstream_connected).then_some(()))
+        a.jetstream_connected && b.jetstream_connected
     })
     .await;
 }
@@ -65,13 +65,9 @@ on_both! {
             probe::send(&pair.a.db, "record", Orders::default()).await;
         }
         organization("large.example", "x".repeat(2_000_000)).insert(&pair.a.db).await.expect("a save");
-        eventually("all are published", || async {
-            Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == 5).then_some(()))
-        })
+        until("all are published", async || pair.a.count("outbox_events", "sent").await == 5)
         .await;
-        eventually("the large one is refused", || async {
-            Ok::<_, DbErr>((pair.a.count("outbox_events", "failed").await == 1).then_some(()))
-        })
+        until("the large one is refused", async || pair.a.count("outbox_events", "failed").await == 1)
         .await;
         pair.a.stop().await;
         probe::send(&pair.a.db, "record", Orders::default()).await;
@@ -118,9 +114,7 @@ on_both! {
         for _ in 0..3 {
             probe::send(&pair.a.db, "record", Orders::default()).await;
         }
-        eventually("all are published", || async {
-            Ok::<_, DbErr>((pair.a.count("outbox_events", "pending").await == 0).then_some(()))
-        })
+        until("all are published", async || pair.a.count("outbox_events", "pending").await == 0)
         .await;
         pair.a.stop().await;
         probe::send(&pair.a.db, "record", Orders::default()).await;

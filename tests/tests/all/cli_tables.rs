@@ -9,9 +9,9 @@ mod retry;
 
 use chrono::{DateTime, Utc};
 use jsb_tests::entities::{organization, ticket, user};
-use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually};
+use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{DbErr, EntityTrait};
+use sea_orm::EntityTrait;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -77,10 +77,7 @@ async fn is_on(app: &App, row: &organization::Model) {
 }
 
 async fn has(app: &App, table: &'static str, status: &str, events: i64) {
-    eventually(&format!("{events} events of {table} are {status}"), || async {
-        Ok::<_, DbErr>((app.count(table, status).await == events).then_some(()))
-    })
-    .await;
+    until(&format!("{events} events of {table} are {status}"), async || app.count(table, status).await == events).await;
 }
 
 /// Outbox rows by the thousand, of which nothing is published yet.

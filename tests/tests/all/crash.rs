@@ -6,8 +6,8 @@ use async_nats::jetstream::stream;
 use jsb_runtime::Role;
 use jsb_tests::entities::{organization, stall};
 use jsb_tests::probe::{self, HANG, HANGING, Orders, Probe};
-use jsb_tests::{App, ChildCommand, Pair, Proxy, Remote, Stream, effects, eventually, inbox, servers};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, QueryFilter};
+use jsb_tests::{App, ChildCommand, Pair, Proxy, Remote, Stream, effects, eventually, inbox, servers, until};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 
 use crate::outage::lasts;
 use crate::unique;
@@ -36,10 +36,7 @@ async fn arrived(app: &App, domain: &str) -> organization::Model {
 async fn settled(app: &App, probe: &Probe) -> i64 {
     eventually("the probe is processed", || inbox::with_status(&app.db, &probe.event_id, "processed")).await;
     let stream = Stream::of(&app.config).await;
-    eventually("everything is acknowledged", || async {
-        Ok::<_, DbErr>(stream.is_settled(&app.config.app_name).await.then_some(()))
-    })
-    .await;
+    until("everything is acknowledged", async || stream.is_settled(&app.config.app_name).await).await;
     effects::count(&app.db, &probe.id).await.expect("a count")
 }
 
@@ -123,18 +120,14 @@ on_both! {
         let child = command.start().await;
         let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
         let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
-        eventually("it is published", || async {
-            Ok::<_, DbErr>((!stream.messages(&subject).await.is_empty()).then_some(()))
-        })
+        until("it is published", async || !stream.messages(&subject).await.is_empty())
         .await;
         child.kill().await;
         assert_eq!(pair.a.count("outbox_events", "pending").await, 1);
         allow_marks(&pair.a).await;
 
         let child = command.start().await;
-        eventually("it is marked", || async {
-            Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == 1).then_some(()))
-        })
+        until("it is marked", async || pair.a.count("outbox_events", "sent").await == 1)
         .await;
         let copies = stream.messages(&subject).await.len();
         assert!(copies > 1, "{copies} copies: the second publish was not stored, so this shows nothing");
@@ -218,14 +211,14 @@ on_both! {
         let [.., takes_one, takes_deadly] = &pair.a.recorded().await[..] else { panic!("the swap was not recorded") };
         remote.publish_all(&[takes_one.clone(), takes_deadly.clone()]).await;
         let children = child_of(&pair.b).start_again_and_again();
-        eventually("one of them is dead", || async {
+        until("one of them is dead", async || {
             // As if each start came late: both are due, and the one that has begun less often comes first.
             for parked in pair.b.texts("SELECT event_id FROM inbox_events WHERE status = 'parked'").await {
                 // One at a time: two locks of one transaction could be taken in another order than the circle takes them.
                 let is_due = format!("UPDATE inbox_events SET available_at = received_at WHERE event_id = '{parked}'");
                 pair.b.sql(&is_due).await;
             }
-            Ok::<_, DbErr>((pair.b.reasons_of_death().await == ["crash_loop"]).then_some(()))
+            pair.b.reasons_of_death().await == ["crash_loop"]
         })
         .await;
         children.abort();
@@ -246,9 +239,7 @@ on_both! {
         let mut second = command.start().await;
         second.order("save second.example", "saved").await;
         arrived(&pair.b, "second.example").await;
-        eventually("nothing waits", || async {
-            Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == 2).then_some(()))
-        })
+        until("nothing waits", async || pair.a.count("outbox_events", "sent").await == 2)
         .await;
         // On a slow machine the first one's lease may have ended before the second one saved.
         let held = holder().await;
@@ -271,9 +262,7 @@ on_both! {
         arrived(&pair.b, "from-a.example").await;
         let mut elsewhere = child_of(&pair.b).set("ROLES", "relay").start().await;
         elsewhere.order("save from-b.example", "saved").await;
-        eventually("B has published it", || async {
-            Ok::<_, DbErr>((pair.b.count("outbox_events", "sent").await == 1).then_some(()))
-        })
+        until("B has published it", async || pair.b.count("outbox_events", "sent").await == 1)
         .await;
         let (stream, app) = (Stream::of(&pair.a.config).await, &pair.a.config.app_name);
         lasts(A_WHILE).await;

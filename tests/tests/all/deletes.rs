@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use jsb_tests::entities::tally;
-use jsb_tests::{App, Backend, Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, until};
 use sea_orm::ActiveValue::Set;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -42,10 +42,8 @@ async fn forgetful_receiver(backend: Backend) -> (Pair, Remote) {
 async fn prune(app: &mut App) {
     app.stop().await;
     app.start().await;
-    eventually("the tombstones are pruned", || async {
-        Ok::<_, ()>(app.texts("SELECT resource_id FROM sync_tombstones").await.is_empty().then_some(()))
-    })
-    .await;
+    until("the tombstones are pruned", async || app.texts("SELECT resource_id FROM sync_tombstones").await.is_empty())
+        .await;
 }
 
 async fn pruned_version(app: &App) -> Vec<String> {

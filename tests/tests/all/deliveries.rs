@@ -11,7 +11,7 @@ use jsb_runtime::{Config, operate};
 use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
-use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, effects, eventually, inbox};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, effects, eventually, inbox, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, DbErr};
 use serde_json::Value as Json;
@@ -34,9 +34,9 @@ async fn configured(backend: Backend, change: impl Fn(Config) -> Config) -> Pair
     let config = |config: Config| change(config.backoff(BACKOFF.map(Duration::from_millis)));
     let mut pair = Pair::configured(backend, config).await;
     pair.start_both().await;
-    eventually("B has looked", async || {
+    until("B has looked", async || {
         let looked = pair.b.texts("SELECT app_name FROM sync_settings WHERE swept_seq IS NOT NULL").await;
-        Ok::<_, DbErr>((!looked.is_empty()).then_some(()))
+        !looked.is_empty()
     })
     .await;
     pair.b.stop().await;
@@ -148,10 +148,7 @@ pub(crate) async fn spend(stream: &Stream, app: &App) {
 }
 
 pub(crate) async fn published(pair: &Pair, events: i64) {
-    eventually("the events are published", || async {
-        Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == events).then_some(()))
-    })
-    .await;
+    until("the events are published", async || pair.a.count("outbox_events", "sent").await == events).await;
 }
 
 pub(crate) async fn processed(app: &App, probe: &Probe) {
@@ -161,10 +158,7 @@ pub(crate) async fn processed(app: &App, probe: &Probe) {
 
 /// As [`processed`], where the inbox may not know.
 async fn applied(app: &App, probe: &Probe) {
-    eventually("the event is applied", || async {
-        Ok::<_, DbErr>((effects::count(&app.db, &probe.id).await? == 1).then_some(()))
-    })
-    .await;
+    until("the event is applied", async || effects::count(&app.db, &probe.id).await == Ok(1)).await;
 }
 
 on_both! {
@@ -195,7 +189,7 @@ on_both! {
         published(&pair, 1).await;
         spend(&Stream::of(&pair.b.config).await, &pair.b).await;
         pair.b.start().await;
-        eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+        until("it is being handled", async || gate.arrivals() > 0).await;
         // Asked to stop, and only then let go.
         tokio::join!(pair.b.stop(), async { gate.open() });
         processed(&pair.b, &slow).await;
@@ -209,7 +203,7 @@ on_both! {
         let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
-        eventually("the consumer is busy", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+        until("the consumer is busy", async || gate.arrivals() > 0).await;
         let good = probe::send(&pair.a.db, "record", Orders::default()).await;
         published(&pair, 2).await;
         // Another process takes it and crashes, again and again. The server gives it up when it is asked once more.
@@ -277,9 +271,9 @@ on_both! {
         }
         // Whoever acknowledges it in B's name has not applied it.
         delivery.double_ack().await.expect("an acknowledgement");
-        eventually("what was delivered before it looked is swept", async || {
+        until("what was delivered before it looked is swept", async || {
             let swept = pair.b.texts("SELECT app_name FROM sync_settings WHERE swept_seq >= 2").await;
-            Ok::<_, DbErr>((!swept.is_empty()).then_some(()))
+            !swept.is_empty()
         })
         .await;
         for probe in probes.iter().chain([&spent, &held]) {
@@ -318,9 +312,7 @@ on_both! {
         // As a former stream has left it, which was lost after its third message.
         pair.b.db.execute_unprepared("UPDATE sync_settings SET swept_seq = 3").await.expect("the settings");
         pair.b.start().await;
-        eventually("the new stream was looked at", || async {
-            Ok::<_, DbErr>(pair.b.status().await.jetstream_connected.then_some(()))
-        })
+        until("the new stream was looked at", async || pair.b.status().await.jetstream_connected)
         .await;
         let first = probe::send(&pair.a.db, "record", Orders::default()).await;
         processed(&pair.b, &first).await;
@@ -346,7 +338,7 @@ on_both! {
             processed(&pair.b, &probe).await;
         }
         let swept = async || pair.b.texts("SELECT CAST(swept_seq AS text) FROM sync_settings").await.remove(0);
-        eventually("the place is stored", async || Ok::<_, DbErr>((swept().await == "3").then_some(()))).await;
+        until("the place is stored", async || swept().await == "3").await;
         pair.stop().await;
     }
 
@@ -384,12 +376,12 @@ on_both! {
         let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
-        eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+        until("it is being handled", async || gate.arrivals() > 0).await;
         let (began, stream) = (Instant::now(), Stream::of(&pair.b.config).await);
-        eventually("many times the ack wait have passed", || async {
+        until("many times the ack wait have passed", async || {
             let progress = stream.progress(&pair.b.config.app_name).await;
             assert_eq!((progress.num_redelivered, progress.num_ack_pending), (0, 1), "the server gave it to somebody else");
-            Ok::<_, DbErr>((began.elapsed() > Duration::from_secs(2)).then_some(()))
+            began.elapsed() > Duration::from_secs(2)
         })
         .await;
         gate.open();
@@ -407,7 +399,7 @@ async fn a_second_consumer_does_not_wait_for_what_the_first_one_works_on() {
     let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
     let gate = gate(&slow.gate);
     let slow = probe::send(&pair.a.db, "wait", slow).await;
-    eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+    until("it is being handled", async || gate.arrivals() > 0).await;
     pair.b.start().await;
     let other = probe::send(&pair.a.db, "record", Orders::default()).await;
     processed(&pair.b, &other).await;

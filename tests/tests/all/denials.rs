@@ -11,9 +11,9 @@ use futures_util::{FutureExt, StreamExt};
 use jsb_runtime::Config;
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, DEADLINE, Pair, effects, eventually};
+use jsb_tests::{App, Backend, DEADLINE, Pair, effects, eventually, until};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{DbErr, EntityTrait};
+use sea_orm::EntityTrait;
 
 /// How long a request waited that was denied in silence.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -246,10 +246,7 @@ async fn many_events_that_are_denied_are_tried_one_at_a_time() {
         save(&app.pair.a, &format!("{row}.example")).await;
     }
     let before = app.violations();
-    eventually("it was tried again and again", || async {
-        Ok::<_, DbErr>((app.violations() >= before + 3).then_some(()))
-    })
-    .await;
+    until("it was tried again and again", async || app.violations() >= before + 3).await;
     let tried = app.violations() - before;
     assert!(tried < 25, "three attempts at fifty events were denied {tried} times");
     app.pair.stop().await;
@@ -342,7 +339,7 @@ async fn a_denied_pull_is_said_at_once_and_does_not_spin() {
     let asks = format!("$JS.API.CONSUMER.INFO.*.{}-workers", app.pair.a.config.app_name);
     let mut asked = app.admin.client().subscribe(asks).await.expect("a subscription");
     let (before, began) = (app.violations(), Instant::now());
-    eventually("some time has passed", || async { Ok::<_, DbErr>((began.elapsed() >= SILENCE).then_some(())) }).await;
+    until("some time has passed", async || began.elapsed() >= SILENCE).await;
     let denied = app.violations() - before;
     assert!(denied < 10, "{denied} pulls were denied within {SILENCE:?}");
     let mut looks = 0;

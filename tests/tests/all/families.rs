@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use jsb_runtime::testing::skewed;
 use jsb_runtime::{Envelope, StartError};
 use jsb_tests::entities::{organization, user};
-use jsb_tests::{App, Backend, Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, eventually, until};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
 use rand::{RngExt, SeedableRng};
@@ -32,9 +32,9 @@ async fn user(app: &App, organization_id: i64, name: &str) -> user::Model {
 
 /// Waits until something is parked for this reason.
 async fn parks(app: &App, reason: &str) {
-    eventually("an event is parked", || async {
+    until("an event is parked", async || {
         let reasons = app.texts("SELECT reason FROM inbox_events WHERE status = 'parked'").await;
-        Ok::<_, ()>(reasons.iter().any(|found| found == reason).then_some(()))
+        reasons.iter().any(|found| found == reason)
     })
     .await;
 }
@@ -141,9 +141,7 @@ on_both! {
         pair.b.start().await;
         let remote = Remote::of(&pair.b).await;
         remote.publish_all(&recorded[1..]).await;
-        eventually("they wait", || async {
-            Ok::<_, ()>((pair.b.count("inbox_events", "parked").await == CHILDREN as i64).then_some(()))
-        })
+        until("they wait", async || pair.b.count("inbox_events", "parked").await == CHILDREN as i64)
         .await;
         remote.publish(&recorded[0]).await;
         pair.b.has_settled(CHILDREN as u64 + 1).await;
@@ -164,9 +162,9 @@ on_both! {
         let remote = Remote::of(&pair.b).await;
         let recorded = pair.a.recorded().await;
         remote.publish_all(&recorded[1..]).await;
-        eventually("all children are parked", || async {
+        until("all children are parked", async || {
             let parked = [pair.b.status().await.parked_events, pair.b.health().await.parked_events];
-            Ok::<_, ()>((parked == [5, 5]).then_some(()))
+            parked == [5, 5]
         })
         .await;
         let waits_for = pair.b.texts("SELECT DISTINCT waits_for FROM inbox_events").await;

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::keepsake;
 use jsb_tests::entities::parcel::{self, Address, Items};
-use jsb_tests::{Pair, Remote, eventually};
+use jsb_tests::{Pair, Remote, eventually, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::EntityTrait;
 use serde_json::{Value as Json, json};
@@ -163,16 +163,14 @@ on_both! {
         let mut pair = Pair::configured(backend, |config| config.keep_parent_after(KEEP_AFTER)).await;
         let row = guarded_on_b(&mut pair).await;
         row.delete(&pair.a.db).await.expect("a delete on A");
-        eventually("the delete is parked", || async {
-            Ok::<_, ()>((pair.b.count("inbox_events", "parked").await == 1).then_some(()))
-        })
+        until("the delete is parked", async || pair.b.count("inbox_events", "parked").await == 1)
         .await;
         pair.b.stop().await;
         let long_ago = (chrono::Utc::now() - TimeDelta::hours(1)).to_rfc3339();
         pair.b.sql(&format!("UPDATE inbox_events SET received_at = '{long_ago}' WHERE status = 'parked'")).await;
         let started = Instant::now();
         pair.b.start().await;
-        eventually("the row is kept", || async { Ok::<_, ()>((pair.b.recorded().await.len() == 1).then_some(())) }).await;
+        until("the row is kept", async || pair.b.recorded().await.len() == 1).await;
         assert!(started.elapsed() >= KEEP_AFTER, "its children had no time to go");
         pair.stop().await;
     }

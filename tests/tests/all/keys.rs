@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use jsb_runtime::{Config, StartError};
 use jsb_tests::entities::specimen::Size;
 use jsb_tests::entities::{membership, organization, tally};
-use jsb_tests::{App, Backend, Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, eventually, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, EntityTrait, SqliteTransactionMode, Statement,
@@ -215,9 +215,9 @@ on_both! {
         let event = json!({"event_id": uuid::Uuid::now_v7(), "event_type": "created", "resource_type": "organization",
             "resource_id": i64::MAX.to_string(), "payload": last});
         Remote::of(&pair.a).await.publish(&event).await;
-        eventually("the row is there", || async {
+        until("the row is there", async || {
             let found = pair.a.texts("SELECT domain FROM organizations").await;
-            Ok::<_, ()>((found == ["last.example"]).then_some(()))
+            found == ["last.example"]
         })
         .await;
         assert_eq!(next_drawn(&pair.a).await, 1);
@@ -285,9 +285,7 @@ on_both! {
                 }
             }
             pair.a.start().await;
-            eventually("all of A's events are sent", || async {
-                Ok::<_, DbErr>((pair.a.count("outbox_events", "sent").await == rows).then_some(()))
-            })
+            until("all of A's events are sent", async || pair.a.count("outbox_events", "sent").await == rows)
             .await;
             pair.b.start().await;
             for (app, other) in [(&pair.a, &pair.b), (&pair.b, &pair.a)] {
@@ -449,10 +447,10 @@ async fn keys_that_are_drawn_and_not_committed_yet_are_not_drawn_again() {
     let txn = app.db.begin().await.expect("a transaction");
     let first = create_without_jsb(&txn, "first.example").await;
     let second = async {
-        eventually("the table waits to be interleaved", || async {
+        until("the table waits to be interleaved", async || {
             let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() \
                            AND wait_event_type = 'Lock' AND query LIKE 'ALTER SEQUENCE%'";
-            Ok::<_, DbErr>((!app.texts(waiting).await.is_empty()).then_some(()))
+            !app.texts(waiting).await.is_empty()
         })
         .await;
         let second = create_without_jsb(&txn, "second.example").await;
@@ -479,9 +477,9 @@ async fn an_application_needs_rights_on_its_tables_alone() {
     let event = json!({"event_id": uuid::Uuid::now_v7(), "event_type": "created", "resource_type": "organization",
         "resource_id": "5", "payload": lost});
     Remote::of(&pair.a).await.publish(&event).await;
-    eventually("it is back", || async {
+    until("it is back", async || {
         let found = pair.a.texts("SELECT domain FROM organizations WHERE id = 5").await;
-        Ok::<_, ()>((found == ["lost.example"]).then_some(()))
+        found == ["lost.example"]
     })
     .await;
     bridge.shutdown().await.expect("a stop");

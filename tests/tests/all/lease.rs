@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use jsb_runtime::{Config, Role};
 use jsb_tests::entities::ticket;
 use jsb_tests::faults::link::{Link, Weather};
-use jsb_tests::{App, Backend, Pair, Proxy, eventually, servers};
+use jsb_tests::{App, Backend, Pair, Proxy, eventually, servers, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::DatabaseConnection;
 use uuid::Uuid;
 
 /// A takeover needs five seconds of silence; this many events of one row take longer on a slow link.
@@ -27,10 +27,7 @@ fn only_relaying(config: Config) -> Config {
 }
 
 async fn is_sent(app: &App, events: i64) {
-    eventually("all is sent", || async {
-        Ok::<_, DbErr>((app.count("outbox_events", "sent").await == events).then_some(()))
-    })
-    .await;
+    until("all is sent", async || app.count("outbox_events", "sent").await == events).await;
 }
 
 on_both! {
@@ -80,10 +77,10 @@ on_both! {
         app.start().await;
         app.start().await;
         let holders = Mutex::new(BTreeSet::new());
-        eventually("all is sent", || async {
+        until("all is sent", async || {
             let holder = app.texts("SELECT holder FROM sync_leases WHERE name = 'relay'").await;
             holders.lock().expect("the holders").extend(holder);
-            Ok::<_, DbErr>((app.count("outbox_events", "sent").await == EVENTS).then_some(()))
+            app.count("outbox_events", "sent").await == EVENTS
         })
         .await;
         assert!(began.elapsed() > LONGER_THAN_A_LEASE, "too quick to show anything");

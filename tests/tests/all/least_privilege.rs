@@ -7,7 +7,7 @@ use chrono::Utc;
 use jsb_tests::entities::{organization, seat};
 use jsb_tests::least_privilege::{Auth, LeastPrivilege};
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, effects, eventually, inbox};
+use jsb_tests::{App, effects, eventually, inbox, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
 use uuid::Uuid;
@@ -70,10 +70,7 @@ async fn trouble_is_handled(from: &App, to: &App) {
         ..Default::default()
     };
     let child = child.insert(&from.db).await.expect("a save");
-    eventually("the child is parked", || async {
-        Ok::<_, DbErr>((to.count("inbox_events", "parked").await == 1).then_some(()))
-    })
-    .await;
+    until("the child is parked", async || to.count("inbox_events", "parked").await == 1).await;
     let mut late: organization::ActiveModel = parent.into();
     late.name = Set("late".to_owned());
     late.update(&from.db).await.expect("a save");
@@ -85,10 +82,7 @@ async fn what_is_spent_is_rescued(least: &mut LeastPrivilege) {
     let (a, b) = (&mut least.pair.a, &mut least.pair.b);
     b.stop().await;
     let lost = probe::send(&a.db, "record", Orders::default()).await;
-    eventually("it is published", || async {
-        Ok::<_, DbErr>((a.count("outbox_events", "pending").await == 0).then_some(()))
-    })
-    .await;
+    until("it is published", async || a.count("outbox_events", "pending").await == 0).await;
     let (stream, name) = (b.config.stream_name.clone(), b.config.app_name.clone());
     let mut crashing = least.raw(&name).await;
     let durable = format!("{stream}.{name}-workers");

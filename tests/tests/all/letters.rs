@@ -2,8 +2,7 @@
 
 use jsb_runtime::operate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Cli, Pair, Proxy, Stream, eventually, inbox, servers};
-use sea_orm::DbErr;
+use jsb_tests::{Cli, Pair, Proxy, Stream, eventually, inbox, servers, until};
 use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
@@ -60,9 +59,7 @@ on_both! {
         proxy.hold();
         let waits = "status = 'parked', starts = 0, attempts = 1, available_at = '2000-01-01T00:00:00+00:00'";
         pair.b.sql(&format!("UPDATE inbox_events SET {waits}")).await;
-        eventually("it is about to be buried", || async {
-            Ok::<_, DbErr>((pair.b.texts("SELECT CAST(starts AS text) FROM inbox_events").await == ["1"]).then_some(()))
-        })
+        until("it is about to be buried", async || pair.b.texts("SELECT CAST(starts AS text) FROM inbox_events").await == ["1"])
         .await;
         let event_ids = [worn.event_id.clone()];
         let retried = operate::inbox::retry(&pair.b.db, &pair.a.config.app_name, &event_ids).await;

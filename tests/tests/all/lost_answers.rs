@@ -2,9 +2,9 @@
 
 use jsb_tests::entities::user;
 use jsb_tests::faults::link::{Link, Weather};
-use jsb_tests::{App, Backend, Pair, eventually};
+use jsb_tests::{App, Backend, Pair, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{ConnectOptions, Database, DatabaseConnection, DbErr};
+use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 use url::Url;
 
 use crate::families::organization;
@@ -22,10 +22,7 @@ async fn over_a_link(app: &App) -> (Link, DatabaseConnection) {
 /// Loses the answer to what is asked next.
 async fn lose_next_answer(link: &Link, db: &DatabaseConnection) {
     // The pool tries what is given back to it.
-    eventually("the connection is given back", || async {
-        Ok::<_, DbErr>((db.get_postgres_connection_pool().num_idle() == 1).then_some(()))
-    })
-    .await;
+    until("the connection is given back", async || db.get_postgres_connection_pool().num_idle() == 1).await;
     link.set(Weather::LosesAnswers);
 }
 

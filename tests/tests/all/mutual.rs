@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsb_tests::entities::{guild, smith};
-use jsb_tests::{App, Pair, Remote, effects, eventually};
+use jsb_tests::{App, Pair, Remote, effects, eventually, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use uuid::Uuid;
 
@@ -28,10 +28,10 @@ async fn guild_with_master(app: &App, name: &str) -> [Uuid; 2] {
 }
 
 async fn are_equal(pair: &Pair) {
-    eventually("both sides are equal", || async {
+    until("both sides are equal", async || {
         let guilds = pair.rows::<guild::Entity>().await;
         let smiths = pair.rows::<smith::Entity>().await;
-        Ok::<_, ()>((guilds.0 == guilds.1 && smiths.0 == smiths.1 && !smiths.0.is_empty()).then_some(()))
+        guilds.0 == guilds.1 && smiths.0 == smiths.1 && !smiths.0.is_empty()
     })
     .await;
 }
@@ -68,9 +68,9 @@ on_both! {
         smith(&pair.a, guild, "apprentice", None).await;
         let [_, master, with_master, apprentice] = &pair.a.recorded().await[..] else { panic!("four events") };
         remote.publish(apprentice).await;
-        eventually("it waits for the guild", || async {
+        until("it waits for the guild", async || {
             let waits_for = pair.b.texts("SELECT waits_for FROM inbox_events WHERE waits_for IS NOT NULL").await;
-            Ok::<_, ()>((waits_for == [format!("guild/{guild}")]).then_some(()))
+            waits_for == [format!("guild/{guild}")]
         })
         .await;
         // The timer leaves it alone for longer than anybody waits here, and yet no longer than an event may wait.

@@ -3,7 +3,7 @@
 use async_nats::HeaderMap;
 use jsb_runtime::{Effect, Envelope, NewEvent};
 use jsb_tests::entities::{sighting, tally, ticket};
-use jsb_tests::{Pair, Remote, eventually};
+use jsb_tests::{Pair, Remote, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait,
@@ -90,7 +90,7 @@ on_both! {
         let pair = Pair::start(backend).await;
         jsb_runtime::publish(&pair.a.db, NewEvent::new("rally", "1", "ping", json!({}))).await.expect("an event");
         let dead = || async { pair.a.status().await.dead_events + pair.b.status().await.dead_events };
-        eventually("the ball is out", || async { Ok::<_, ()>((dead().await == 1).then_some(())) }).await;
+        until("the ball is out", async || dead().await == 1).await;
         pair.quiet().await;
         // The first event has come through no handler, the last one through more than sixteen.
         let (a, b) = (pair.a.recorded().await.len(), pair.b.recorded().await.len());

@@ -12,7 +12,9 @@ use jsb_tests::entities::organization;
 use jsb_tests::faults::link::{Link, Weather};
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, TestDatabase, effects, eventually, inbox, servers};
+use jsb_tests::{
+    App, Backend, ChildCommand, Pair, Proxy, Stream, TestDatabase, effects, eventually, inbox, servers, until,
+};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, EntityTrait, SqliteTransactionMode,
@@ -60,17 +62,14 @@ async fn is_on(app: &App, row: &organization::Model) {
 }
 
 async fn are_sent(app: &App, events: i64) {
-    eventually("all are sent", || async {
-        Ok::<_, DbErr>((app.count("outbox_events", "sent").await == events).then_some(()))
-    })
-    .await;
+    until("all are sent", async || app.count("outbox_events", "sent").await == events).await;
 }
 
 /// Waits until both sides hold these many rows, the same ones.
 async fn both_hold(pair: &Pair, rows: usize) {
-    eventually(&format!("both sides hold {rows} rows"), || async {
+    until(&format!("both sides hold {rows} rows"), async || {
         let (a, b) = pair.rows::<organization::Entity>().await;
-        Ok::<_, DbErr>((a.len() == rows && a == b).then_some(()))
+        a.len() == rows && a == b
     })
     .await;
 }
@@ -106,7 +105,7 @@ async fn lock(app: &App, backend: Backend) -> DatabaseTransaction {
 /// Lets time pass, as long as an outage lasts.
 pub(crate) async fn lasts(time: Duration) {
     let began = Instant::now();
-    eventually("so much time has passed", || async { Ok::<_, DbErr>((began.elapsed() >= time).then_some(())) }).await;
+    until("so much time has passed", async || began.elapsed() >= time).await;
 }
 
 /// Lets the first insert into a table take so many seconds.
@@ -152,9 +151,9 @@ on_both! {
         assert!(back.elapsed() < AT_ONCE, "it resumed after {:?}", back.elapsed());
 
         nats.kill().await;
-        eventually("the outage is noticed", || async {
+        until("the outage is noticed", async || {
             let (a, b) = (pair.a.status().await, pair.b.status().await);
-            Ok::<_, DbErr>((!a.jetstream_connected && !b.jetstream_connected).then_some(()))
+            !a.jetstream_connected && !b.jetstream_connected
         })
         .await;
         let from_a = save(&pair.a.db, "from-a.example").await.expect("a save");
@@ -196,10 +195,10 @@ on_both! {
         proxy.lose(note_and_lose);
         let row = save(&pair.a.db, "lost.example").await.expect("a save");
         let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
-        eventually("it was published again, since nobody acknowledged it", || async {
+        until("it was published again, since nobody acknowledged it", async || {
             assert_eq!(pair.a.count("outbox_events", "sent").await, 0, "it counts as sent");
             let times = LOST.lock().expect("no test panics here").iter().filter(|lost| **lost == subject).count();
-            Ok::<_, DbErr>((times >= 2).then_some(()))
+            times >= 2
         })
         .await;
         proxy.lose(|_| false);
@@ -223,9 +222,7 @@ on_both! {
         let lock = lock(&pair.b, backend).await;
         let row = save(&pair.a.db, "acme.example").await.expect("a save");
         let (stream, app) = (Stream::of(&pair.b.config).await, &pair.b.config.app_name);
-        eventually("the event is delivered", || async {
-            Ok::<_, DbErr>((stream.progress(app).await.num_ack_pending == 1).then_some(()))
-        })
+        until("the event is delivered", async || stream.progress(app).await.num_ack_pending == 1)
         .await;
         lasts(Duration::from_secs(5)).await;
         let progress = stream.progress(app).await;
@@ -280,9 +277,9 @@ on_both! {
         };
         let load_a = tokio::spawn(load(pair.a.db.clone(), "a"));
         let load_b = tokio::spawn(load(pair.b.db.clone(), "b"));
-        eventually("both are in the middle of it", || async {
+        until("both are in the middle of it", async || {
             let (a, b) = (pair.a.status().await, pair.b.status().await);
-            Ok::<_, DbErr>((a.processed_events > 20 && b.processed_events > 20).then_some(()))
+            a.processed_events > 20 && b.processed_events > 20
         })
         .await;
         // Both must end in order, or this panics.
@@ -313,9 +310,9 @@ async fn a_jetstream_that_was_silent_for_long_is_published_to_at_once() {
     proxy.lose(note_and_lose);
     let row = save(&pair.a.db, "silence.example").await.expect("a save");
     let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
-    eventually("it was published four times in vain", || async {
+    until("it was published four times in vain", async || {
         let times = LOST.lock().expect("no test panics here").iter().filter(|lost| **lost == subject).count();
-        Ok::<_, DbErr>((times == 4).then_some(()))
+        times == 4
     })
     .await;
     proxy.lose(|_| false);
@@ -387,10 +384,7 @@ async fn a_subject_that_no_stream_carried_for_long_is_published_to_at_once() {
     proxy.lose(count_and_pass_on);
     app.start().await;
     save(&app.db, "acme.example").await.expect("a save");
-    eventually("it was published five times in vain", || async {
-        Ok::<_, DbErr>((TRIES.load(Ordering::SeqCst) >= 5).then_some(()))
-    })
-    .await;
+    until("it was published five times in vain", async || TRIES.load(Ordering::SeqCst) >= 5).await;
     let health = app.health().await;
     assert!(health.jetstream_connected && health.problems.concat().contains("no stream carries"), "{health:?}");
     stream.context.update_stream(with).await.expect("a stream with the subject");
@@ -437,10 +431,10 @@ async fn an_event_that_is_long_on_its_way_holds_up_nothing_for_ever() {
     are_sent(&pair.a, ROWS as i64).await;
     proxy.slow_down(EIGHTH_OF_A_MIB_A_SECOND);
     pair.b.start().await;
-    eventually("both sides hold all rows", || async {
+    until("both sides hold all rows", async || {
         assert_eq!(problem_of(&pair.b, "consumer").await, None, "the server counts as silent");
         let (a, b) = pair.rows::<organization::Entity>().await;
-        Ok::<_, DbErr>((a.len() == ROWS && a == b).then_some(()))
+        a.len() == ROWS && a == b
     })
     .await;
     pair.stop().await;
@@ -477,8 +471,7 @@ async fn a_pull_request_that_is_lost_holds_up_nothing_for_long() {
     pair.b.config.nats_url = proxy.url();
     proxy.lose(lose_the_one_that_waits);
     pair.start_both().await;
-    eventually("a request is lost", || async { Ok::<_, DbErr>((PULLS.load(Ordering::SeqCst) == 2).then_some(())) })
-        .await;
+    until("a request is lost", async || PULLS.load(Ordering::SeqCst) == 2).await;
     let row = save(&pair.a.db, "unasked.example").await.expect("a save");
     let saved = Instant::now();
     is_on(&pair.b, &row).await;
@@ -493,7 +486,7 @@ async fn a_connection_that_ends_under_a_slow_handler_is_not_held_against_the_eve
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "hesitate", orders).await;
-    eventually("the handler runs", || async { Ok::<_, DbErr>((before_the_gate.arrivals() == 1).then_some(())) }).await;
+    until("the handler runs", async || before_the_gate.arrivals() == 1).await;
     lasts(Duration::from_secs(3)).await;
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -513,7 +506,7 @@ async fn a_handler_that_takes_long_is_left_alone() {
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "hesitate", orders).await;
-    eventually("the handler runs", || async { Ok::<_, DbErr>((before_the_gate.arrivals() == 1).then_some(())) }).await;
+    until("the handler runs", async || before_the_gate.arrivals() == 1).await;
     // Longer than what goes on is left without a look.
     lasts(Duration::from_secs(12)).await;
     before_the_gate.open();
@@ -533,7 +526,7 @@ async fn a_host_that_vanishes_under_an_event_does_not_hold_it_for_ever() {
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "wait", orders).await;
-    eventually("the handler runs", || async { Ok::<_, DbErr>((before_the_gate.arrivals() == 1).then_some(())) }).await;
+    until("the handler runs", async || before_the_gate.arrivals() == 1).await;
     link.set(Weather::FailedOver);
     before_the_gate.open();
     eventually("it is processed", || inbox::with_status(&direct, &probe.event_id, "processed")).await;

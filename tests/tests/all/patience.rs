@@ -7,9 +7,8 @@ use jsb_runtime::Config;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{organization, user};
 use jsb_tests::gate::gate;
-use jsb_tests::{App, Backend, Pair, Remote, eventually, inbox};
+use jsb_tests::{App, Backend, Pair, Remote, eventually, inbox, until};
 use sea_orm::ActiveValue::Set;
-use sea_orm::DbErr;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -42,10 +41,7 @@ fn slow(id: &str) -> Json {
 }
 
 async fn are_parked(app: &App, events: i64) {
-    eventually("they are parked", || async {
-        Ok::<_, DbErr>((app.count("inbox_events", "parked").await == events).then_some(()))
-    })
-    .await;
+    until("they are parked", async || app.count("inbox_events", "parked").await == events).await;
 }
 
 /// Has the timer try what is parked.
@@ -72,7 +68,7 @@ async fn heals_behind_something_slow(pair: &mut Pair, remote: &Remote, parked: &
     let id = Uuid::new_v4().to_string();
     remote.publish_all(&[slow(&id), healing.clone()]).await;
     pair.b.start().await;
-    eventually("it is in hand", || async { Ok::<_, DbErr>((gate(&id).arrivals() == 1).then_some(())) }).await;
+    until("it is in hand", async || gate(&id).arrivals() == 1).await;
     // The timer tries what is parked meanwhile.
     lasts(5 * PARK_FOR).await;
     are_parked(&pair.b, 1).await;
@@ -192,9 +188,9 @@ on_both! {
         lasts(Duration::from_secs(75)).await;
         let before = pair.b.texts(AVAILABLE_AT).await;
         is_due(&pair.b).await;
-        eventually("it was tried", || async {
+        until("it was tried", async || {
             let now = pair.b.texts(AVAILABLE_AT).await;
-            Ok::<_, DbErr>((now.is_empty() || now > before).then_some(()))
+            now.is_empty() || now > before
         })
         .await;
         assert_eq!(pair.b.reasons_of_death().await, [""; 0]);

@@ -10,7 +10,7 @@ use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::servers;
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Backend, Pair, Proxy, Stream, effects, eventually, inbox};
+use jsb_tests::{App, Backend, Pair, Proxy, Stream, effects, eventually, inbox, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
 
@@ -136,9 +136,7 @@ on_both! {
         for (gap, delay) in attempts.windows(2).zip(BACKOFF.map(Duration::from_millis)) {
             assert!(gap[1] - gap[0] >= delay, "tried again after {:?} rather than {delay:?}", gap[1] - gap[0]);
         }
-        eventually("the server has nothing left to deliver", || async {
-            Ok::<_, DbErr>(stream.is_settled(&b.config.app_name).await.then_some(()))
-        })
+        until("the server has nothing left to deliver", async || stream.is_settled(&b.config.app_name).await)
         .await;
         assert_eq!(probe::attempts(&bad).len(), 5, "a dead event is not tried again");
         pair.stop().await;
@@ -252,9 +250,7 @@ on_both! {
             assert_eq!(letter.headers["x-deliveries"], "1");
             assert_eq!(letter.body, body.as_bytes());
         }
-        eventually("all are recorded as dead", || async {
-            Ok::<_, DbErr>((b.count("inbox_events", "dead").await == 14).then_some(()))
-        })
+        until("all are recorded as dead", async || b.count("inbox_events", "dead").await == 14)
         .await;
         pair.stop().await;
     }
@@ -404,9 +400,7 @@ on_both! {
         let orders = Orders { failures: u32::MAX, ..error("not today") };
         let worn = probe::send(&a.db, "fail", orders).await;
         // More often than an event may begin without an outcome.
-        eventually("their letters were sent again and again", || async {
-            Ok::<_, DbErr>((letters_of(b) > 14).then_some(()))
-        })
+        until("their letters were sent again and again", async || letters_of(b) > 14)
         .await;
         let attempts = probe::attempts(&bad).len();
         assert!(attempts <= 5, "it was tried {attempts} times, though it is dead whatever is tried");
@@ -423,8 +417,8 @@ on_both! {
         assert_eq!(row.reason.as_deref(), Some("max_attempts"));
         let message = letter.context()["error_message"].to_string();
         assert!(message.contains("not today"), "{message}");
-        eventually("the status says nothing of it any more", async || {
-            Ok::<_, DbErr>(dlq_problem().await.is_none().then_some(()))
+        until("the status says nothing of it any more", async || {
+            dlq_problem().await.is_none()
         })
         .await;
         pair.stop().await;
@@ -463,7 +457,7 @@ async fn a_handler_may_take_longer_than_transactions_may_idle() {
     let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
     let gate = gate(&slow.gate);
     let slow = probe::send(&pair.a.db, "wait", slow).await;
-    eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+    until("it is being handled", async || gate.arrivals() > 0).await;
     lasts(Duration::from_secs(1)).await;
     gate.open();
     assert_eq!(effects_of(&pair.b, &slow).await, 1);

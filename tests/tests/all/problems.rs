@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jsb_runtime::Role;
 use jsb_tests::entities::ticket;
-use jsb_tests::{App, Backend, Pair, eventually};
+use jsb_tests::{App, Backend, Pair, eventually, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::DbErr;
 use uuid::Uuid;
@@ -32,21 +32,21 @@ on_both! {
         let expects_another = "UPDATE outbox_events SET headers = '{\"Nats-Expected-Last-Sequence\": \"999\"}'";
         pair.a.sql(expects_another).await;
         pair.a.start().await;
-        eventually("it is refused", || async {
+        until("it is refused", async || {
             let refused = pair.a.texts("SELECT last_error FROM outbox_events WHERE attempts > 0").await;
-            Ok::<_, DbErr>((!refused.is_empty()).then_some(()))
+            !refused.is_empty()
         })
         .await;
         // The relay looks again a second later, and then ever more rarely.
         let began = Instant::now();
-        eventually("it was looked at again", || async {
+        until("it was looked at again", async || {
             let problem = problem_of(&pair.a, "relay").await;
             assert!(problem.is_some_and(|problem| problem.contains("JetStream refused the message")));
-            Ok::<_, DbErr>((began.elapsed() > Duration::from_secs(5)).then_some(()))
+            began.elapsed() > Duration::from_secs(5)
         })
         .await;
         pair.a.sql("UPDATE outbox_events SET headers = '{}', attempts = 0").await;
-        eventually("all is well", || async { Ok::<_, DbErr>(problem_of(&pair.a, "relay").await.is_none().then_some(())) })
+        until("all is well", async || problem_of(&pair.a, "relay").await.is_none())
             .await;
         pair.quiet().await;
         pair.stop().await;
@@ -61,7 +61,7 @@ on_both! {
         eventually("the relay cannot take its lease", || async { Ok::<_, DbErr>(problem_of(&pair.a, "outbox").await) }).await;
         pair.a.sql("ALTER TABLE elsewhere RENAME TO sync_leases").await;
         pair.quiet().await;
-        eventually("all is well", || async { Ok::<_, DbErr>(problem_of(&pair.a, "outbox").await.is_none().then_some(())) })
+        until("all is well", async || problem_of(&pair.a, "outbox").await.is_none())
             .await;
         pair.stop().await;
     }
@@ -81,7 +81,7 @@ async fn an_inbox_that_cannot_be_read_is_not_asked_without_a_pause() {
     pair.b.sql("ALTER TABLE inbox_events RENAME TO elsewhere").await;
     let before = rollbacks(&pair.b).await;
     pair.b.start().await;
-    eventually("it was asked", || async { Ok::<_, DbErr>((rollbacks(&pair.b).await > before).then_some(())) }).await;
+    until("it was asked", async || rollbacks(&pair.b).await > before).await;
     // In which it would be asked some hundred times.
     lasts(Duration::from_secs(5)).await;
     let asked = rollbacks(&pair.b).await - before;

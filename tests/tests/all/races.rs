@@ -3,8 +3,8 @@
 use chrono::{TimeDelta, Utc};
 use jsb_runtime::operate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, eventually, inbox};
-use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
+use jsb_tests::{App, Backend, Pair, eventually, inbox, until};
+use sea_orm::{ConnectionTrait, TransactionTrait};
 
 /// Does both on what `table` holds: `prune` has chosen its rows by the time that `change` changes them.
 async fn one_behind_the_other<A, B>(
@@ -37,10 +37,7 @@ async fn waits(app: &App, statement: &str) {
         "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
          AND query LIKE '{statement}%'"
     );
-    eventually(&format!("{statement} waits for a lock"), || async {
-        Ok::<_, DbErr>((!app.texts(&waiting).await.is_empty()).then_some(()))
-    })
-    .await;
+    until(&format!("{statement} waits for a lock"), async || !app.texts(&waiting).await.is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

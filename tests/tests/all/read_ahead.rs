@@ -7,9 +7,9 @@ use jsb_runtime::Role;
 use jsb_tests::child::Child;
 use jsb_tests::entities::ticket;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, eventually, servers};
+use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, servers, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
+use sea_orm::{DatabaseConnection, TransactionTrait};
 use uuid::Uuid;
 
 use crate::crash::forgetful_stream;
@@ -70,17 +70,11 @@ async fn count_published(pair: &Pair) -> usize {
 
 /// Waits until A has published this much.
 async fn has_published(pair: &Pair, events: usize) {
-    eventually(&format!("{events} events are published"), || async {
-        Ok::<_, DbErr>((count_published(pair).await >= events).then_some(()))
-    })
-    .await;
+    until(&format!("{events} events are published"), async || count_published(pair).await >= events).await;
 }
 
 async fn is_sent(app: &App, events: i64) {
-    eventually("all is sent", || async {
-        Ok::<_, DbErr>((app.count("outbox_events", "sent").await == events).then_some(()))
-    })
-    .await;
+    until("all is sent", async || app.count("outbox_events", "sent").await == events).await;
 }
 
 /// What A has published of one ticket.
@@ -235,9 +229,9 @@ async fn what_was_read_ahead_is_forgotten_by_a_process_that_slept_for_longer_tha
     pair.a.sql("UPDATE outbox_events SET status = 'sent' WHERE id IN (3, 4)").await;
     pair.a.end_leases().await;
     child.thaw();
-    eventually("it has the lease again", || async {
+    until("it has the lease again", async || {
         let held = pair.a.texts("SELECT holder FROM sync_leases WHERE name = 'relay'").await;
-        Ok::<_, DbErr>((!held.is_empty()).then_some(()))
+        !held.is_empty()
     })
     .await;
     lasts(Duration::from_secs(1)).await;
@@ -296,8 +290,7 @@ async fn after_a_wave_that_is_lost_one_event_is_tried_alone() {
     }
     proxy.lose(lose_the_first_wave);
     pair.a.start().await;
-    eventually("the wave is lost", || async { Ok::<_, DbErr>((TRIED.load(Ordering::SeqCst) >= WAVE).then_some(())) })
-        .await;
+    until("the wave is lost", async || TRIED.load(Ordering::SeqCst) >= WAVE).await;
     proxy.hold();
     has_published(&pair, 1).await;
     // Asked to stop, and only then let go.

@@ -8,9 +8,9 @@ use jsb_runtime::operate::{Connection, Provisioner};
 use jsb_runtime::topology::Wanted;
 use jsb_runtime::{Config, ProvisionError, StartError};
 use jsb_tests::entities::organization;
-use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, eventually};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, eventually, until};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{DbErr, EntityTrait};
+use sea_orm::EntityTrait;
 
 async fn restrictive_pair() -> Pair {
     Pair::configured(Backend::Sqlite, |config| config.auto_provision(false)).await
@@ -164,10 +164,7 @@ async fn a_running_app_goes_on_with_other_settings_and_waits_for_what_is_gone() 
     stream.context.delete_stream(&pair.a.config.stream_name).await.expect("no stream");
     nats.restart().await.expect("nats-server starts");
     let row = save(&pair.a, "later.example").await;
-    eventually("the app is detached", || async {
-        Ok::<_, DbErr>((!pair.a.status().await.jetstream_connected).then_some(()))
-    })
-    .await;
+    until("the app is detached", async || !pair.a.status().await.jetstream_connected).await;
     assert_eq!(pair.a.status().await.pending_events, 1);
     provision(&pair.a.config).await;
     arrives(&row, &pair.b).await;
@@ -183,8 +180,7 @@ async fn settings_that_are_changed_meanwhile_are_seen_and_so_is_that_they_are_me
     let differs = async |app: &App| app.status().await.problems.iter().any(|problem| problem.contains("max_deliver"));
     for (max_deliver, expected) in [(9, true), (pair.a.config.max_deliver, false)] {
         provision(&pair.a.config.clone().max_deliver(max_deliver)).await;
-        eventually("the app has seen it", async || Ok::<_, DbErr>((differs(&pair.a).await == expected).then_some(())))
-            .await;
+        until("the app has seen it", async || differs(&pair.a).await == expected).await;
     }
     pair.a.stop().await;
 }
@@ -202,10 +198,10 @@ async fn a_running_app_lets_go_of_a_consumer_that_would_lose_events() {
         |settings| stream.context.create_consumer_on_stream::<pull::Config, _>(settings, &pair.b.config.stream_name);
     let pulled = pull::Config::try_from_consumer_config(settings.clone()).expect("a pull consumer");
     of_b(pulled).await.expect("a changed consumer");
-    eventually("it is let go of", || async {
+    until("it is let go of", async || {
         let status = pair.b.status().await;
         let says_so = status.problems.iter().any(|problem| problem.contains("headers_only"));
-        Ok::<_, DbErr>((says_so && !status.jetstream_connected).then_some(()))
+        says_so && !status.jetstream_connected
     })
     .await;
     let row = save(&pair.a, "later.example").await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use jsb_runtime::Role;
 use jsb_tests::entities::tally;
-use jsb_tests::{Pair, eventually};
+use jsb_tests::{Pair, eventually, until};
 use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
@@ -67,9 +67,7 @@ on_both! {
         ))
         .await;
         app.start().await;
-        eventually("all has gone", || async {
-            Ok::<_, ()>((app.count("outbox_events", "sent").await == 0).then_some(()))
-        })
+        until("all has gone", async || app.count("outbox_events", "sent").await == 0)
         .await;
         app.stop().await;
     }

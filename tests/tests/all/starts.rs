@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Probe};
-use jsb_tests::{Backend, Pair, Remote, effects, eventually, inbox};
+use jsb_tests::{Backend, Pair, Remote, effects, eventually, inbox, until};
 use sea_orm::DbErr;
 use serde_json::json;
 use uuid::Uuid;
@@ -50,7 +50,7 @@ async fn with_due<const N: usize>(backend: Backend, events: [(&str, u32); N]) ->
 
 async fn is_being_handled(probe: &Probe) {
     let gate = gate(&probe.id);
-    eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() == 1).then_some(())) }).await;
+    until("it is being handled", async || gate.arrivals() == 1).await;
 }
 
 async fn is_processed(pair: &Pair, probe: &Probe) {

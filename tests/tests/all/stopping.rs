@@ -4,9 +4,8 @@ use jsb_tests::entities::tally;
 use jsb_tests::faults::link::Weather;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, Stream, effects, eventually, inbox};
+use jsb_tests::{App, Backend, Pair, Stream, effects, eventually, inbox, until};
 use sea_orm::ActiveValue::Set;
-use sea_orm::DbErr;
 use uuid::Uuid;
 
 async fn save(app: &App, value: i64) {
@@ -15,10 +14,7 @@ async fn save(app: &App, value: i64) {
 }
 
 async fn is_sent(app: &App) {
-    eventually("it is sent", || async {
-        Ok::<_, DbErr>((app.count("outbox_events", "sent").await == 1).then_some(()))
-    })
-    .await;
+    until("it is sent", async || app.count("outbox_events", "sent").await == 1).await;
 }
 
 on_both! {
@@ -29,23 +25,19 @@ on_both! {
         save(&pair.a, 1).await;
         is_sent(&pair.a).await;
         drop(bridge);
-        eventually("its relay gives up the lease", || async {
+        until("its relay gives up the lease", async || {
             let holders = pair.a.texts("SELECT holder FROM sync_leases WHERE name = 'relay'").await;
-            Ok::<_, DbErr>(holders.is_empty().then_some(()))
+            holders.is_empty()
         })
         .await;
         let (stream, app) = (Stream::of(&pair.a.config).await, pair.a.config.app_name.clone());
-        eventually("its consumer asks for nothing", || async {
-            Ok::<_, DbErr>((stream.progress(&app).await.num_waiting == 0).then_some(()))
-        })
+        until("its consumer asks for nothing", async || stream.progress(&app).await.num_waiting == 0)
         .await;
 
         save(&pair.a, 2).await;
         save(&pair.b, 3).await;
         is_sent(&pair.b).await;
-        eventually("the event for it waits at the server", || async {
-            Ok::<_, DbErr>((stream.progress(&app).await.num_pending == 1).then_some(()))
-        })
+        until("the event for it waits at the server", async || stream.progress(&app).await.num_pending == 1)
         .await;
         assert_eq!(pair.a.count("outbox_events", "pending").await, 1);
         pair.a.start().await;
@@ -66,7 +58,7 @@ async fn what_is_in_hand_when_a_bridge_stops_without_its_database_comes_again() 
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Orders::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "hesitate", orders).await;
-    eventually("the handler runs", || async { Ok::<_, DbErr>((before_the_gate.arrivals() == 1).then_some(())) }).await;
+    until("the handler runs", async || before_the_gate.arrivals() == 1).await;
     link.cut_connections().await;
     before_the_gate.open();
     pair.b.stop().await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jsb_runtime::Config;
 use jsb_tests::gate::gate;
-use jsb_tests::{App, Backend, Pair, Proxy, Remote, Stream, effects, eventually, servers};
+use jsb_tests::{App, Backend, Pair, Proxy, Remote, Stream, effects, eventually, servers, until};
 use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -60,14 +60,11 @@ fn tallies() -> Vec<Json> {
 }
 
 async fn has_effect(app: &App, id: &str) {
-    eventually("its handler has run", || async {
-        Ok::<_, DbErr>((effects::count(&app.db, id).await? == 1).then_some(()))
-    })
-    .await;
+    until("its handler has run", async || effects::count(&app.db, id).await == Ok(1)).await;
 }
 
 async fn is_being_handled(id: &str) {
-    eventually("it is being handled", || async { Ok::<_, DbErr>((gate(id).arrivals() == 1).then_some(())) }).await;
+    until("it is being handled", async || gate(id).arrivals() == 1).await;
 }
 
 /// This one and the next two need writers side by side, which SQLite does not have.
@@ -105,9 +102,9 @@ async fn without_an_inbox_a_look_leaves_alone_what_another_process_works_on() {
     // The second process looks before it takes anything.
     pair.b.start().await;
     remote.publish(&event("record", &other)).await;
-    eventually("the second process has taken something", || async {
+    until("the second process has taken something", async || {
         assert_eq!(gate(&slow).arrivals(), 1, "both work on it");
-        Ok::<_, DbErr>((effects::count(&pair.b.db, &other).await? == 1).then_some(()))
+        effects::count(&pair.b.db, &other).await == Ok(1)
     })
     .await;
     gate(&slow).open();
@@ -134,9 +131,9 @@ async fn a_look_that_is_due_does_not_wait_until_nothing_comes_any_more() {
         txn.execute_unprepared(sql).await.expect("a lock");
     }
     pair.b.start().await;
-    eventually("a batch is in hand", || async {
+    until("a batch is in hand", async || {
         let in_hand = stream.progress(&pair.b.config.app_name).await.num_ack_pending;
-        Ok::<_, DbErr>((in_hand >= BATCH).then_some(()))
+        in_hand >= BATCH
     })
     .await;
     lasts(2 * DUE_AGAIN).await;

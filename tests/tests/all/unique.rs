@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use chrono::{NaiveTime, TimeDelta};
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{gap, label, organization, plate, seat, specimen, stall};
-use jsb_tests::{App, Backend, Pair, Remote, eventually};
+use jsb_tests::{App, Backend, Pair, Remote, eventually, until};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -111,9 +111,9 @@ async fn arrives_in_every_order<E, R>(
         (turn, turns) = (turn + 1, orders.len());
     }
     assert!(turns > 1);
-    eventually("both sides are equal", || async {
+    until("both sides are equal", async || {
         let (a, b) = pair.rows::<E>().await;
-        Ok::<_, ()>((a == b).then_some(()))
+        a == b
     })
     .await;
     // What is parked still is older, and changes nothing.
@@ -132,10 +132,7 @@ async fn time_of(app: &App, event: &Json) -> Option<String> {
 }
 
 async fn has_processed(app: &App, events: u64) {
-    eventually("they are processed", || async {
-        Ok::<_, ()>((app.status().await.processed_events >= events).then_some(()))
-    })
-    .await;
+    until("they are processed", async || app.status().await.processed_events >= events).await;
 }
 
 async fn parks(app: &App, event: &Json) {
@@ -151,12 +148,12 @@ async fn put_off(app: &App) {
 /// Waits until a parked event was tried twice more, or is settled.
 async fn is_tried_again(app: &App, event: &Json) {
     let times = Mutex::new(BTreeSet::new());
-    eventually("it is tried again", || async {
+    until("it is tried again", async || {
         let time = time_of(app, event).await;
         let settled = time.is_none();
         let mut times = times.lock().expect("nobody panics here");
         times.extend(time);
-        Ok::<_, ()>((settled || times.len() > 2).then_some(()))
+        settled || times.len() > 2
     })
     .await;
 }
@@ -426,9 +423,9 @@ on_both! {
         }
         let [.., one, other] = &pair.a.recorded().await[..] else { panic!("the swap was not recorded") };
         remote.publish_all(&[one.clone(), other.clone()]).await;
-        eventually("it is dead", || async {
+        until("it is dead", async || {
             let dead = pair.b.reasons_of_death().await;
-            Ok::<_, ()>((dead == ["handler_refused"]).then_some(()))
+            dead == ["handler_refused"]
         })
         .await;
         // What came with it is as if it had come alone.
@@ -483,9 +480,9 @@ on_both! {
         arriving.extend(changes.iter().filter(|_| random.random_ratio(1, 3)).cloned());
         arriving.shuffle(&mut random);
         remote.publish_all(&arriving).await;
-        eventually("both sides are equal", || async {
+        until("both sides are equal", async || {
             let (a, b) = pair.rows::<plate::Entity>().await;
-            Ok::<_, ()>((a == b).then_some(()))
+            a == b
         })
         .await;
         pair.stop().await;
@@ -509,9 +506,7 @@ on_both! {
         assert_eq!(plates(&pair).await, [(x, "X-0".to_owned()), (y, "Y-0".to_owned())]);
 
         set_plate(&pair.b, y, "FREE-0").await;
-        eventually("X has what Y gave up", || async {
-            Ok::<_, ()>((plates(&pair).await == [(x, "Y-0".to_owned()), (y, "FREE-0".to_owned())]).then_some(()))
-        })
+        until("X has what Y gave up", async || plates(&pair).await == [(x, "Y-0".to_owned()), (y, "FREE-0".to_owned())])
         .await;
         pair.stop().await;
     }
@@ -532,9 +527,7 @@ on_both! {
         // What it waits for is given up, but nobody has looked yet.
         set_plate(&pair.b, x, "HERE-0").await;
         remote.publish(first).await;
-        eventually("Y has what X gave up", || async {
-            Ok::<_, ()>((plates(&pair).await == [(x, "HERE-0".to_owned()), (y, "X-0".to_owned())]).then_some(()))
-        })
+        until("Y has what X gave up", async || plates(&pair).await == [(x, "HERE-0".to_owned()), (y, "X-0".to_owned())])
         .await;
         set_plate(&pair.a, y, "Y-0").await;
         set_plate(&pair.a, x, "X-0").await;
@@ -544,9 +537,7 @@ on_both! {
         assert_eq!(plates(&pair).await, [(x, "HERE-0".to_owned()), (y, "X-0".to_owned())]);
 
         remote.publish(y_gives).await;
-        eventually("X has what Y gave up", || async {
-            Ok::<_, ()>((plates(&pair).await == [(x, "X-0".to_owned()), (y, "Y-0".to_owned())]).then_some(()))
-        })
+        until("X has what Y gave up", async || plates(&pair).await == [(x, "X-0".to_owned()), (y, "Y-0".to_owned())])
         .await;
         pair.stop().await;
     }
@@ -557,9 +548,9 @@ on_both! {
         let b = organization(&pair.b, "acme.example").await;
         pair.start_both().await;
         for (app, own) in [(&pair.a, a.id), (&pair.b, b.id)] {
-            eventually("the other's row is parked", || async {
+            until("the other's row is parked", async || {
                 let waits_for = app.texts("SELECT waits_for FROM inbox_events WHERE reason = 'unique_conflict'").await;
-                Ok::<_, ()>((waits_for == [format!("organization/{own}")]).then_some(()))
+                waits_for == [format!("organization/{own}")]
             })
             .await;
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsb_tests::probe;
-use jsb_tests::{App, Backend, Cli, Stream, effects, eventually, inbox};
+use jsb_tests::{App, Backend, Cli, Stream, effects, eventually, inbox, until};
 use sea_orm::DbErr;
 use serde_json::json;
 
@@ -101,9 +101,7 @@ on_both! {
         eventually("it is dead", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
         forbid_deaths(&pair.b, backend).await;
         assert_eq!(Cli::of(PROGRAM, &pair.b).json(&["inbox", "retry", &event.event_id]).await["retried"], 1);
-        eventually("a letter was published twice", || async {
-            Ok::<_, DbErr>((probe::attempts(&event).len() > 3).then_some(()))
-        })
+        until("a letter was published twice", async || probe::attempts(&event).len() > 3)
         .await;
         allow_deaths(&pair.b, backend).await;
         eventually("it is dead again", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;

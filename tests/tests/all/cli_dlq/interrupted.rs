@@ -4,9 +4,9 @@ use chrono::{TimeDelta, Utc};
 use jsb_runtime::operate;
 use jsb_tests::entities::label;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Cli, Proxy, Stream, effects, eventually, inbox, servers};
+use jsb_tests::{Backend, Cli, Proxy, Stream, effects, eventually, inbox, servers, until};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 
 use super::{PROGRAM, broken, dlq, incoming, letters, mend, pair, processed, why};
@@ -120,10 +120,7 @@ async fn a_sqlite_that_is_locked_ends_what_would_write_and_is_told_in_words() {
     let lost = probe::send(&pair.a.db, "record", Orders::default()).await;
     processed(&pair.b, &lost.event_id).await;
     let stream = Stream::of(&pair.b.config).await;
-    eventually("the consumer is idle", || async {
-        Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
-    })
-    .await;
+    until("the consumer is idle", async || stream.is_settled(&pair.b.config.app_name).await).await;
     pair.b.stop().await;
     pair.b.sql(&format!("DELETE FROM inbox_events WHERE event_id = '{}'", lost.event_id)).await;
     probe::send(&pair.b.db, "record", Orders::default()).await;

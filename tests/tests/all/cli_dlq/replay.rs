@@ -7,7 +7,7 @@ use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{organization, ticket};
 use jsb_tests::probe::Orders;
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Backend, Cli, Stream, effects, eventually, inbox};
+use jsb_tests::{App, Backend, Cli, Stream, effects, eventually, inbox, until};
 use sea_orm::ActiveValue::{self, Set, Unchanged};
 use sea_orm::{DbErr, EntityTrait};
 use serde_json::json;
@@ -183,9 +183,7 @@ on_both! {
         letters(&pair.b, 1).await;
         mend(&orders);
         assert_eq!(cli.json(&["dlq", "replay", &event.event_id]).await["replayed"], 1);
-        eventually("it is applied", || async {
-            Ok::<_, DbErr>((effects::count(&pair.b.db, &event.id).await? == 1).then_some(()))
-        })
+        until("it is applied", async || effects::count(&pair.b.db, &event.id).await == Ok(1))
         .await;
         pair.stop().await;
     }

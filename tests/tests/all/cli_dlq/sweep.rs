@@ -9,7 +9,7 @@ use jsb_runtime::operate::{self, Connection};
 use jsb_runtime::testing::skewed;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Cli, DEADLINE, Stream, effects, eventually, inbox};
+use jsb_tests::{Backend, Cli, DEADLINE, Stream, effects, eventually, inbox, until};
 use sea_orm::{ConnectionTrait, DbErr};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -26,9 +26,7 @@ on_both! {
         }
         pair.b.has_settled(12).await;
         let stream = Stream::of(&pair.b.config).await;
-        eventually("the consumer is idle", || async {
-            Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
-        })
+        until("the consumer is idle", async || stream.is_settled(&pair.b.config.app_name).await)
         .await;
         pair.b.stop().await;
         pair.b.sql("DELETE FROM inbox_events").await;
@@ -59,9 +57,7 @@ on_both! {
             }
         }
         pair.b.has_settled(64).await;
-        eventually("the consumer is idle", || async {
-            Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
-        })
+        until("the consumer is idle", async || stream.is_settled(&pair.b.config.app_name).await)
         .await;
         pair.b.stop().await;
         pair.b.sql("DELETE FROM inbox_events").await;
@@ -91,9 +87,7 @@ on_both! {
         let event = probe::send(&pair.a.db, "record", Orders::default()).await;
         processed(&pair.b, &event.event_id).await;
         let stream = Stream::of(&pair.b.config).await;
-        eventually("the consumer is idle", || async {
-            Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
-        })
+        until("the consumer is idle", async || stream.is_settled(&pair.b.config.app_name).await)
         .await;
         pair.b.stop().await;
         assert_eq!(operate::inbox::prune(&pair.b.db, Utc::now(), |_| {}).await, Ok(1));
@@ -142,7 +136,7 @@ on_both! {
         let slow = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
-        eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+        until("it is being handled", async || gate.arrivals() > 0).await;
         let swept = cli.json(&["dlq", "sweep"]).await;
         assert_eq!((&swept["in_hand"], &swept["found"]), (&json!(1), &json!(0)), "what is being handled was given up");
         gate.open();
@@ -185,9 +179,7 @@ on_both! {
         processed(&pair.b, &in_hand.event_id).await;
         // By now it is settled for whoever had it in hand.
         held.ack_with(AckKind::Nak(None)).await.expect("a message that is given back");
-        eventually("the consumer is idle", || async {
-            Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
-        })
+        until("the consumer is idle", async || stream.is_settled(&pair.b.config.app_name).await)
         .await;
         for event in [lost, in_hand] {
             assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
@@ -203,7 +195,7 @@ async fn a_sweep_does_not_wait_for_a_handler_that_hangs() {
     let slow = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
     let gate = gate(&slow.gate);
     let slow = probe::send(&pair.a.db, "wait", slow).await;
-    eventually("it is being handled", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+    until("it is being handled", async || gate.arrivals() > 0).await;
     let connection = Connection::open(pair.b.config.clone()).await.expect("a connection");
     let sweep = skewed(TimeDelta::minutes(11), connection.sweep(&pair.b.db, None, |_, _| {}));
     let swept = tokio::time::timeout(DEADLINE, sweep).await.expect("an end").expect("a sweep");

@@ -8,8 +8,7 @@ use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually, inbox};
-use sea_orm::DbErr;
+use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually, inbox, until};
 use uuid::Uuid;
 
 use super::{PROGRAM, attached, findings, health, pair};
@@ -49,15 +48,13 @@ on_both! {
         let orders = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&orders.gate);
         let hanging = probe::send(&pair.a.db, "wait", orders).await;
-        eventually("it is in hand", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+        until("it is in hand", async || gate.arrivals() > 0).await;
         let (code, found) = health(&cli, &AT_ONCE).await;
         assert_eq!((code, findings(&found, "fault")), (4, vec!["consumer_age"]), "{found}");
         assert_eq!(health(&cli, &[]).await.0, 0, "it may take its time");
         gate.open();
         eventually("it is processed", || inbox::with_status(&pair.b.db, &hanging.event_id, "processed")).await;
-        eventually("it is acknowledged", || async {
-            Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(()))
-        })
+        until("it is acknowledged", async || stream.is_settled(&pair.b.config.app_name).await)
         .await;
         let (code, found) = health(&cli, &AT_ONCE).await;
         assert_eq!((code, findings(&found, "fault")), (0, vec![]), "{found}");
@@ -139,9 +136,9 @@ async fn postgres_finds_what_waits_by_its_indexes() {
     }
     tables_are_well(&pair.b).await;
     let of_both = "FROM pg_stat_user_tables WHERE relname IN ('outbox_events', 'inbox_events')";
-    eventually("PostgreSQL says that it used them", || async {
+    until("PostgreSQL says that it used them", async || {
         let used = pair.b.texts(&format!("SELECT relname::text {of_both} AND idx_scan > 0")).await;
-        Ok::<_, DbErr>((used.len() == 2).then_some(()))
+        used.len() == 2
     })
     .await;
     assert_eq!(pair.b.texts(&format!("SELECT sum(seq_tup_read)::text {of_both}")).await, ["0"], "rows read one by one");

@@ -7,7 +7,7 @@ use chrono::Utc;
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_runtime::Role;
 use jsb_runtime::operate::{self, RepublishError};
-use jsb_tests::{App, Backend, Pair, eventually};
+use jsb_tests::{App, Backend, Pair, eventually, until};
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, TransactionTrait};
 use serde_json::json;
 use tokio::runtime::Handle;
@@ -17,10 +17,10 @@ use super::{LONG_AGO, MANY, cli, fill_outbox, is_on, numbers, organization, renu
 
 /// Waits until the relay's lease has run out, and lets another process have it for a moment.
 async fn another_has_had_the_lease(app: &App) {
-    eventually("the lease has run out", || async {
+    until("the lease has run out", async || {
         let ends = app.texts("SELECT CAST(expires_at AS text) FROM sync_leases").await;
         let is_over = |end: &String| end.parse::<i64>().expect("a number") < Utc::now().timestamp_millis();
-        Ok::<_, DbErr>(ends.iter().all(is_over).then_some(()))
+        ends.iter().all(is_over)
     })
     .await;
     app.lend_lease("another").await;
@@ -105,13 +105,13 @@ async fn a_batch_that_takes_longer_than_the_lease_is_published_again() {
     let republish = ["outbox", "republish", "--since", "2025-12-31T00:00:00Z", "--yes"];
     let republish = tokio::spawn(async move { cli.json(&republish).await });
     let ends = Mutex::new(BTreeSet::new());
-    eventually("the lease is renewed for longer than it lives", || async {
+    until("the lease is renewed for longer than it lives", async || {
         let found = pair.a.texts("SELECT expires_at::text FROM sync_leases").await;
         let mut ends = ends.lock().expect("no test panics here");
         ends.extend(found.iter().map(|end| end.parse::<i64>().expect("a number")));
         let kept = ends.last().zip(ends.first()).map_or(0, |(last, first)| last - first);
         // In milliseconds.
-        Ok::<_, DbErr>((kept > 6_000).then_some(()))
+        kept > 6_000
     })
     .await;
     assert_eq!(pair.a.count("outbox_events", "pending").await, 0, "the first batch is still in hand");

@@ -4,15 +4,15 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dev_servers::{NatsOptions, NatsServer};
-use jsb_tests::{App, Pair, Stream, eventually};
-use sea_orm::{DbErr, EntityTrait};
+use jsb_tests::{App, Pair, Stream, until};
+use sea_orm::EntityTrait;
 
 use super::{DECLINED, LONG_AGO, cli, has, is_on, numbers, organization, renumber, ticket};
 
 async fn newest_is_sent(app: &App) {
-    eventually("the newest event is sent", || async {
+    until("the newest event is sent", async || {
         let newest = app.texts("SELECT status FROM outbox_events ORDER BY id DESC LIMIT 1").await;
-        Ok::<_, DbErr>((newest == ["sent"]).then_some(()))
+        newest == ["sent"]
     })
     .await;
 }

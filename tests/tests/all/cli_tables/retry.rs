@@ -6,7 +6,7 @@ use chrono::Utc;
 use jsb_runtime::operate;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, Remote, Stream, effects, eventually, inbox};
+use jsb_tests::{App, Backend, Pair, Remote, Stream, effects, eventually, inbox, until};
 use sea_orm::sea_query::Query;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, TransactionTrait};
 use serde_json::Value as Json;
@@ -130,7 +130,7 @@ on_both! {
         pair.b.start().await;
         pair.b.start().await;
         let gate = gate(&name);
-        eventually("a consumer has it in hand", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+        until("a consumer has it in hand", async || gate.arrivals() > 0).await;
         let (again, id) = (cli(&pair.b), probe.event_id.clone());
         let again = tokio::spawn(async move { again.run(&["inbox", "retry", &id]).await });
         let again = match backend {
@@ -192,7 +192,7 @@ async fn what_has_failed_and_is_in_hand_again_is_not_retried() {
     eventually("it has failed", || inbox::with_status(&pair.b.db, &probe.event_id, "failed")).await;
     pair.b.sql("ALTER TABLE effects_elsewhere RENAME TO effects").await;
     let gate = gate(&name);
-    eventually("a consumer has it in hand", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
+    until("a consumer has it in hand", async || gate.arrivals() > 0).await;
     is_not_waited_for(&pair.b, &probe.event_id, "failed").await;
     gate.open();
     pair.b.has_settled(1).await;
@@ -209,10 +209,10 @@ async fn what_is_in_hand_for_longer_than_ack_wait_is_not_retried() {
     assert_eq!(cli(&pair.b).json(&["inbox", "retry", &probe.event_id]).await["retried"], 1);
     pair.b.start().await;
     let gate = gate(&name);
-    eventually("a consumer has it in hand", || async { Ok::<_, DbErr>((gate.arrivals() > 0).then_some(())) }).await;
-    eventually("its time is up", || async {
+    until("a consumer has it in hand", async || gate.arrivals() > 0).await;
+    until("its time is up", async || {
         let due = pair.b.texts("SELECT event_id FROM inbox_events WHERE starts > 0 AND available_at < now()").await;
-        Ok::<_, DbErr>((!due.is_empty()).then_some(()))
+        !due.is_empty()
     })
     .await;
     is_not_waited_for(&pair.b, &probe.event_id, "parked").await;
