@@ -12,8 +12,9 @@ use serde_json::{Value as Json, json};
 use url::Url;
 
 use crate::faults::link::Link;
+use crate::inbox::InboxRow;
 use crate::migration::Migrator;
-use crate::{TestDatabase, until};
+use crate::{TestDatabase, effects, eventually, inbox, until};
 
 /// The tables whose keys are interleaved.
 const INTERLEAVED: [&str; 2] = ["organizations", "users"];
@@ -100,6 +101,41 @@ impl App {
             envelope
         };
         rows.iter().map(envelope).collect()
+    }
+
+    /// Waits until the bridge has its stream and its durable.
+    pub async fn attached(&self) {
+        let what = format!("{} is attached", self.config.app_name);
+        until(&what, async || self.status().await.jetstream_connected).await;
+    }
+
+    /// Waits until the bridge knows that it lacks them.
+    pub async fn detached(&self) {
+        let what = format!("{} is detached", self.config.app_name);
+        until(&what, async || !self.status().await.jetstream_connected).await;
+    }
+
+    /// Waits until `events` rows of `table` have this status.
+    pub async fn has_events(&self, table: &'static str, status: &str, events: i64) {
+        let what = format!("{events} of {table} are {status}");
+        until(&what, async || self.count(table, status).await == events).await;
+    }
+
+    /// Waits until `events` events are sent.
+    pub async fn has_sent(&self, events: i64) {
+        self.has_events("outbox_events", "sent", events).await;
+    }
+
+    /// Waits until an event that came in has this status.
+    pub async fn event_is(&self, event_id: &str, status: &str) -> InboxRow {
+        let what = format!("the event {event_id} is {status}");
+        eventually(&what, || inbox::with_status(&self.db, event_id, status)).await
+    }
+
+    /// Waits until a probe's handler has left its one effect.
+    pub async fn has_effect(&self, probe: &str) {
+        let what = format!("the probe {probe} has left an effect");
+        until(&what, async || effects::count(&self.db, probe).await == Ok(1)).await;
     }
 
     /// Waits until `events` events that came in are settled, and none waits.

@@ -6,6 +6,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use tokio::sync::Semaphore;
 
+use crate::until;
+
 static GATES: LazyLock<Mutex<HashMap<String, Arc<Gate>>>> = LazyLock::new(Mutex::default);
 
 /// A closed gate, until it is opened.
@@ -27,6 +29,11 @@ impl Gate {
         self.arrivals.fetch_add(1, Ordering::SeqCst);
         // Closing the semaphore is what opens the gate.
         let _ = self.open.acquire().await;
+    }
+
+    /// Waits until a handler stands here.
+    pub async fn reached(&self) {
+        until("a handler stands at the gate", async || self.arrivals() > 0).await;
     }
 
     /// How often somebody has arrived.

@@ -56,6 +56,12 @@ impl Pair {
         self.b.start().await;
     }
 
+    /// Waits until both bridges have their stream and their durable.
+    pub async fn attached(&self) {
+        self.a.attached().await;
+        self.b.attached().await;
+    }
+
     /// Waits until nothing is on its way: both outboxes are sent, and each inbox has settled what the other sent.
     pub async fn quiet(&self) {
         until("both sides are quiet", async || {

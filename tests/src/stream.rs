@@ -7,6 +7,8 @@ use async_nats::{ConnectOptions, HeaderMap, ServerAddr};
 use jsb_runtime::Config;
 use serde_json::Value as Json;
 
+use crate::until;
+
 /// A connection to the server of a pair, and the name of its stream.
 pub struct Stream {
     /// For what this harness has no word for.
@@ -122,6 +124,11 @@ impl Stream {
     pub async fn is_settled(&self, app: &str) -> bool {
         let info = self.progress(app).await;
         info.num_pending == 0 && info.num_ack_pending == 0
+    }
+
+    /// Waits until the server has nothing for `app`.
+    pub async fn idle(&self, app: &str) {
+        until(&format!("the consumer of {app} is idle"), async || self.is_settled(app).await).await;
     }
 
     /// As it is now.

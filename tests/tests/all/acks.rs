@@ -4,7 +4,7 @@ use async_nats::jetstream::stream;
 use async_nats::{Client, Message, Subscriber};
 use futures_util::{FutureExt, StreamExt};
 use jsb_tests::entities::ticket;
-use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, until};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Stream};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -69,10 +69,6 @@ fn stored(sequence: u64) -> Json {
     json!({"stream": "somewhere", "seq": sequence})
 }
 
-async fn are_sent(app: &App, events: i64) {
-    until("they are sent", async || app.count("outbox_events", "sent").await == events).await;
-}
-
 on_both! {
     /// As nats-server 2.10 says it that has lost the others of its cluster.
     async fn a_message_that_is_stored_nowhere_is_published_again(backend: Backend) {
@@ -84,7 +80,7 @@ on_both! {
         assert_eq!(event_id(&again), event_id(&first));
         assert_eq!(pair.a.count("outbox_events", "sent").await, 0);
         answerer.answer(&again, stored(1)).await;
-        are_sent(&pair.a, 1).await;
+        pair.a.has_sent(1).await;
         pair.stop().await;
     }
 
@@ -98,7 +94,7 @@ on_both! {
         let other = answerer.next().await;
         assert_eq!(event_id(&other), "another");
         answerer.answer(&other, stored(2)).await;
-        are_sent(&pair.a, 1).await;
+        pair.a.has_sent(1).await;
         pair.stop().await;
     }
 

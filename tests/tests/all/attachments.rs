@@ -8,10 +8,10 @@ use async_nats::{Message, Subject};
 use futures_util::{Stream as Messages, StreamExt};
 use jsb_tests::gate::{Gate, gate};
 use jsb_tests::probe::{self, Orders, Probe};
-use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, Stream, eventually, servers, until};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, Stream, eventually, servers};
 use uuid::Uuid;
 
-use super::deliveries::{pair, processed, published, spend};
+use super::deliveries::{pair, processed, spend};
 use super::outage::lasts;
 
 /// An event whose handler stands at a gate.
@@ -19,14 +19,6 @@ async fn slow(pair: &Pair) -> (Probe, Arc<Gate>) {
     let orders = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
     let gate = gate(&orders.gate);
     (probe::send(&pair.a.db, "wait", orders).await, gate)
-}
-
-async fn is_reached(gate: &Gate) {
-    until("it is being handled", async || gate.arrivals() > 0).await;
-}
-
-pub(crate) async fn is_connected(app: &App, connected: bool) {
-    until("the bridge knows", async || app.status().await.jetstream_connected == connected).await;
 }
 
 /// What is said of the deliveries to `app`; newer servers put domain and account first.
@@ -71,7 +63,7 @@ async fn nothing_is_said_to_a_new_stream_of_the_deliveries_of_the_old_one() {
     lasts(Duration::from_secs(1)).await;
     pair.b.start().await;
     let (old, old_gate) = slow(&pair).await;
-    is_reached(&old_gate).await;
+    old_gate.reached().await;
     pair.b.start().await;
     let stream = Stream::of(&pair.b.config).await;
     let mut words = words(&stream, &pair.b).await;
@@ -79,7 +71,7 @@ async fn nothing_is_said_to_a_new_stream_of_the_deliveries_of_the_old_one() {
 
     stream.context.delete_stream(&pair.b.config.stream_name).await.expect("a stream that is gone");
     let (new, new_gate) = slow(&pair).await;
-    is_reached(&new_gate).await;
+    new_gate.reached().await;
     // The server takes it for the delivery that the other process has in hand.
     assert_eq!(stream.progress(&pair.b.config.app_name).await.delivered.stream_sequence, 1);
     falls_silent(&mut words, &old_delivery).await;
@@ -103,7 +95,7 @@ async fn an_outage_that_is_over_before_anybody_looks_is_followed_by_a_sweep() {
     pair.b.config.nats_url = proxy.url();
     pair.b.start().await;
     let (first, first_gate) = slow(&pair).await;
-    is_reached(&first_gate).await;
+    first_gate.reached().await;
 
     // Another process takes the second one and crashes, again and again, until B hears that it is given up.
     let (second, second_gate) = slow(&pair).await;
@@ -115,15 +107,15 @@ async fn an_outage_that_is_over_before_anybody_looks_is_followed_by_a_sweep() {
     })
     .await;
     first_gate.open();
-    until("the first one is acknowledged", async || stream.is_settled(&pair.b.config.app_name).await).await;
+    stream.idle(&pair.b.config.app_name).await;
 
     proxy.cut();
-    is_connected(&pair.b, false).await;
+    pair.b.detached().await;
     let third = probe::send(&pair.a.db, "record", Orders::default()).await;
-    published(&pair, 3).await;
+    pair.a.has_sent(3).await;
     spend(&stream, &pair.b).await;
     proxy.mend();
-    is_connected(&pair.b, true).await;
+    pair.b.attached().await;
     // Who listens for what is given up has been at the second one all the while.
     second_gate.open();
     for probe in [&first, &second, &third] {

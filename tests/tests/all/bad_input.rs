@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use cases::{Case, End};
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_tests::entities::{gap, label, organization};
-use jsb_tests::{App, Backend, Pair, Raw, Stream, effects, eventually, until};
+use jsb_tests::{App, Backend, Pair, Raw, Stream, eventually};
 use sea_orm::{DbErr, EntityTrait};
 use uuid::Uuid;
 
@@ -41,10 +41,6 @@ fn good() -> (String, String) {
     (id, body)
 }
 
-async fn is_applied(app: &App, good: &str) {
-    until("the good message is applied", async || effects::count(&app.db, good).await == Ok(1)).await;
-}
-
 /// Where the message of a sequence has ended, by the inbox; nowhere yet, if it is to be tried again.
 async fn end_of(app: &App, sequence: u64) -> Option<String> {
     let sql = format!("SELECT status || ' ' || coalesce(reason, '') FROM inbox_events WHERE stream_seq = {sequence}");
@@ -64,7 +60,7 @@ on_both! {
         }
         let (id, body) = good();
         stream.publish(&subject(app), &[], body).await;
-        is_applied(app, &id).await;
+        app.has_effect(&id).await;
 
         let mut wrong = Vec::new();
         for (sequence, Case { name, end, .. }) in &sent {
@@ -127,14 +123,14 @@ on_both! {
         }
         let (id, body) = good();
         raw.publish(&subject(app), &body).await;
-        is_applied(app, &id).await;
+        app.has_effect(&id).await;
         // Their bodies are events, so they are applied too, once the server has given them up.
         for id in ids {
-            is_applied(app, &id).await;
+            app.has_effect(&id).await;
         }
         let (id, body) = good();
         raw.publish(&subject(app), &body).await;
-        is_applied(app, &id).await;
+        app.has_effect(&id).await;
         assert_eq!(app.count("inbox_events", "processed").await, 7);
         pair.stop().await;
     }

@@ -13,7 +13,7 @@ use jsb_runtime::Config;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Backend, Pair, Stream, eventually, inbox, until};
+use jsb_tests::{App, Backend, Pair, Stream, eventually, inbox};
 use sea_orm::DbErr;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -29,11 +29,7 @@ const LARGE: usize = 900_000;
 async fn pair(backend: Backend, change: impl Fn(Config) -> Config) -> Pair {
     let mut pair = Pair::configured(backend, |config| change(config.backoff(BACKOFF.map(Duration::from_millis)))).await;
     pair.start_both().await;
-    until("both are attached", async || {
-        let (a, b) = (pair.a.status().await, pair.b.status().await);
-        a.jetstream_connected && b.jetstream_connected
-    })
-    .await;
+    pair.attached().await;
     pair
 }
 
@@ -65,10 +61,6 @@ async fn letters(b: &App, count: usize) -> Vec<StreamMessage> {
         Ok::<_, DbErr>((letters.len() == count).then_some(letters))
     })
     .await
-}
-
-async fn processed(b: &App, event_id: &str) {
-    eventually("the event is processed", || inbox::with_status(&b.db, event_id, "processed")).await;
 }
 
 fn incoming(pair: &Pair) -> String {

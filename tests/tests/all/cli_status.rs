@@ -7,7 +7,7 @@ use jsb_runtime::Config;
 use jsb_tests::cli::Output;
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Cli, Pair, Proxy, Stream, eventually, inbox, servers, until};
+use jsb_tests::{Backend, Cli, Pair, Proxy, Stream, eventually, inbox, servers};
 use sea_orm::ActiveValue::Set;
 use sea_orm::DbErr;
 use serde_json::{Value as Json, json};
@@ -16,16 +16,8 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
 
 async fn pair(backend: Backend) -> Pair {
     let pair = Pair::start(backend).await;
-    attached(&pair).await;
+    pair.attached().await;
     pair
-}
-
-async fn attached(pair: &Pair) {
-    until("both are attached", async || {
-        let (a, b) = (pair.a.status().await, pair.b.status().await);
-        a.jetstream_connected && b.jetstream_connected
-    })
-    .await;
 }
 
 fn organization(domain: &str, name: String) -> organization::ActiveModel {
@@ -49,26 +41,20 @@ async fn health(cli: &Cli, args: &[&str]) -> (i32, Json) {
     (output.code, output.json())
 }
 
-async fn dead(b: &App, event_id: &str) {
-    eventually("it is dead", || inbox::with_status(&b.db, event_id, "dead")).await;
-}
-
 on_both! {
     async fn the_status_has_the_numbers_of_both_ends(backend: Backend) {
         let mut pair = pair(backend).await;
         let saved = probe::send(&pair.a.db, "record", Orders::default()).await;
-        eventually("it is applied", || inbox::with_status(&pair.b.db, &saved.event_id, "processed")).await;
+        pair.b.event_is(&saved.event_id, "processed").await;
         let refused = probe::send(&pair.a.db, "refuse", Orders::default()).await;
-        dead(&pair.b, &refused.event_id).await;
+        pair.b.event_is(&refused.event_id, "dead").await;
         pair.b.stop().await;
         for _ in 0..3 {
             probe::send(&pair.a.db, "record", Orders::default()).await;
         }
         organization("large.example", "x".repeat(2_000_000)).insert(&pair.a.db).await.expect("a save");
-        until("all are published", async || pair.a.count("outbox_events", "sent").await == 5)
-        .await;
-        until("the large one is refused", async || pair.a.count("outbox_events", "failed").await == 1)
-        .await;
+        pair.a.has_sent(5).await;
+        pair.a.has_events("outbox_events", "failed", 1).await;
         pair.a.stop().await;
         probe::send(&pair.a.db, "record", Orders::default()).await;
 
@@ -105,7 +91,7 @@ on_both! {
             assert_eq!(findings(&health, "ok").len(), 8, "{health}");
         }
         let refused = probe::send(&pair.a.db, "refuse", Orders::default()).await;
-        dead(&pair.b, &refused.event_id).await;
+        pair.b.event_is(&refused.event_id, "dead").await;
         let (code, found) = health(&b, &[]).await;
         assert_eq!((code, findings(&found, "fault")), (4, vec!["dead_letters"]));
         assert_eq!(health(&b, &["--max-dead", "1"]).await.0, 0);
@@ -114,8 +100,7 @@ on_both! {
         for _ in 0..3 {
             probe::send(&pair.a.db, "record", Orders::default()).await;
         }
-        until("all are published", async || pair.a.count("outbox_events", "pending").await == 0)
-        .await;
+        pair.a.has_events("outbox_events", "pending", 0).await;
         pair.a.stop().await;
         probe::send(&pair.a.db, "record", Orders::default()).await;
         let (code, found) = health(&b, &["--max-dead", "1", "--max-lag", "2"]).await;
@@ -152,7 +137,7 @@ on_both! {
         let url = nats.url();
         let mut pair = Pair::configured(backend, |config| config.nats_url(url.as_str())).await;
         pair.start_both().await;
-        attached(&pair).await;
+        pair.attached().await;
         let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
 
         // An empty variable counts as one that is not set.
@@ -256,9 +241,9 @@ async fn a_user_sees_what_it_may_and_is_told_of_the_rest() {
     })
     .await;
     pair.start_both().await;
-    attached(&pair).await;
+    pair.attached().await;
     let refused = probe::send(&pair.a.db, "refuse", Orders::default()).await;
-    dead(&pair.b, &refused.event_id).await;
+    pair.b.event_is(&refused.event_id, "dead").await;
 
     let cli = Cli::of(PROGRAM, &pair.b).set("NATS_URL", url("system_b")).set("AUTO_PROVISION", "false");
     let listed = cli.json(&["dlq", "list"]).await;

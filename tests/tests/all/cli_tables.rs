@@ -9,7 +9,7 @@ mod retry;
 
 use chrono::{DateTime, Utc};
 use jsb_tests::entities::{organization, ticket, user};
-use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually, until};
+use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::EntityTrait;
 use serde_json::Value as Json;
@@ -74,10 +74,6 @@ async fn numbers(pair: &Pair) -> Vec<i64> {
 async fn is_on(app: &App, row: &organization::Model) {
     let copy = eventually("the row is there", || organization::Entity::find_by_id(row.id).one(&app.db)).await;
     assert_eq!(&copy, row);
-}
-
-async fn has(app: &App, table: &'static str, status: &str, events: i64) {
-    until(&format!("{events} events of {table} are {status}"), async || app.count(table, status).await == events).await;
 }
 
 /// Outbox rows by the thousand, of which nothing is published yet.

@@ -34,9 +34,9 @@ async fn arrived(app: &App, domain: &str) -> organization::Model {
 
 /// Waits until a probe's effect is committed and its event acknowledged, and says how many effects there are.
 async fn settled(app: &App, probe: &Probe) -> i64 {
-    eventually("the probe is processed", || inbox::with_status(&app.db, &probe.event_id, "processed")).await;
+    app.event_is(&probe.event_id, "processed").await;
     let stream = Stream::of(&app.config).await;
-    until("everything is acknowledged", async || stream.is_settled(&app.config.app_name).await).await;
+    stream.idle(&app.config.app_name).await;
     effects::count(&app.db, &probe.id).await.expect("a count")
 }
 
@@ -120,15 +120,13 @@ on_both! {
         let child = command.start().await;
         let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
         let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
-        until("it is published", async || !stream.messages(&subject).await.is_empty())
-        .await;
+        until("it is published", async || !stream.messages(&subject).await.is_empty()).await;
         child.kill().await;
         assert_eq!(pair.a.count("outbox_events", "pending").await, 1);
         allow_marks(&pair.a).await;
 
         let child = command.start().await;
-        until("it is marked", async || pair.a.count("outbox_events", "sent").await == 1)
-        .await;
+        pair.a.has_sent(1).await;
         let copies = stream.messages(&subject).await.len();
         assert!(copies > 1, "{copies} copies: the second publish was not stored, so this shows nothing");
         assert_eq!(settled(&pair.b, &probe).await, 1);
@@ -157,7 +155,7 @@ on_both! {
         proxy.lose(|subject| subject.starts_with("$JS.ACK."));
         let child = child_of(&pair.b).set("NATS_URL", proxy.url()).start().await;
         let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
-        eventually("it is committed", || inbox::with_status(&pair.b.db, &probe.event_id, "processed")).await;
+        pair.b.event_is(&probe.event_id, "processed").await;
         child.kill().await;
         let stream = Stream::of(&pair.b.config).await;
         assert!(!stream.is_settled(&pair.b.config.app_name).await, "it was acknowledged, so this shows nothing");
@@ -180,11 +178,11 @@ on_both! {
         }
         let children = child_of(&pair.b).start_again_and_again();
         for mate in &mates {
-            eventually("a mate is processed", || inbox::with_status(&pair.b.db, &mate.event_id, "processed")).await;
+            pair.b.event_is(&mate.event_id, "processed").await;
             let killed = inbox::with_status(&pair.b.db, &killer.event_id, "dead").await.expect("the inbox");
             assert!(killed.is_none(), "a mate had to wait until the killer was dead");
         }
-        let row = eventually("the killer is dead", || inbox::with_status(&pair.b.db, &killer.event_id, "dead")).await;
+        let row = pair.b.event_is(&killer.event_id, "dead").await;
         assert_eq!(row.reason.as_deref(), Some("crash_loop"));
         assert_eq!(row.attempts, 0, "it never failed, it only began");
         for mate in &mates {
@@ -239,8 +237,7 @@ on_both! {
         let mut second = command.start().await;
         second.order("save second.example", "saved").await;
         arrived(&pair.b, "second.example").await;
-        until("nothing waits", async || pair.a.count("outbox_events", "sent").await == 2)
-        .await;
+        pair.a.has_sent(2).await;
         // On a slow machine the first one's lease may have ended before the second one saved.
         let held = holder().await;
         let (relaying, mut other) = if held == of_first { (first, second) } else { (second, first) };
@@ -262,8 +259,7 @@ on_both! {
         arrived(&pair.b, "from-a.example").await;
         let mut elsewhere = child_of(&pair.b).set("ROLES", "relay").start().await;
         elsewhere.order("save from-b.example", "saved").await;
-        until("B has published it", async || pair.b.count("outbox_events", "sent").await == 1)
-        .await;
+        pair.b.has_sent(1).await;
         let (stream, app) = (Stream::of(&pair.a.config).await, &pair.a.config.app_name);
         lasts(A_WHILE).await;
         let progress = stream.progress(app).await;

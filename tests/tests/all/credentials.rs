@@ -8,7 +8,7 @@ use jsb_runtime::operate::Connection;
 use jsb_tests::entities::{label, organization};
 use jsb_tests::identity::{Authority, Operator};
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, ChildCommand, Pair, eventually, until};
+use jsb_tests::{App, Backend, ChildCommand, Pair, eventually};
 use nkeys::KeyPair;
 use sea_orm::ActiveValue::Set;
 use sea_orm::EntityTrait;
@@ -150,7 +150,7 @@ async fn what_is_too_large_for_the_user_alone_holds_nobody_up() {
         Ok::<_, sea_orm::DbErr>((labels.len() == 2).then_some(()))
     })
     .await;
-    until("it is known to be too large", async || pair.a.count("outbox_events", "failed").await == 1).await;
+    pair.a.has_events("outbox_events", "failed", 1).await;
     assert!(
         pair.a.texts("SELECT last_error FROM outbox_events WHERE status = 'failed'").await[0].contains("larger than")
     );

@@ -104,7 +104,7 @@ async fn no_more_is_asked_for_than_the_consumer_allows() {
     let expected = limits(&limited);
     stream.stream().await.update_consumer(limited).await.expect("the limits");
     tallies(&pair.a, 300).await;
-    published(&pair, 300).await;
+    pair.a.has_sent(300).await;
     let requests = requests_of(&pair.b).await;
     pair.b.start().await;
     let asked = asked(requests).await;
@@ -123,7 +123,7 @@ async fn no_more_is_asked_for_than_the_consumer_allows() {
 async fn less_is_asked_for_behind_a_batch_that_took_long() {
     let mut pair = configured(Backend::Postgres, |config| config.backoff(PATIENT)).await;
     tallies(&pair.a, 200).await;
-    published(&pair, 200).await;
+    pair.a.has_sent(200).await;
     linger(&pair.b, "tallies", 6).await;
     let requests = requests_of(&pair.b).await;
     pair.b.start().await;
@@ -147,18 +147,9 @@ pub(crate) async fn spend(stream: &Stream, app: &App) {
     .await;
 }
 
-pub(crate) async fn published(pair: &Pair, events: i64) {
-    until("the events are published", async || pair.a.count("outbox_events", "sent").await == events).await;
-}
-
 pub(crate) async fn processed(app: &App, probe: &Probe) {
-    eventually("the event is processed", || inbox::with_status(&app.db, &probe.event_id, "processed")).await;
+    app.event_is(&probe.event_id, "processed").await;
     assert_eq!(effects::count(&app.db, &probe.id).await, Ok(1));
-}
-
-/// As [`processed`], where the inbox may not know.
-async fn applied(app: &App, probe: &Probe) {
-    until("the event is applied", async || effects::count(&app.db, &probe.id).await == Ok(1)).await;
 }
 
 on_both! {
@@ -169,12 +160,12 @@ on_both! {
         let orders = Orders { failures: 2, error: "not yet".to_owned(), ..Orders::default() };
         let shaky = probe::send(&pair.a.db, "fail", orders).await;
         let bad = probe::send(&pair.a.db, "fail", Orders { failures: u32::MAX, ..Orders::default() }).await;
-        published(&pair, 3).await;
+        pair.a.has_sent(3).await;
         spend(&stream, &pair.b).await;
         pair.b.start().await;
         processed(&pair.b, &good).await;
         processed(&pair.b, &shaky).await;
-        let row = eventually("the bad one is dead", || inbox::with_status(&pair.b.db, &bad.event_id, "dead")).await;
+        let row = pair.b.event_is(&bad.event_id, "dead").await;
         assert_eq!((row.attempts, row.reason.as_deref()), (5, Some("max_attempts")));
         let letter = stream.dead_letter(&pair.b.config.app_name, &bad.event_id).await;
         assert!(letter.is_some());
@@ -186,10 +177,10 @@ on_both! {
         let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
-        published(&pair, 1).await;
+        pair.a.has_sent(1).await;
         spend(&Stream::of(&pair.b.config).await, &pair.b).await;
         pair.b.start().await;
-        until("it is being handled", async || gate.arrivals() > 0).await;
+        gate.reached().await;
         // Asked to stop, and only then let go.
         tokio::join!(pair.b.stop(), async { gate.open() });
         processed(&pair.b, &slow).await;
@@ -203,9 +194,9 @@ on_both! {
         let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
-        until("the consumer is busy", async || gate.arrivals() > 0).await;
+        gate.reached().await;
         let good = probe::send(&pair.a.db, "record", Orders::default()).await;
-        published(&pair, 2).await;
+        pair.a.has_sent(2).await;
         // Another process takes it and crashes, again and again. The server gives it up when it is asked once more.
         let durable = stream.durable(&pair.b.config.app_name).await;
         eventually("its deliveries are spent", || async {
@@ -230,10 +221,10 @@ on_both! {
         let stream = Stream::of(&pair.b.config).await;
         let good = probe::send(&pair.a.db, "record", Orders::default()).await;
         let bad = probe::send(&pair.a.db, "fail", Orders { failures: u32::MAX, ..Orders::default() }).await;
-        published(&pair, 2).await;
+        pair.a.has_sent(2).await;
         spend(&stream, &pair.b).await;
         pair.b.start().await;
-        applied(&pair.b, &good).await;
+        pair.b.has_effect(&good.id).await;
         eventually("the bad one is in the DLQ", || async {
             Ok::<_, DbErr>(stream.dead_letter(&pair.b.config.app_name, &bad.event_id).await)
         })
@@ -246,16 +237,16 @@ on_both! {
         let (stream, app) = (Stream::of(&pair.b.config).await, pair.b.config.app_name.clone());
         // From now on the server cannot say that it has given up nothing.
         let spent = probe::send(&pair.a.db, "record", Orders::default()).await;
-        published(&pair, 1).await;
+        pair.a.has_sent(1).await;
         spend(&stream, &pair.b).await;
         // What another process has in hand is the server's to bring again in an hour.
         pair.b.config = pair.b.config.clone().backoff([Duration::from_secs(3_600); 5]);
         pair.b.start().await;
-        applied(&pair.b, &spent).await;
+        pair.b.has_effect(&spent.id).await;
         pair.b.stop().await;
 
         let held = probe::send(&pair.a.db, "record", Orders::default()).await;
-        published(&pair, 2).await;
+        pair.a.has_sent(2).await;
         let durable = stream.durable(&app).await;
         let mut messages =
             durable.batch().max_messages(1).expires(Duration::from_secs(5)).messages().await.expect("a pull");
@@ -266,7 +257,7 @@ on_both! {
         for _ in 0..3 {
             let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
             // It has looked before it pulled.
-            applied(&pair.b, &probe).await;
+            pair.b.has_effect(&probe.id).await;
             probes.push(probe);
         }
         // Whoever acknowledges it in B's name has not applied it.
@@ -312,8 +303,7 @@ on_both! {
         // As a former stream has left it, which was lost after its third message.
         pair.b.db.execute_unprepared("UPDATE sync_settings SET swept_seq = 3").await.expect("the settings");
         pair.b.start().await;
-        until("the new stream was looked at", async || pair.b.status().await.jetstream_connected)
-        .await;
+        pair.b.attached().await;
         let first = probe::send(&pair.a.db, "record", Orders::default()).await;
         processed(&pair.b, &first).await;
         pair.b.stop().await;
@@ -321,7 +311,7 @@ on_both! {
         for _ in 0..4 {
             probes.push(probe::send(&pair.a.db, "record", Orders::default()).await);
         }
-        published(&pair, 5).await;
+        pair.a.has_sent(5).await;
         spend(&stream, &pair.b).await;
         pair.b.start().await;
         for probe in &probes {
@@ -348,10 +338,10 @@ on_both! {
             let mut pair = configured(backend, |config| config.max_deliver(max_deliver)).await;
             let (stream, app) = (Stream::of(&pair.b.config).await, pair.b.config.app_name.clone());
             let lost = probe::send(&pair.a.db, "record", Orders::default()).await;
-            published(&pair, 1).await;
+            pair.a.has_sent(1).await;
             spend(&stream, &pair.b).await;
             let next = probe::send(&pair.a.db, "record", Orders::default()).await;
-            published(&pair, 2).await;
+            pair.a.has_sent(2).await;
             let durable = stream.durable(&app).await;
             eventually("the floor is above both", || async {
                 let batch = durable.batch().max_messages(1).expires(Duration::from_millis(500));
@@ -376,7 +366,7 @@ on_both! {
         let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
-        until("it is being handled", async || gate.arrivals() > 0).await;
+        gate.reached().await;
         let (began, stream) = (Instant::now(), Stream::of(&pair.b.config).await);
         until("many times the ack wait have passed", async || {
             let progress = stream.progress(&pair.b.config.app_name).await;
@@ -399,7 +389,7 @@ async fn a_second_consumer_does_not_wait_for_what_the_first_one_works_on() {
     let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
     let gate = gate(&slow.gate);
     let slow = probe::send(&pair.a.db, "wait", slow).await;
-    until("it is being handled", async || gate.arrivals() > 0).await;
+    gate.reached().await;
     pair.b.start().await;
     let other = probe::send(&pair.a.db, "record", Orders::default()).await;
     processed(&pair.b, &other).await;

@@ -187,7 +187,7 @@ async fn the_least_privileges_are_enough() {
     arrives(&app.pair.b, &early).await;
     app.syncs("first").await;
     let refused = probe::send(&app.pair.a.db, "refuse", Orders { error: "no".to_owned(), ..Orders::default() }).await;
-    eventually("the event is dead", || jsb_tests::inbox::with_status(&app.pair.b.db, &refused.event_id, "dead")).await;
+    app.pair.b.event_is(&refused.event_id, "dead").await;
     app.nothing_is_wrong().await;
     assert_eq!(app.violations(), 0, "{}", app.nats.log());
     app.pair.stop().await;

@@ -141,8 +141,7 @@ on_both! {
         pair.b.start().await;
         let remote = Remote::of(&pair.b).await;
         remote.publish_all(&recorded[1..]).await;
-        until("they wait", async || pair.b.count("inbox_events", "parked").await == CHILDREN as i64)
-        .await;
+        pair.b.has_events("inbox_events", "parked", CHILDREN as i64).await;
         remote.publish(&recorded[0]).await;
         pair.b.has_settled(CHILDREN as u64 + 1).await;
         let (a, b) = pair.rows::<user::Entity>().await;

@@ -163,8 +163,7 @@ on_both! {
         let mut pair = Pair::configured(backend, |config| config.keep_parent_after(KEEP_AFTER)).await;
         let row = guarded_on_b(&mut pair).await;
         row.delete(&pair.a.db).await.expect("a delete on A");
-        until("the delete is parked", async || pair.b.count("inbox_events", "parked").await == 1)
-        .await;
+        pair.b.has_events("inbox_events", "parked", 1).await;
         pair.b.stop().await;
         let long_ago = (chrono::Utc::now() - TimeDelta::hours(1)).to_rfc3339();
         pair.b.sql(&format!("UPDATE inbox_events SET received_at = '{long_ago}' WHERE status = 'parked'")).await;

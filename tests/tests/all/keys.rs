@@ -285,8 +285,7 @@ on_both! {
                 }
             }
             pair.a.start().await;
-            until("all of A's events are sent", async || pair.a.count("outbox_events", "sent").await == rows)
-            .await;
+            pair.a.has_sent(rows).await;
             pair.b.start().await;
             for (app, other) in [(&pair.a, &pair.b), (&pair.b, &pair.a)] {
                 let problem = eventually("it is noticed", || async { Ok::<_, DbErr>(problem_of(app, "keys").await) }).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jsb_runtime::{Config, Role};
 use jsb_tests::entities::ticket;
 use jsb_tests::faults::link::{Link, Weather};
-use jsb_tests::{App, Backend, Pair, Proxy, eventually, servers, until};
+use jsb_tests::{Backend, Pair, Proxy, eventually, servers, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::DatabaseConnection;
 use uuid::Uuid;
@@ -26,17 +26,13 @@ fn only_relaying(config: Config) -> Config {
     config.roles([Role::Relay])
 }
 
-async fn is_sent(app: &App, events: i64) {
-    until("all is sent", async || app.count("outbox_events", "sent").await == events).await;
-}
-
 on_both! {
     async fn a_lease_from_a_clock_that_was_ahead_keeps_nobody_out(backend: Backend) {
         let mut app = Pair::configured(backend, only_relaying).await.a;
         app.sql("INSERT INTO sync_leases (name, holder, expires_at) VALUES ('relay', 'gone', 9999999999999)").await;
         ticket(&app.db).await;
         app.start().await;
-        is_sent(&app, 1).await;
+        app.has_sent(1).await;
         app.stop().await;
     }
 
@@ -54,12 +50,12 @@ on_both! {
         app.config.nats_url = proxy.url();
         app.start().await;
         ticket(&app.db).await;
-        is_sent(&app, 1).await;
+        app.has_sent(1).await;
         proxy.lose(|subject| subject.contains(".sync."));
         app.config.nats_url = direct;
         app.start().await;
         ticket(&app.db).await;
-        is_sent(&app, 2).await;
+        app.has_sent(2).await;
         app.stop().await;
     }
 
@@ -97,7 +93,7 @@ async fn a_database_that_vanished_without_a_word_is_left_for_a_new_connection() 
     let (link, db) = app.connect_over_link().await;
     let bridge = jsb_runtime::start(app.config.clone(), db.clone()).await.expect("a bridge");
     ticket(&app.db).await;
-    is_sent(&app, 1).await;
+    app.has_sent(1).await;
     link.set(Weather::Silent);
     ticket(&app.db).await;
     let pool = db.get_postgres_connection_pool();

@@ -7,7 +7,7 @@ use chrono::Utc;
 use jsb_tests::entities::{organization, seat};
 use jsb_tests::least_privilege::{Auth, LeastPrivilege};
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, effects, eventually, inbox, until};
+use jsb_tests::{App, effects, eventually, inbox};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
 use uuid::Uuid;
@@ -51,7 +51,7 @@ async fn rows_sync(from: &App, to: &App) {
 }
 
 async fn is(app: &App, event: &probe::Probe, status: &str) -> inbox::InboxRow {
-    eventually(&format!("the event is {status}"), || inbox::with_status(&app.db, &event.event_id, status)).await
+    app.event_is(&event.event_id, status).await
 }
 
 /// A dead letter, an event that is tried again, and one that waits for its parent.
@@ -70,7 +70,7 @@ async fn trouble_is_handled(from: &App, to: &App) {
         ..Default::default()
     };
     let child = child.insert(&from.db).await.expect("a save");
-    until("the child is parked", async || to.count("inbox_events", "parked").await == 1).await;
+    to.has_events("inbox_events", "parked", 1).await;
     let mut late: organization::ActiveModel = parent.into();
     late.name = Set("late".to_owned());
     late.update(&from.db).await.expect("a save");
@@ -82,7 +82,7 @@ async fn what_is_spent_is_rescued(least: &mut LeastPrivilege) {
     let (a, b) = (&mut least.pair.a, &mut least.pair.b);
     b.stop().await;
     let lost = probe::send(&a.db, "record", Orders::default()).await;
-    until("it is published", async || a.count("outbox_events", "pending").await == 0).await;
+    a.has_events("outbox_events", "pending", 0).await;
     let (stream, name) = (b.config.stream_name.clone(), b.config.app_name.clone());
     let mut crashing = least.raw(&name).await;
     let durable = format!("{stream}.{name}-workers");

@@ -2,7 +2,7 @@
 
 use jsb_runtime::operate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Cli, Pair, Proxy, Stream, eventually, inbox, servers, until};
+use jsb_tests::{Cli, Pair, Proxy, Stream, servers, until};
 use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
@@ -23,11 +23,11 @@ on_both! {
             event.to_string()
         };
         stream.publish(&incoming, &[], event("lost", "refuse", 1024 * 1024 - 400)).await;
-        eventually("it is dead", || inbox::with_status(&pair.b.db, "lost", "dead")).await;
+        pair.b.event_is("lost", "dead").await;
         let letter = stream.dead_letter(b, "lost").await.expect("a letter");
         assert_eq!(letter.headers["x-dlq-reference"], "true");
         let other = stream.publish(&incoming, &[], event("other", "record", 1)).await;
-        eventually("it is processed", || inbox::with_status(&pair.b.db, "other", "processed")).await;
+        pair.b.event_is("other", "processed").await;
 
         pair.b.sql("DELETE FROM inbox_events WHERE event_id = 'lost'").await;
         let mut context = letter.context();
@@ -54,7 +54,7 @@ on_both! {
         pair.b.config.nats_url = proxy.url();
         pair.start_both().await;
         let worn = probe::send(&pair.a.db, "fail", Orders { failures: 1, ..Orders::default() }).await;
-        eventually("it is dead", || inbox::with_status(&pair.b.db, &worn.event_id, "dead")).await;
+        pair.b.event_is(&worn.event_id, "dead").await;
         // As if its letter had not been taken; and the next one's acknowledgement is held up.
         proxy.hold();
         let waits = "status = 'parked', starts = 0, attempts = 1, available_at = '2000-01-01T00:00:00+00:00'";

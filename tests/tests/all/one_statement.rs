@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use jsb_runtime::Role;
 use jsb_tests::entities::parcel::{self, Address, Items};
 use jsb_tests::entities::{gap, label, membership, organization, specimen, tally};
-use jsb_tests::{App, Backend, Pair, until};
+use jsb_tests::{App, Backend, Pair};
 use sea_orm::ActiveValue::{NotSet, Set, Unchanged};
 use sea_orm::{
     ActiveModelTrait, DatabaseConnection, EntityTrait, IdenStatic, IntoActiveModel, Iterable, SqlErr, TransactionTrait,
@@ -410,7 +410,7 @@ async fn a_save_that_stands_though_its_row_cannot_be_read_back_says_so() {
     assert_eq!(pair.a.texts("SELECT text FROM specimens ORDER BY text").await, ["changed", "new"]);
     let types: Vec<_> = pair.a.recorded().await.into_iter().map(|mut event| event["event_type"].take()).collect();
     assert_eq!(types, ["created", "updated", "created"]);
-    until("all are sent", async || pair.a.count("outbox_events", "sent").await == 3).await;
+    pair.a.has_sent(3).await;
     pair.stop().await;
 }
 

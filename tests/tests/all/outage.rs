@@ -61,10 +61,6 @@ async fn is_on(app: &App, row: &organization::Model) {
     assert_eq!(&copy, row);
 }
 
-async fn are_sent(app: &App, events: i64) {
-    until("all are sent", async || app.count("outbox_events", "sent").await == events).await;
-}
-
 /// Waits until both sides hold these many rows, the same ones.
 async fn both_hold(pair: &Pair, rows: usize) {
     until(&format!("both sides hold {rows} rows"), async || {
@@ -151,11 +147,8 @@ on_both! {
         assert!(back.elapsed() < AT_ONCE, "it resumed after {:?}", back.elapsed());
 
         nats.kill().await;
-        until("the outage is noticed", async || {
-            let (a, b) = (pair.a.status().await, pair.b.status().await);
-            !a.jetstream_connected && !b.jetstream_connected
-        })
-        .await;
+        pair.a.detached().await;
+        pair.b.detached().await;
         let from_a = save(&pair.a.db, "from-a.example").await.expect("a save");
         let from_b = save(&pair.b.db, "from-b.example").await.expect("a save");
         lasts(Duration::from_secs(3)).await;
@@ -222,8 +215,7 @@ on_both! {
         let lock = lock(&pair.b, backend).await;
         let row = save(&pair.a.db, "acme.example").await.expect("a save");
         let (stream, app) = (Stream::of(&pair.b.config).await, &pair.b.config.app_name);
-        until("the event is delivered", async || stream.progress(app).await.num_ack_pending == 1)
-        .await;
+        until("the event is delivered", async || stream.progress(app).await.num_ack_pending == 1).await;
         lasts(Duration::from_secs(5)).await;
         let progress = stream.progress(app).await;
         let untouched = (progress.num_ack_pending, progress.num_redelivered);
@@ -255,7 +247,7 @@ on_both! {
         );
         pair.a.db.execute_unprepared(&sql).await.expect("a long outbox");
         let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.a).set("ROLES", "relay").start().await;
-        are_sent(&pair.a, ROWS).await;
+        pair.a.has_sent(ROWS).await;
         let all = ROWS.unsigned_abs() * BYTES as u64;
         if let Some(peak) = child.peak_memory() {
             assert!(peak < all * 3 / 4, "the relay took {peak} bytes for an outbox of {all}");
@@ -329,11 +321,11 @@ async fn a_stream_that_vanishes_under_a_relay_alone_is_made_again() {
     let mut app = Pair::configured(Backend::Sqlite, |config| config.roles([Role::Relay])).await.a;
     app.start().await;
     save(&app.db, "before.example").await.expect("a save");
-    are_sent(&app, 1).await;
+    app.has_sent(1).await;
     let stream = Stream::of(&app.config).await;
     stream.context.delete_stream(&app.config.stream_name).await.expect("a stream that is gone");
     save(&app.db, "after.example").await.expect("a save");
-    are_sent(&app, 2).await;
+    app.has_sent(2).await;
     let subject = format!("{}.sync.{}", app.config.app_name, app.config.destination_app);
     assert_eq!(stream.messages(&subject).await.len(), 1);
     app.stop().await;
@@ -351,7 +343,7 @@ async fn a_stream_that_vanishes_while_somebody_listens_is_made_again() {
     client.flush().await.expect("a subscription that the server has");
     stream.context.delete_stream(&app.config.stream_name).await.expect("a stream that is gone");
     save(&app.db, "acme.example").await.expect("a save");
-    are_sent(&app, 1).await;
+    app.has_sent(1).await;
     assert_eq!(stream.messages(&subject).await.len(), 1);
     app.stop().await;
 }
@@ -389,7 +381,7 @@ async fn a_subject_that_no_stream_carried_for_long_is_published_to_at_once() {
     assert!(health.jetstream_connected && health.problems.concat().contains("no stream carries"), "{health:?}");
     stream.context.update_stream(with).await.expect("a stream with the subject");
     let back = Instant::now();
-    are_sent(&app, 1).await;
+    app.has_sent(1).await;
     assert!(back.elapsed() < AT_ONCE, "it resumed after {:?}", back.elapsed());
     app.stop().await;
 }
@@ -405,7 +397,7 @@ async fn a_slow_link_spends_hardly_any_deliveries() {
         save_named(&pair.a.db, &"n".repeat(8_000), &format!("{number}.example")).await.expect("a save");
     }
     pair.a.start().await;
-    are_sent(&pair.a, ROWS as i64).await;
+    pair.a.has_sent(ROWS as i64).await;
     // A MiB a second.
     proxy.slow_down(Duration::from_millis(1));
     pair.b.start().await;
@@ -428,7 +420,7 @@ async fn an_event_that_is_long_on_its_way_holds_up_nothing_for_ever() {
         save_named(&pair.a.db, &name, &format!("{number}.example")).await.expect("a save");
     }
     pair.a.start().await;
-    are_sent(&pair.a, ROWS as i64).await;
+    pair.a.has_sent(ROWS as i64).await;
     proxy.slow_down(EIGHTH_OF_A_MIB_A_SECOND);
     pair.b.start().await;
     until("both sides hold all rows", async || {
@@ -446,7 +438,7 @@ async fn an_event_that_was_given_up_and_is_long_on_its_way_is_found() {
     let proxy = Proxy::start(servers::nats().await.port()).await;
     let mut pair = deliveries::pair(Backend::Sqlite, true).await;
     let row = save_named(&pair.a.db, &"n".repeat(700_000), "large.example").await.expect("a save");
-    are_sent(&pair.a, 1).await;
+    pair.a.has_sent(1).await;
     deliveries::spend(&Stream::of(&pair.b.config).await, &pair.b).await;
     pair.b.config.nats_url = proxy.url();
     proxy.slow_down(EIGHTH_OF_A_MIB_A_SECOND);
@@ -486,13 +478,13 @@ async fn a_connection_that_ends_under_a_slow_handler_is_not_held_against_the_eve
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "hesitate", orders).await;
-    until("the handler runs", async || before_the_gate.arrivals() == 1).await;
+    before_the_gate.reached().await;
     lasts(Duration::from_secs(3)).await;
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
     pair.b.database.connect().await.execute_unprepared(others).await.expect("everybody is cut off");
     before_the_gate.open();
-    eventually("it is processed", || inbox::with_status(&pair.b.db, &probe.event_id, "processed")).await;
+    pair.b.event_is(&probe.event_id, "processed").await;
     assert_eq!(effects::count(&pair.b.db, &probe.id).await, Ok(1));
     nothing_was_held_against_anyone(&pair).await;
     pair.b.stop().await;
@@ -506,11 +498,11 @@ async fn a_handler_that_takes_long_is_left_alone() {
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "hesitate", orders).await;
-    until("the handler runs", async || before_the_gate.arrivals() == 1).await;
+    before_the_gate.reached().await;
     // Longer than what goes on is left without a look.
     lasts(Duration::from_secs(12)).await;
     before_the_gate.open();
-    eventually("it is processed", || inbox::with_status(&pair.b.db, &probe.event_id, "processed")).await;
+    pair.b.event_is(&probe.event_id, "processed").await;
     assert_eq!(before_the_gate.arrivals(), 1);
     pair.stop().await;
 }
@@ -526,7 +518,7 @@ async fn a_host_that_vanishes_under_an_event_does_not_hold_it_for_ever() {
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "wait", orders).await;
-    until("the handler runs", async || before_the_gate.arrivals() == 1).await;
+    before_the_gate.reached().await;
     link.set(Weather::FailedOver);
     before_the_gate.open();
     eventually("it is processed", || inbox::with_status(&direct, &probe.event_id, "processed")).await;
@@ -544,7 +536,7 @@ async fn a_database_that_falls_silent_under_a_batch_does_not_hold_it_for_ever() 
         save(&pair.a.db, &format!("{number}.example")).await.expect("a save");
     }
     pair.a.start().await;
-    are_sent(&pair.a, ROWS as i64).await;
+    pair.a.has_sent(ROWS as i64).await;
     // In these ten seconds the link breaks off.
     linger(&pair.b, "organizations", 10).await;
     let (link, linked) = pair.b.connect_over_link().await;

@@ -7,7 +7,7 @@ use jsb_runtime::Config;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{organization, user};
 use jsb_tests::gate::gate;
-use jsb_tests::{App, Backend, Pair, Remote, eventually, inbox, until};
+use jsb_tests::{App, Backend, Pair, Remote, until};
 use sea_orm::ActiveValue::Set;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -41,7 +41,7 @@ fn slow(id: &str) -> Json {
 }
 
 async fn are_parked(app: &App, events: i64) {
-    until("they are parked", async || app.count("inbox_events", "parked").await == events).await;
+    app.has_events("inbox_events", "parked", events).await;
 }
 
 /// Has the timer try what is parked.
@@ -68,7 +68,7 @@ async fn heals_behind_something_slow(pair: &mut Pair, remote: &Remote, parked: &
     let id = Uuid::new_v4().to_string();
     remote.publish_all(&[slow(&id), healing.clone()]).await;
     pair.b.start().await;
-    until("it is in hand", async || gate(&id).arrivals() == 1).await;
+    gate(&id).reached().await;
     // The timer tries what is parked meanwhile.
     lasts(5 * PARK_FOR).await;
     are_parked(&pair.b, 1).await;
@@ -169,7 +169,7 @@ async fn what_has_begun_once_has_its_turn_among_many_that_never_have() {
         )
         .await;
     pair.b.start().await;
-    eventually("it is processed", || inbox::with_status(&pair.b.db, "1", "processed")).await;
+    pair.b.event_is("1", "processed").await;
     pair.stop().await;
 }
 
@@ -216,7 +216,7 @@ on_both! {
             "payload": {"id": id, "value": 1, "remark": "", "updated_at": "2026-01-01T00:00:00Z"},
         });
         remote.publish(&other).await;
-        eventually("there is no backlog", || inbox::with_status(&pair.b.db, &id, "processed")).await;
+        pair.b.event_is(&id, "processed").await;
         // By the second time the bridge knows it too.
         for _ in 0..2 {
             is_due(&pair.b).await;

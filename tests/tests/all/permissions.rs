@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 use jsb_tests::least_privilege::{Auth, FOREIGN_DURABLE, FOREIGN_STREAM, LeastPrivilege};
 use jsb_tests::probe::{self, Orders};
 use jsb_tests::raw::{Raw, RawMessage};
-use jsb_tests::{eventually, inbox};
 use serde_json::{Value as Json, json};
 
 use crate::jetstream_api::calls;
@@ -196,7 +195,7 @@ async fn syncs(least: &mut LeastPrivilege) {
     least.pair.start_both().await;
     for (from, to) in [(&least.pair.a, &least.pair.b), (&least.pair.b, &least.pair.a)] {
         let event = probe::send(&from.db, "record", Orders::default()).await;
-        eventually("the event is processed", || inbox::with_status(&to.db, &event.event_id, "processed")).await;
+        to.event_is(&event.event_id, "processed").await;
     }
     least.pair.a.stop().await;
     least.pair.b.stop().await;

@@ -61,7 +61,7 @@ fn letters_of(app: &App) -> usize {
 
 /// Waits until the event is dead here and in the DLQ.
 async fn dead(app: &App, event_id: &str) -> (inbox::InboxRow, StreamMessage) {
-    let row = eventually("the event is dead", || inbox::with_status(&app.db, event_id, "dead")).await;
+    let row = app.event_is(event_id, "dead").await;
     let stream = Stream::of(&app.config).await;
     let letter = stream.dead_letter(&app.config.app_name, event_id).await;
     (row, letter.expect("a dead letter, since it is published before the event counts as dead"))
@@ -136,8 +136,7 @@ on_both! {
         for (gap, delay) in attempts.windows(2).zip(BACKOFF.map(Duration::from_millis)) {
             assert!(gap[1] - gap[0] >= delay, "tried again after {:?} rather than {delay:?}", gap[1] - gap[0]);
         }
-        until("the server has nothing left to deliver", async || stream.is_settled(&b.config.app_name).await)
-        .await;
+        stream.idle(&b.config.app_name).await;
         assert_eq!(probe::attempts(&bad).len(), 5, "a dead event is not tried again");
         pair.stop().await;
     }
@@ -162,7 +161,7 @@ on_both! {
         let shaky = probe::send(&pair.a.db, "fail", orders).await;
         assert_eq!(effects_of(&pair.b, &shaky).await, 1);
         assert_eq!(probe::attempts(&shaky).len(), 3);
-        let row = eventually("it is processed", || inbox::with_status(&pair.b.db, &shaky.event_id, "processed")).await;
+        let row = pair.b.event_is(&shaky.event_id, "processed").await;
         assert_eq!(row.attempts, 2);
         assert!(Stream::of(&pair.b.config).await.dead_letter(&pair.b.config.app_name, &shaky.event_id).await.is_none());
         pair.stop().await;
@@ -250,8 +249,7 @@ on_both! {
             assert_eq!(letter.headers["x-deliveries"], "1");
             assert_eq!(letter.body, body.as_bytes());
         }
-        until("all are recorded as dead", async || b.count("inbox_events", "dead").await == 14)
-        .await;
+        b.has_events("inbox_events", "dead", 14).await;
         pair.stop().await;
     }
 
@@ -326,7 +324,7 @@ on_both! {
         let mut pair = Pair::configured(backend, |config| impatient(config).use_dlq(false)).await;
         pair.start_both().await;
         let bad = probe::send(&pair.a.db, "refuse", error("never")).await;
-        let row = eventually("it is dead", || inbox::with_status(&pair.b.db, &bad.event_id, "dead")).await;
+        let row = pair.b.event_is(&bad.event_id, "dead").await;
         assert_eq!(row.reason.as_deref(), Some("handler_refused"));
         let body = row.payload.expect("the body is kept");
         let body: serde_json::Value = serde_json::from_slice(&body).expect("the original body");
@@ -400,8 +398,7 @@ on_both! {
         let orders = Orders { failures: u32::MAX, ..error("not today") };
         let worn = probe::send(&a.db, "fail", orders).await;
         // More often than an event may begin without an outcome.
-        until("their letters were sent again and again", async || letters_of(b) > 14)
-        .await;
+        until("their letters were sent again and again", async || letters_of(b) > 14).await;
         let attempts = probe::attempts(&bad).len();
         assert!(attempts <= 5, "it was tried {attempts} times, though it is dead whatever is tried");
         let dlq_problem = async || b.status().await.problems.into_iter().find(|problem| problem.starts_with("dlq:"));
@@ -457,7 +454,7 @@ async fn a_handler_may_take_longer_than_transactions_may_idle() {
     let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
     let gate = gate(&slow.gate);
     let slow = probe::send(&pair.a.db, "wait", slow).await;
-    until("it is being handled", async || gate.arrivals() > 0).await;
+    gate.reached().await;
     lasts(Duration::from_secs(1)).await;
     gate.open();
     assert_eq!(effects_of(&pair.b, &slow).await, 1);

@@ -46,8 +46,7 @@ on_both! {
         })
         .await;
         pair.a.sql("UPDATE outbox_events SET headers = '{}', attempts = 0").await;
-        until("all is well", async || problem_of(&pair.a, "relay").await.is_none())
-            .await;
+        until("all is well", async || problem_of(&pair.a, "relay").await.is_none()).await;
         pair.quiet().await;
         pair.stop().await;
     }
@@ -61,8 +60,7 @@ on_both! {
         eventually("the relay cannot take its lease", || async { Ok::<_, DbErr>(problem_of(&pair.a, "outbox").await) }).await;
         pair.a.sql("ALTER TABLE elsewhere RENAME TO sync_leases").await;
         pair.quiet().await;
-        until("all is well", async || problem_of(&pair.a, "outbox").await.is_none())
-            .await;
+        until("all is well", async || problem_of(&pair.a, "outbox").await.is_none()).await;
         pair.stop().await;
     }
 }

@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use jsb_runtime::operate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, eventually, inbox, until};
+use jsb_tests::{App, Backend, Pair, until};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
 /// Does both on what `table` holds: `prune` has chosen its rows by the time that `change` changes them.
@@ -44,7 +44,7 @@ async fn waits(app: &App, statement: &str) {
 async fn an_event_that_is_retried_while_the_inbox_is_pruned_stays() {
     let mut pair = Pair::start(Backend::Postgres).await;
     let event = probe::send(&pair.a.db, "refuse", Orders::default()).await;
-    eventually("it is dead", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+    pair.b.event_is(&event.event_id, "dead").await;
     pair.b.stop().await;
     let event_ids = [event.event_id];
     let retry = operate::inbox::retry(&pair.b.db, &pair.a.config.app_name, &event_ids);

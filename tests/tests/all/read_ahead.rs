@@ -7,7 +7,7 @@ use jsb_runtime::Role;
 use jsb_tests::child::Child;
 use jsb_tests::entities::ticket;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, ChildCommand, Pair, Proxy, Stream, servers, until};
+use jsb_tests::{Backend, ChildCommand, Pair, Proxy, Stream, servers, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{DatabaseConnection, TransactionTrait};
 use uuid::Uuid;
@@ -73,10 +73,6 @@ async fn has_published(pair: &Pair, events: usize) {
     until(&format!("{events} events are published"), async || count_published(pair).await >= events).await;
 }
 
-async fn is_sent(app: &App, events: i64) {
-    until("all is sent", async || app.count("outbox_events", "sent").await == events).await;
-}
-
 /// What A has published of one ticket.
 async fn numbers(pair: &Pair, id: Uuid) -> Vec<i64> {
     published(pair).await.into_iter().filter(|(ticket, _)| *ticket == id).map(|(_, number)| number).collect()
@@ -115,7 +111,7 @@ async fn an_event_with_an_early_id_that_is_committed_late_is_not_overtaken_by_it
     txn.commit().await.expect("a commit");
     set(late, 1, &pair.a.db).await;
     proxy.let_go();
-    is_sent(&pair.a, 6).await;
+    pair.a.has_sent(6).await;
     assert_eq!(numbers(&pair, late).await, [0, 1]);
     pair.stop().await;
 }
@@ -130,7 +126,7 @@ on_both! {
         start_held(&mut pair, &proxy, 2).await;
         lasts(10 * FORGETS_AFTER).await;
         proxy.let_go();
-        is_sent(&pair.a, 5).await;
+        pair.a.has_sent(5).await;
         assert_eq!(published(&pair).await.len(), 5);
         pair.stop().await;
     }
@@ -149,7 +145,7 @@ on_both! {
         // The others: two of the first batch, and one of the second, in which the refused event is delayed.
         has_published(&pair, 3).await;
         pair.a.sql("UPDATE outbox_events SET headers = '{}', attempts = 0 WHERE id = 1").await;
-        is_sent(&pair.a, 6).await;
+        pair.a.has_sent(6).await;
         assert_eq!(numbers(&pair, refused).await, [0, 1, 2]);
         pair.stop().await;
     }
@@ -166,7 +162,7 @@ on_both! {
         assert_eq!(pair.a.count("outbox_events", "sent").await, 2);
         assert_eq!(published(&pair).await.len(), 2);
         pair.a.start().await;
-        is_sent(&pair.a, 4).await;
+        pair.a.has_sent(4).await;
         assert_eq!(numbers(&pair, id).await, [0, 1, 2]);
         pair.stop().await;
     }
@@ -182,7 +178,7 @@ on_both! {
         assert_eq!(pair.a.count("outbox_events", "sent").await, 0);
         proxy.let_go();
         pair.a.start().await;
-        is_sent(&pair.a, 7).await;
+        pair.a.has_sent(7).await;
         assert_eq!(numbers(&pair, id).await, [0, 1, 2, 3, 4, 5]);
         pair.stop().await;
     }
@@ -200,9 +196,9 @@ on_both! {
         lasts(LEASE_IS_RENEWED_AFTER).await;
         pair.a.end_leases().await;
         proxy.let_go();
-        is_sent(&pair.a, 4).await;
+        pair.a.has_sent(4).await;
         let next = ticket(&pair.a.db).await;
-        is_sent(&pair.a, 5).await;
+        pair.a.has_sent(5).await;
         let published = published(&pair).await;
         assert_eq!((published.len(), published.last()), (3, Some(&(next, 0))), "it published what was sent already");
         pair.stop().await;
@@ -236,9 +232,9 @@ async fn what_was_read_ahead_is_forgotten_by_a_process_that_slept_for_longer_tha
     .await;
     lasts(Duration::from_secs(1)).await;
     proxy.let_go();
-    is_sent(&pair.a, 4).await;
+    pair.a.has_sent(4).await;
     ticket(&pair.a.db).await;
-    is_sent(&pair.a, 5).await;
+    pair.a.has_sent(5).await;
     assert_eq!(count_published(&pair).await, 3, "it published what was sent already");
     assert!(child.stop().await.success());
     pair.stop().await;
@@ -263,10 +259,10 @@ async fn an_event_that_is_lost_on_its_way_is_sent_again_and_no_other() {
     }
     proxy.lose(lose_the_second);
     pair.a.start().await;
-    is_sent(&pair.a, WAVE as i64 - 1).await;
+    pair.a.has_sent(WAVE as i64 - 1).await;
     assert_eq!(pair.a.texts("SELECT CAST(id AS TEXT) FROM outbox_events WHERE status = 'pending'").await, ["2"]);
     proxy.lose(|_| false);
-    is_sent(&pair.a, WAVE as i64).await;
+    pair.a.has_sent(WAVE as i64).await;
     let published = published(&pair).await;
     assert_eq!(published.len(), WAVE);
     pair.stop().await;
@@ -297,7 +293,7 @@ async fn after_a_wave_that_is_lost_one_event_is_tried_alone() {
     tokio::join!(pair.a.stop(), async { proxy.let_go() });
     assert_eq!(count_published(&pair).await, 1);
     pair.a.start().await;
-    is_sent(&pair.a, WAVE as i64).await;
+    pair.a.has_sent(WAVE as i64).await;
     assert_eq!(published(&pair).await.len(), WAVE);
     pair.stop().await;
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jsb_tests::entities::ticket;
 use jsb_tests::faults::broker::Broker;
-use jsb_tests::{Backend, Pair, Stream, eventually, until};
+use jsb_tests::{Backend, Pair, Stream, eventually};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait, PaginatorTrait};
 use uuid::Uuid;
@@ -29,7 +29,7 @@ async fn batches_are_taken_whole_though_their_end_is_told_first() {
         let new = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(number as i64), ..Default::default() };
         new.insert(&pair.a.db).await.expect("a ticket");
     }
-    until("all is published", async || pair.a.count("outbox_events", "sent").await == EVENTS as i64).await;
+    pair.a.has_sent(EVENTS as i64).await;
     pair.b.start().await;
     eventually("all is applied", || async {
         let applied = ticket::Entity::find().count(&pair.b.db).await?;

@@ -164,7 +164,7 @@ async fn a_running_app_goes_on_with_other_settings_and_waits_for_what_is_gone() 
     stream.context.delete_stream(&pair.a.config.stream_name).await.expect("no stream");
     nats.restart().await.expect("nats-server starts");
     let row = save(&pair.a, "later.example").await;
-    until("the app is detached", async || !pair.a.status().await.jetstream_connected).await;
+    pair.a.detached().await;
     assert_eq!(pair.a.status().await.pending_events, 1);
     provision(&pair.a.config).await;
     arrives(&row, &pair.b).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::Utc;
 use jsb_runtime::Role;
 use jsb_tests::entities::tally;
-use jsb_tests::{Pair, eventually, until};
+use jsb_tests::{Pair, eventually};
 use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
@@ -67,8 +67,7 @@ on_both! {
         ))
         .await;
         app.start().await;
-        until("all has gone", async || app.count("outbox_events", "sent").await == 0)
-        .await;
+        app.has_events("outbox_events", "sent", 0).await;
         app.stop().await;
     }
 }

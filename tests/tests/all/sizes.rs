@@ -4,7 +4,7 @@ use dev_servers::{NatsOptions, NatsServer};
 use jsb_tests::entities::label;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, ChildCommand, Pair, Stream, eventually, until};
+use jsb_tests::{Backend, ChildCommand, Pair, Stream, eventually};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DatabaseConnection, DbErr, EntityTrait, IntoActiveModel};
 use serde_json::Value as Json;
@@ -31,7 +31,7 @@ async fn published_of_a_row_that_comes_back(mut pair: Pair) -> Vec<Json> {
     grow_and_delete(&pair.a.db, "growing").await;
     save(&pair.a.db, "growing", 2).await;
     pair.a.start().await;
-    until("all but the update is sent", async || pair.a.count("outbox_events", "sent").await == 3).await;
+    pair.a.has_sent(3).await;
     let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
     let messages = Stream::of(&pair.a.config).await.messages(&subject).await;
     pair.stop().await;
@@ -49,8 +49,7 @@ on_both! {
             save(&pair.a.db, &format!("large {n}"), BYTES).await;
         }
         let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.a).set("ROLES", "relay").start().await;
-        until("all is sent", async || pair.a.count("outbox_events", "sent").await == ROWS as i64)
-        .await;
+        pair.a.has_sent(ROWS as i64).await;
         if let Some(peak) = child.peak_memory() {
             assert!(peak < (ROWS * BYTES) as u64, "the relay took {peak} bytes for {ROWS} events of {BYTES}");
         }
@@ -119,9 +118,9 @@ async fn no_more_is_pulled_at_a_time_than_fits_in_memory() {
         let orders = Orders { gate: door.clone(), ballast, ..Default::default() };
         probe::send(&pair.a.db, "hesitate", orders).await;
     }
-    until("all is sent", async || pair.a.count("outbox_events", "sent").await == EVENTS as i64).await;
+    pair.a.has_sent(EVENTS as i64).await;
     pair.b.start().await;
-    until("the first of them is being handled", async || gate(&door).arrivals() > 0).await;
+    gate(&door).reached().await;
     let stream = Stream::of(&pair.b.config).await;
     let info = stream.progress(&pair.b.config.app_name).await;
     let in_hand = info.num_ack_pending;

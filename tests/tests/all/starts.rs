@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Probe};
-use jsb_tests::{Backend, Pair, Remote, effects, eventually, inbox, until};
+use jsb_tests::{Backend, Pair, Remote, effects, eventually, inbox};
 use sea_orm::DbErr;
 use serde_json::json;
 use uuid::Uuid;
@@ -48,23 +48,14 @@ async fn with_due<const N: usize>(backend: Backend, events: [(&str, u32); N]) ->
     (pair, probes)
 }
 
-async fn is_being_handled(probe: &Probe) {
-    let gate = gate(&probe.id);
-    until("it is being handled", async || gate.arrivals() == 1).await;
-}
-
-async fn is_processed(pair: &Pair, probe: &Probe) {
-    eventually("it is processed", || inbox::with_status(&pair.b.db, &probe.event_id, "processed")).await;
-}
-
 on_both! {
     async fn what_began_least_often_is_tried_first(backend: Backend) {
         let (mut pair, [suspect, other]) = with_due(backend, [("wait", 3), ("record", 0)]).await;
         pair.b.start().await;
-        is_being_handled(&suspect).await;
+        gate(&suspect.id).reached().await;
         assert_eq!(effects::count(&pair.b.db, &other.id).await, Ok(1));
         gate(&suspect.id).open();
-        is_processed(&pair, &suspect).await;
+        pair.b.event_is(&suspect.event_id, "processed").await;
         pair.stop().await;
     }
 }
@@ -75,7 +66,7 @@ async fn what_another_process_has_begun_meanwhile_is_left_to_it() {
     let (mut pair, [first, taken, last]) =
         with_due(Backend::Postgres, [("wait", 0), ("record", 0), ("record", 0)]).await;
     pair.b.start().await;
-    is_being_handled(&first).await;
+    gate(&first.id).reached().await;
     // It has read all three by now. Another process takes the second:
     let soon = (Utc::now() + TimeDelta::seconds(30)).to_rfc3339();
     let take = format!(
@@ -84,7 +75,7 @@ async fn what_another_process_has_begun_meanwhile_is_left_to_it() {
     );
     pair.b.sql(&take).await;
     gate(&first.id).open();
-    is_processed(&pair, &last).await;
+    pair.b.event_is(&last.event_id, "processed").await;
     assert_eq!(probe::attempts(&taken).len(), 1, "two processes are at it");
     pair.stop().await;
 }

@@ -4,7 +4,7 @@ use jsb_tests::entities::tally;
 use jsb_tests::faults::link::Weather;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, Stream, effects, eventually, inbox, until};
+use jsb_tests::{App, Backend, Pair, Stream, effects, until};
 use sea_orm::ActiveValue::Set;
 use uuid::Uuid;
 
@@ -13,17 +13,13 @@ async fn save(app: &App, value: i64) {
     row.insert(&app.db).await.expect("a save");
 }
 
-async fn is_sent(app: &App) {
-    until("it is sent", async || app.count("outbox_events", "sent").await == 1).await;
-}
-
 on_both! {
     async fn a_bridge_that_is_dropped_leaves_everything_to_the_next_one(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         pair.b.start().await;
         let bridge = jsb_runtime::start(pair.a.config.clone(), pair.a.db.clone()).await.expect("the bridge starts");
         save(&pair.a, 1).await;
-        is_sent(&pair.a).await;
+        pair.a.has_sent(1).await;
         drop(bridge);
         until("its relay gives up the lease", async || {
             let holders = pair.a.texts("SELECT holder FROM sync_leases WHERE name = 'relay'").await;
@@ -31,14 +27,12 @@ on_both! {
         })
         .await;
         let (stream, app) = (Stream::of(&pair.a.config).await, pair.a.config.app_name.clone());
-        until("its consumer asks for nothing", async || stream.progress(&app).await.num_waiting == 0)
-        .await;
+        until("its consumer asks for nothing", async || stream.progress(&app).await.num_waiting == 0).await;
 
         save(&pair.a, 2).await;
         save(&pair.b, 3).await;
-        is_sent(&pair.b).await;
-        until("the event for it waits at the server", async || stream.progress(&app).await.num_pending == 1)
-        .await;
+        pair.b.has_sent(1).await;
+        until("the event for it waits at the server", async || stream.progress(&app).await.num_pending == 1).await;
         assert_eq!(pair.a.count("outbox_events", "pending").await, 1);
         pair.a.start().await;
         pair.quiet().await;
@@ -58,7 +52,7 @@ async fn what_is_in_hand_when_a_bridge_stops_without_its_database_comes_again() 
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Orders::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "hesitate", orders).await;
-    until("the handler runs", async || before_the_gate.arrivals() == 1).await;
+    before_the_gate.reached().await;
     link.cut_connections().await;
     before_the_gate.open();
     pair.b.stop().await;
@@ -66,7 +60,7 @@ async fn what_is_in_hand_when_a_bridge_stops_without_its_database_comes_again() 
     assert!(!stream.is_settled(&pair.b.config.app_name).await, "the server will not bring it again");
     link.set(Weather::Clear);
     pair.b.start().await;
-    let row = eventually("it is processed", || inbox::with_status(&pair.b.db, &probe.event_id, "processed")).await;
+    let row = pair.b.event_is(&probe.event_id, "processed").await;
     assert_eq!((row.attempts, effects::count(&pair.b.db, &probe.id).await), (0, Ok(1)));
     pair.stop().await;
 }

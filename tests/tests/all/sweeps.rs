@@ -10,7 +10,6 @@ use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::attachments::is_connected;
 use crate::deliveries::spend;
 use crate::outage::lasts;
 
@@ -59,14 +58,6 @@ fn tallies() -> Vec<Json> {
     (0..BATCHES * BATCH).map(created).collect()
 }
 
-async fn has_effect(app: &App, id: &str) {
-    until("its handler has run", async || effects::count(&app.db, id).await == Ok(1)).await;
-}
-
-async fn is_being_handled(id: &str) {
-    until("it is being handled", async || gate(id).arrivals() == 1).await;
-}
-
 /// This one and the next two need writers side by side, which SQLite does not have.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_given_up_during_a_look_is_found_by_the_next() {
@@ -78,16 +69,16 @@ async fn what_is_given_up_during_a_look_is_found_by_the_next() {
     let proxy = Proxy::start(servers::nats().await.port()).await;
     pair.b.config.nats_url = proxy.url();
     pair.b.start().await;
-    is_being_handled(&slow).await;
+    gate(&slow).reached().await;
     proxy.cut();
-    is_connected(&pair.b, false).await;
+    pair.b.detached().await;
     remote.publish(&event("record", &unheard)).await;
     spend(&stream, &pair.b).await;
     proxy.mend();
-    is_connected(&pair.b, true).await;
+    pair.b.attached().await;
     gate(&slow).open();
-    has_effect(&pair.b, &slow).await;
-    has_effect(&pair.b, &unheard).await;
+    pair.b.has_effect(&slow).await;
+    pair.b.has_effect(&unheard).await;
     pair.stop().await;
 }
 
@@ -98,7 +89,7 @@ async fn without_an_inbox_a_look_leaves_alone_what_another_process_works_on() {
     let [slow, other] = [new_id(), new_id()];
     pair.b.start().await;
     remote.publish(&event("wait", &slow)).await;
-    is_being_handled(&slow).await;
+    gate(&slow).reached().await;
     // The second process looks before it takes anything.
     pair.b.start().await;
     remote.publish(&event("record", &other)).await;
@@ -108,7 +99,7 @@ async fn without_an_inbox_a_look_leaves_alone_what_another_process_works_on() {
     })
     .await;
     gate(&slow).open();
-    has_effect(&pair.b, &slow).await;
+    pair.b.has_effect(&slow).await;
     pair.stop().await;
 }
 

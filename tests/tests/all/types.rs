@@ -4,7 +4,7 @@ use std::fmt::Debug;
 
 use jsb_tests::entities::parcel::{self, Address, Item, Items};
 use jsb_tests::entities::{gap, label, membership, specimen, versioned};
-use jsb_tests::{App, Backend, Pair, Remote, until};
+use jsb_tests::{App, Backend, Pair, Remote};
 use rust_decimal::Decimal;
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
@@ -74,7 +74,7 @@ async fn gaps_travel(pair: &mut Pair) {
 
 /// Starts B for what A has saved, and finds that it came together.
 async fn arrive_together(pair: &mut Pair, events: i64) {
-    until("the events are published", async || pair.a.count("outbox_events", "sent").await == events).await;
+    pair.a.has_sent(events).await;
     pair.b.start().await;
     pair.b.has_settled(events.unsigned_abs()).await;
     pair.b.stop().await;

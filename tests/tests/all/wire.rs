@@ -10,7 +10,7 @@ use async_nats::jetstream::stream::{self, ConsumerLimits, DiscardPolicy, Retenti
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_runtime::Config;
 use jsb_tests::entities::organization;
-use jsb_tests::{Backend, Pair, Stream, eventually, inbox, until};
+use jsb_tests::{Backend, Pair, Stream, eventually, inbox};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
 use serde::Deserialize;
@@ -104,8 +104,7 @@ on_both! {
             let row = organization::Entity::find_by_id(id).one(&pair.a.db).await.expect("the rows").expect(why);
             assert_eq!(as_payload(&row), expected.row, "{why}");
         }
-        until("the copies are settled as well", async || stream.is_settled("system_a").await)
-        .await;
+        stream.idle("system_a").await;
         let status = pair.a.status().await;
         assert_eq!(status.inbox_events, fixtures.len() as u64);
         assert_eq!(status.outbox_events, 0, "an applied event was published back");
@@ -166,11 +165,7 @@ on_both! {
     async fn two_apps_that_start_at_once_agree_on_the_stream(backend: Backend) {
         let (_nats, mut pair) = named_pair(backend).await;
         tokio::join!(pair.a.start(), pair.b.start());
-        until("both are attached", async || {
-            let (a, b) = (pair.a.status().await, pair.b.status().await);
-            a.jetstream_connected && b.jetstream_connected
-        })
-        .await;
+        pair.attached().await;
         let stream = Stream::of(&pair.a.config).await;
         let config = stream.config().await;
         let subjects = ["system_a.sync.dlq", "system_a.sync.system_b", "system_b.sync.dlq", FROM_B];

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use jsb_tests::probe;
-use jsb_tests::{App, Backend, Cli, Stream, effects, eventually, inbox, until};
+use jsb_tests::{App, Backend, Cli, Stream, effects, eventually, until};
 use sea_orm::DbErr;
 use serde_json::json;
 
-use super::{PROGRAM, broken, dlq, envelope, letters, mend, pair, processed, publish};
+use super::{PROGRAM, broken, dlq, envelope, letters, mend, pair, publish};
 
 /// From now on no death can be recorded in this inbox.
 async fn forbid_deaths(app: &App, backend: Backend) {
@@ -59,13 +59,13 @@ on_both! {
             })
             .await;
             assert_eq!(letter.context()["event_id"], event.event_id);
-            eventually("it is dead", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+            pair.b.event_is(&event.event_id, "dead").await;
             assert_eq!(dlq(&pair.b).await.len(), 1);
             last = letter.sequence;
         }
         mend(&orders);
         cli.json(&["dlq", "replay", &last.to_string()]).await;
-        processed(&pair.b, &event.event_id).await;
+        pair.b.event_is(&event.event_id, "processed").await;
         assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
         assert_eq!(pair.b.status().await.inbox_events, 1);
         pair.stop().await;
@@ -75,7 +75,7 @@ on_both! {
         let pair = pair(backend, |config| config).await;
         let cli = Cli::of(PROGRAM, &pair.b);
         let (event, _) = broken(&pair).await;
-        let dead = async || eventually("it is dead", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+        let dead = async || pair.b.event_is(&event.event_id, "dead").await;
         letters(&pair.b, 1).await;
         dead().await;
         assert_eq!(cli.json(&["dlq", "purge", "--all", "--yes"]).await["purged"], 1);
@@ -98,13 +98,12 @@ on_both! {
     async fn a_death_whose_record_comes_later_than_its_letter_has_one_letter(backend: Backend) {
         let pair = pair(backend, |config| config.ack_wait(Duration::from_secs(1))).await;
         let (event, _) = broken(&pair).await;
-        eventually("it is dead", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+        pair.b.event_is(&event.event_id, "dead").await;
         forbid_deaths(&pair.b, backend).await;
         assert_eq!(Cli::of(PROGRAM, &pair.b).json(&["inbox", "retry", &event.event_id]).await["retried"], 1);
-        until("a letter was published twice", async || probe::attempts(&event).len() > 3)
-        .await;
+        until("a letter was published twice", async || probe::attempts(&event).len() > 3).await;
         allow_deaths(&pair.b, backend).await;
-        eventually("it is dead again", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+        pair.b.event_is(&event.event_id, "dead").await;
         assert_eq!(dlq(&pair.b).await.len(), 2, "one for each death");
         pair.stop().await;
     }
@@ -119,7 +118,7 @@ on_both! {
         let mut holder = envelope(&pair, "holder", "organization", "created", row(3));
         holder["resource_id"] = "3".into();
         publish(&pair, &[], &holder).await;
-        processed(&pair.b, "holder").await;
+        pair.b.event_is("holder", "processed").await;
         publish(&pair, &[], &envelope(&pair, "blocked", "organization", "created", row(1))).await;
         let former = letters(&pair.b, 1).await[0].sequence;
         assert_eq!(cli.json(&["dlq", "replay", "blocked"]).await["replayed"], 1);
@@ -136,14 +135,14 @@ on_both! {
         let cli = Cli::of(PROGRAM, &pair.b);
         let (event, orders) = broken(&pair).await;
         let letter = letters(&pair.b, 1).await.remove(0);
-        eventually("it is dead", || inbox::with_status(&pair.b.db, &event.event_id, "dead")).await;
+        pair.b.event_is(&event.event_id, "dead").await;
         // As the stream's limits do.
         Stream::of(&pair.b.config).await.delete(letter.sequence).await;
         mend(&orders);
         assert_eq!(cli.json(&["dlq", "replay", "--all"]).await["replayed"], 0);
         assert_eq!(cli.json(&["health"]).await["healthy"], true);
         assert_eq!(cli.json(&["inbox", "retry", "--all", "--status", "dead"]).await["retried"], 1);
-        processed(&pair.b, &event.event_id).await;
+        pair.b.event_is(&event.event_id, "processed").await;
         assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
         pair.stop().await;
     }

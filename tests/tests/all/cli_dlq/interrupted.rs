@@ -4,26 +4,26 @@ use chrono::{TimeDelta, Utc};
 use jsb_runtime::operate;
 use jsb_tests::entities::label;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Cli, Proxy, Stream, effects, eventually, inbox, servers, until};
+use jsb_tests::{Backend, Cli, Proxy, Stream, effects, servers};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
 
-use super::{PROGRAM, broken, dlq, incoming, letters, mend, pair, processed, why};
+use super::{PROGRAM, broken, dlq, incoming, letters, mend, pair, why};
 
 on_both! {
     async fn a_death_that_is_recorded_after_its_letter_was_replayed_does_not_swallow_the_replay(backend: Backend) {
         let mut pair = pair(backend, |config| config).await;
         let (probe, orders) = broken(&pair).await;
         letters(&pair.b, 1).await;
-        eventually("it is dead", || inbox::with_status(&pair.b.db, &probe.event_id, "dead")).await;
+        pair.b.event_is(&probe.event_id, "dead").await;
         pair.b.stop().await;
         mend(&orders);
         Cli::of(PROGRAM, &pair.b).json(&["dlq", "replay", "--all"]).await;
         // The letter is published first: so the consumer may record the death only now.
         pair.b.sql("UPDATE inbox_events SET status = 'dead', reason = 'handler_refused'").await;
         pair.b.start().await;
-        processed(&pair.b, &probe.event_id).await;
+        pair.b.event_is(&probe.event_id, "processed").await;
         pair.stop().await;
     }
 
@@ -53,10 +53,10 @@ on_both! {
         mend(&first);
         mend(&second);
         assert_eq!(cli.json(&["dlq", "replay", &replayed.event_id]).await["replayed"], 1);
-        processed(&pair.b, &replayed.event_id).await;
+        pair.b.event_is(&replayed.event_id, "processed").await;
         // What nobody replays again is overdue at some time, and tried from the inbox.
         pair.b.sql("UPDATE inbox_events SET available_at = '2026-01-01T00:00:00+00:00' WHERE status = 'failed'").await;
-        processed(&pair.b, &overdue.event_id).await;
+        pair.b.event_is(&overdue.event_id, "processed").await;
         let summary = cli.json(&["dlq", "replay", "--all", "--force"]).await;
         assert!(why(&summary, "skipped").contains("processed"), "{summary}");
         assert_eq!(cli.json(&["dlq", "purge", "--settled", "--yes"]).await["purged"], 1);
@@ -80,7 +80,7 @@ on_both! {
         assert_eq!((replayed.code, &outcome["replayed"], &outcome["stopped"]), (1, &json!(1), &json!(false)), "{replayed:?}");
         assert!(why(&outcome, "failed").contains("labels"), "{replayed:?}");
         assert!(replayed.stderr.contains("labels") && !replayed.stderr.contains("not tried"), "{replayed:?}");
-        processed(&pair.b, &event.event_id).await;
+        pair.b.event_is(&event.event_id, "processed").await;
         pair.stop().await;
     }
 
@@ -103,7 +103,7 @@ on_both! {
         assert_eq!(dlq(&pair.b).await.len(), 1);
         mend(&orders);
         cli.json(&["dlq", "replay", "--all"]).await;
-        processed(&pair.b, &event.event_id).await;
+        pair.b.event_is(&event.event_id, "processed").await;
         assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
         pair.stop().await;
     }
@@ -118,9 +118,9 @@ async fn a_sqlite_that_is_locked_ends_what_would_write_and_is_told_in_words() {
         letters(&pair.b, count).await;
     }
     let lost = probe::send(&pair.a.db, "record", Orders::default()).await;
-    processed(&pair.b, &lost.event_id).await;
+    pair.b.event_is(&lost.event_id, "processed").await;
     let stream = Stream::of(&pair.b.config).await;
-    until("the consumer is idle", async || stream.is_settled(&pair.b.config.app_name).await).await;
+    stream.idle(&pair.b.config.app_name).await;
     pair.b.stop().await;
     pair.b.sql(&format!("DELETE FROM inbox_events WHERE event_id = '{}'", lost.event_id)).await;
     probe::send(&pair.b.db, "record", Orders::default()).await;

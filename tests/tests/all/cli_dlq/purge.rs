@@ -7,7 +7,7 @@ use jsb_tests::probe::{self, Orders};
 use jsb_tests::{Cli, Proxy, Stream, servers};
 use serde_json::json;
 
-use super::{PROGRAM, broken, dlq, incoming, letters, mend, pair, processed};
+use super::{PROGRAM, broken, dlq, incoming, letters, mend, pair};
 
 /// Deletes of letters, by the stream.
 static DELETES: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
@@ -74,7 +74,7 @@ on_both! {
         let retried = format!("UPDATE inbox_events SET status = 'parked', reason = 'retried', attempts = 0, starts = 0, \
                                available_at = '2026-01-01T00:00:00+00:00' WHERE event_id = '{}'", ids[1]);
         pair.b.sql(&retried).await;
-        processed(&pair.b, &ids[1]).await;
+        pair.b.event_is(&ids[1], "processed").await;
         assert_eq!(cli.json(&["dlq", "purge", "--settled", "--yes"]).await["purged"], 1);
         assert_eq!(left().await, ids[2..]);
 

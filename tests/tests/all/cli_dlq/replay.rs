@@ -7,13 +7,13 @@ use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{organization, ticket};
 use jsb_tests::probe::Orders;
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Backend, Cli, Stream, effects, eventually, inbox, until};
+use jsb_tests::{App, Backend, Cli, Stream, effects, eventually};
 use sea_orm::ActiveValue::{self, Set, Unchanged};
 use sea_orm::{DbErr, EntityTrait};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{PROGRAM, broken, dlq, envelope, incoming, letters, mend, pair, processed, publish, why};
+use super::{PROGRAM, broken, dlq, envelope, incoming, letters, mend, pair, publish, why};
 
 /// Waits until B has the ticket with this number.
 async fn has_number(b: &App, id: Uuid, number: i64) -> ticket::Model {
@@ -33,7 +33,7 @@ on_both! {
         // Well within the duplicate window of two minutes.
         let summary = cli.json(&["dlq", "replay", &event.event_id]).await;
         assert_eq!((&summary["replayed"], &summary["skipped"], &summary["failed"]), (&json!(1), &json!([]), &json!([])));
-        processed(&pair.b, &event.event_id).await;
+        pair.b.event_is(&event.event_id, "processed").await;
         assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
         assert!(dlq(&pair.b).await.is_empty());
 
@@ -64,11 +64,11 @@ on_both! {
         let mut holder = envelope(&pair, "holder", "organization", "created", row(3, "taken.example", 1));
         holder["resource_id"] = "3".into();
         publish(&pair, &[], &holder).await;
-        processed(&pair.b, "holder").await;
+        pair.b.event_is("holder", "processed").await;
         publish(&pair, &[], &envelope(&pair, "old", "organization", "created", row(1, "taken.example", 2))).await;
         assert_eq!(letters(&pair.b, 1).await[0].headers["x-dlq-reason"], "unique_conflict");
         publish(&pair, &[], &envelope(&pair, "new", "organization", "updated", row(1, "free.example", 3))).await;
-        processed(&pair.b, "new").await;
+        pair.b.event_is("new", "processed").await;
 
         let summary = cli.json(&["dlq", "replay", "--all"]).await;
         let why_skipped = why(&summary, "skipped");
@@ -76,12 +76,12 @@ on_both! {
         assert_eq!((&summary["replayed"], dlq(&pair.b).await.len()), (&json!(0), 1));
 
         publish(&pair, &[], &envelope(&pair, "gone", "organization", "deleted", row(1, "free.example", 4))).await;
-        processed(&pair.b, "gone").await;
+        pair.b.event_is("gone", "processed").await;
         let summary = cli.json(&["dlq", "replay", "old"]).await;
         assert!(why(&summary, "skipped").contains("2026-11-01T00:00:04"), "the tombstone counts: {summary}");
 
         assert_eq!(cli.json(&["dlq", "replay", "old", "--force"]).await["replayed"], 1);
-        processed(&pair.b, "old").await;
+        pair.b.event_is("old", "processed").await;
         assert!(dlq(&pair.b).await.is_empty());
         assert_eq!(organization::Entity::find_by_id(1).one(&pair.b.db).await, Ok(None), "the older version was applied");
         pair.stop().await;
@@ -129,7 +129,7 @@ on_both! {
             publish(&pair, &[], &event).await;
             letters(&pair.b, 1).await;
             // The letter is there a moment before.
-            eventually("it is dead", || inbox::with_status(&pair.b.db, id, "dead")).await;
+            pair.b.event_is(id, "dead").await;
             let shown = cli.json(&["dlq", "show", id]).await;
             assert_eq!((&shown["is_reference"], &shown["body"]["event_id"]), (&json!(true), &json!(id)));
             if number > 0 {
@@ -145,7 +145,7 @@ on_both! {
             }
             mend(&orders);
             assert_eq!(cli.json(&["dlq", "replay", id]).await["replayed"], 1);
-            processed(&pair.b, id).await;
+            pair.b.event_is(id, "processed").await;
             assert_eq!(effects::count(&pair.b.db, id).await, Ok(1));
         }
         pair.stop().await;
@@ -167,10 +167,10 @@ on_both! {
         })
         .await;
         assert_eq!(letter.context()["event_id"], "foreign-1");
-        eventually("it is dead", || inbox::with_status(&pair.b.db, "foreign-1", "dead")).await;
+        pair.b.event_is("foreign-1", "dead").await;
         mend(&orders);
         cli.json(&["dlq", "replay", "--all"]).await;
-        processed(&pair.b, "foreign-1").await;
+        pair.b.event_is("foreign-1", "processed").await;
         assert_eq!(effects::count(&pair.b.db, &orders.gate).await, Ok(1));
         assert_eq!(pair.b.status().await.inbox_events, 1, "the event has got another name");
         pair.stop().await;
@@ -183,8 +183,7 @@ on_both! {
         letters(&pair.b, 1).await;
         mend(&orders);
         assert_eq!(cli.json(&["dlq", "replay", &event.event_id]).await["replayed"], 1);
-        until("it is applied", async || effects::count(&pair.b.db, &event.id).await == Ok(1))
-        .await;
+        pair.b.has_effect(&event.id).await;
         pair.stop().await;
     }
 

@@ -9,13 +9,13 @@ use jsb_runtime::operate::{self, Connection};
 use jsb_runtime::testing::skewed;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Cli, DEADLINE, Stream, effects, eventually, inbox, until};
-use sea_orm::{ConnectionTrait, DbErr};
+use jsb_tests::{Backend, Cli, DEADLINE, Stream, effects, eventually, inbox};
+use sea_orm::ConnectionTrait;
 use serde_json::json;
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{LARGE, PROGRAM, envelope, incoming, pair, processed, publish};
+use super::{LARGE, PROGRAM, envelope, incoming, pair, publish};
 
 on_both! {
     async fn a_sweep_has_no_more_in_hand_than_fits_in_memory(backend: Backend) {
@@ -26,8 +26,7 @@ on_both! {
         }
         pair.b.has_settled(12).await;
         let stream = Stream::of(&pair.b.config).await;
-        until("the consumer is idle", async || stream.is_settled(&pair.b.config.app_name).await)
-        .await;
+        stream.idle(&pair.b.config.app_name).await;
         pair.b.stop().await;
         pair.b.sql("DELETE FROM inbox_events").await;
 
@@ -57,8 +56,7 @@ on_both! {
             }
         }
         pair.b.has_settled(64).await;
-        until("the consumer is idle", async || stream.is_settled(&pair.b.config.app_name).await)
-        .await;
+        stream.idle(&pair.b.config.app_name).await;
         pair.b.stop().await;
         pair.b.sql("DELETE FROM inbox_events").await;
         for gap in [0, 1, 30, 31, 32, 59, 61] {
@@ -85,10 +83,9 @@ on_both! {
     async fn a_sweep_leaves_what_the_inbox_has_forgotten(backend: Backend) {
         let mut pair = pair(backend, |config| config).await;
         let event = probe::send(&pair.a.db, "record", Orders::default()).await;
-        processed(&pair.b, &event.event_id).await;
+        pair.b.event_is(&event.event_id, "processed").await;
         let stream = Stream::of(&pair.b.config).await;
-        until("the consumer is idle", async || stream.is_settled(&pair.b.config.app_name).await)
-        .await;
+        stream.idle(&pair.b.config.app_name).await;
         pair.b.stop().await;
         assert_eq!(operate::inbox::prune(&pair.b.db, Utc::now(), |_| {}).await, Ok(1));
         let forgetful = pair.b.config.clone().inbox_retention(Duration::ZERO);
@@ -120,15 +117,14 @@ on_both! {
         pair.b.db.execute_unprepared("UPDATE sync_settings SET swept_seq = 1").await.expect("the settings");
         pair.b.start().await;
         let other = probe::send(&pair.a.db, "record", Orders::default()).await;
-        processed(&pair.b, &other.event_id).await;
+        pair.b.event_is(&other.event_id, "processed").await;
         assert!(inbox::find(&pair.b.db, &event.event_id).await.expect("the inbox").is_none(), "it was found without a sweep");
 
-        let idle = || async { Ok::<_, DbErr>(stream.is_settled(&pair.b.config.app_name).await.then_some(())) };
-        eventually("the consumer is idle", idle).await;
+        stream.idle(&pair.b.config.app_name).await;
         assert_eq!(cli.json(&["dlq", "sweep", "--since", "2100-01-01T00:00:00Z"]).await["found"], 0);
         let swept = cli.json(&["dlq", "sweep"]).await;
         assert_eq!(swept["found"], 1, "{swept}");
-        processed(&pair.b, &event.event_id).await;
+        pair.b.event_is(&event.event_id, "processed").await;
         assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
         assert_eq!(cli.json(&["dlq", "sweep"]).await["found"], 0);
         assert_eq!(effects::count(&pair.b.db, &other.id).await, Ok(1));
@@ -136,11 +132,11 @@ on_both! {
         let slow = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
-        until("it is being handled", async || gate.arrivals() > 0).await;
+        gate.reached().await;
         let swept = cli.json(&["dlq", "sweep"]).await;
         assert_eq!((&swept["in_hand"], &swept["found"]), (&json!(1), &json!(0)), "what is being handled was given up");
         gate.open();
-        processed(&pair.b, &slow.event_id).await;
+        pair.b.event_is(&slow.event_id, "processed").await;
         assert_eq!(gate.arrivals(), 1);
         pair.stop().await;
     }
@@ -175,12 +171,11 @@ on_both! {
         connection.close().await;
 
         pair.b.start().await;
-        processed(&pair.b, &lost.event_id).await;
-        processed(&pair.b, &in_hand.event_id).await;
+        pair.b.event_is(&lost.event_id, "processed").await;
+        pair.b.event_is(&in_hand.event_id, "processed").await;
         // By now it is settled for whoever had it in hand.
         held.ack_with(AckKind::Nak(None)).await.expect("a message that is given back");
-        until("the consumer is idle", async || stream.is_settled(&pair.b.config.app_name).await)
-        .await;
+        stream.idle(&pair.b.config.app_name).await;
         for event in [lost, in_hand] {
             assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
         }
@@ -195,14 +190,14 @@ async fn a_sweep_does_not_wait_for_a_handler_that_hangs() {
     let slow = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
     let gate = gate(&slow.gate);
     let slow = probe::send(&pair.a.db, "wait", slow).await;
-    until("it is being handled", async || gate.arrivals() > 0).await;
+    gate.reached().await;
     let connection = Connection::open(pair.b.config.clone()).await.expect("a connection");
     let sweep = skewed(TimeDelta::minutes(11), connection.sweep(&pair.b.db, None, |_, _| {}));
     let swept = tokio::time::timeout(DEADLINE, sweep).await.expect("an end").expect("a sweep");
     assert_eq!((swept.in_hand, swept.looked_at, swept.found), (1, 1, 0));
     connection.close().await;
     gate.open();
-    processed(&pair.b, &slow.event_id).await;
+    pair.b.event_is(&slow.event_id, "processed").await;
     assert_eq!(gate.arrivals(), 1);
     pair.stop().await;
 }

@@ -8,10 +8,10 @@ use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually, inbox, until};
+use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually, until};
 use uuid::Uuid;
 
-use super::{PROGRAM, attached, findings, health, pair};
+use super::{PROGRAM, findings, health, pair};
 
 /// Older than any event may be.
 const AT_ONCE: [&str; 2] = ["--max-pending-age", "1ms"];
@@ -48,14 +48,13 @@ on_both! {
         let orders = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&orders.gate);
         let hanging = probe::send(&pair.a.db, "wait", orders).await;
-        until("it is in hand", async || gate.arrivals() > 0).await;
+        gate.reached().await;
         let (code, found) = health(&cli, &AT_ONCE).await;
         assert_eq!((code, findings(&found, "fault")), (4, vec!["consumer_age"]), "{found}");
         assert_eq!(health(&cli, &[]).await.0, 0, "it may take its time");
         gate.open();
-        eventually("it is processed", || inbox::with_status(&pair.b.db, &hanging.event_id, "processed")).await;
-        until("it is acknowledged", async || stream.is_settled(&pair.b.config.app_name).await)
-        .await;
+        pair.b.event_is(&hanging.event_id, "processed").await;
+        stream.idle(&pair.b.config.app_name).await;
         let (code, found) = health(&cli, &AT_ONCE).await;
         assert_eq!((code, findings(&found, "fault")), (0, vec![]), "{found}");
         pair.stop().await;
@@ -69,7 +68,7 @@ async fn what_the_server_has_given_up_waits_no_more() {
     let hour = Duration::from_secs(3_600);
     let mut pair = Pair::configured(Backend::Sqlite, |config| config.backoff([hour; 5])).await;
     pair.start_both().await;
-    attached(&pair).await;
+    pair.attached().await;
     pair.b.stop().await;
     for _ in 0..2 {
         probe::send(&pair.a.db, "record", Orders::default()).await;

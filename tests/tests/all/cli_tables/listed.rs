@@ -6,7 +6,7 @@ use jsb_tests::probe::{self, Orders};
 use jsb_tests::{Backend, Pair, Remote};
 use serde_json::json;
 
-use super::{cli, has, organization, text, ticket, time, user};
+use super::{cli, organization, text, ticket, time, user};
 
 on_both! {
     async fn the_outbox_is_listed_for_people_and_for_programs(backend: Backend) {
@@ -111,7 +111,7 @@ on_both! {
         pair.b.start().await;
         let (remote, events) = (Remote::of(&pair.b).await, pair.a.recorded().await);
         remote.publish(&events[1]).await;
-        has(&pair.b, "inbox_events", "parked", 1).await;
+        pair.b.has_events("inbox_events", "parked", 1).await;
         let cli = cli(&pair.b);
         let parked = cli.json(&["inbox", "list", "--status", "parked", "--reason", "parent_missing"]).await;
         let [event] = parked.as_array().expect("a list").as_slice() else { panic!("one event: {parked}") };

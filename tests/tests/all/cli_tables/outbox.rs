@@ -8,7 +8,7 @@ use jsb_tests::{Pair, Stream, effects};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde_json::json;
 
-use super::{DECLINED, LONG_AGO, MANY, UNHEALTHY, cli, fill_outbox, has, is_on, organization, text, time};
+use super::{DECLINED, LONG_AGO, MANY, UNHEALTHY, cli, fill_outbox, is_on, organization, text, time};
 
 on_both! {
     async fn an_event_that_was_too_large_is_retried_once_the_stream_takes_it(backend: Backend) {
@@ -55,7 +55,7 @@ on_both! {
         pair.a.sql(&format!("UPDATE outbox_events SET attempts = 4, available_at = '{later}'")).await;
         pair.start_both().await;
         let fresh = probe::send(&pair.a.db, "record", Orders::default()).await;
-        has(&pair.a, "outbox_events", "sent", 1).await;
+        pair.a.has_sent(1).await;
         let refused = cli(&pair.a).run(&["outbox", "retry", &fresh.event_id]).await;
         assert_eq!(refused.code, 1, "{refused:?}");
         assert_eq!(cli(&pair.a).json(&["outbox", "retry", "--all", "--resource", "other"]).await["retried"], 0);
@@ -95,11 +95,11 @@ on_both! {
         let mut pair = Pair::create(backend).await;
         pair.start_both().await;
         let large = organization(&pair.a, "large.example", &"x".repeat(2_000_000)).await;
-        has(&pair.a, "outbox_events", "failed", 1).await;
+        pair.a.has_events("outbox_events", "failed", 1).await;
         let change = organization::ActiveModel { id: Unchanged(large.id), name: Set("small".to_owned()), ..Default::default() };
         let small = change.update(&pair.a.db).await.expect("a save");
         is_on(&pair.b, &small).await;
-        has(&pair.a, "outbox_events", "sent", 1).await;
+        pair.a.has_sent(1).await;
         let (cli, events) = (cli(&pair.a), pair.a.recorded().await);
         assert_eq!(cli.run(&["health"]).await.code, UNHEALTHY);
         let [failed, sent] = events.iter().map(|event| text(event, "event_id")).collect::<Vec<_>>()[..] else { panic!("two events") };

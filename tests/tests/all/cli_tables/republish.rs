@@ -7,7 +7,7 @@ use dev_servers::{NatsOptions, NatsServer};
 use jsb_tests::{App, Pair, Stream, until};
 use sea_orm::EntityTrait;
 
-use super::{DECLINED, LONG_AGO, cli, has, is_on, numbers, organization, renumber, ticket};
+use super::{DECLINED, LONG_AGO, cli, is_on, numbers, organization, renumber, ticket};
 
 async fn newest_is_sent(app: &App) {
     until("the newest event is sent", async || {
@@ -28,7 +28,7 @@ on_both! {
         is_on(&pair.b, &known).await;
         pair.b.stop().await;
         let lost = [organization(&pair.a, "lost.example", "lost").await, organization(&pair.a, "gone.example", "gone").await];
-        has(&pair.a, "outbox_events", "sent", 3).await;
+        pair.a.has_sent(3).await;
         pair.a.sql(&format!("UPDATE outbox_events SET sent_at = {LONG_AGO} WHERE resource_id = '{}'", lost[1].id)).await;
         nats.kill().await;
         std::fs::remove_dir_all(store.path().join("js")).expect("the store is lost");
@@ -58,7 +58,7 @@ on_both! {
         pair.start_both().await;
         let row = organization(&pair.a, "lost.example", "lost").await;
         is_on(&pair.b, &row).await;
-        has(&pair.a, "outbox_events", "sent", 1).await;
+        pair.a.has_sent(1).await;
         // Twice within the server's duplicate window.
         for _ in 0..2 {
             pair.b.sql("DELETE FROM organizations").await;
@@ -66,7 +66,7 @@ on_both! {
             let republished = cli(&pair.a).json(&["outbox", "republish", "--since", "1h", "--yes"]).await;
             assert_eq!(republished["republished"], 1);
             is_on(&pair.b, &row).await;
-            has(&pair.a, "outbox_events", "sent", 1).await;
+            pair.a.has_sent(1).await;
         }
         pair.stop().await;
     }

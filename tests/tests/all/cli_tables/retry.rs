@@ -12,7 +12,7 @@ use sea_orm::{ConnectionTrait, DbErr, EntityTrait, TransactionTrait};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::{cli, has, organization, text, user};
+use super::{cli, organization, text, user};
 
 /// Puts an event of A's that never travelled into B's inbox, as dead.
 async fn bury(pair: &Pair, event: &Json) {
@@ -72,9 +72,9 @@ on_both! {
         pair.b.start().await;
         let (remote, events) = (Remote::of(&pair.b).await, pair.a.recorded().await);
         remote.publish(&events[1]).await;
-        has(&pair.b, "inbox_events", "dead", 1).await;
+        pair.b.has_events("inbox_events", "dead", 1).await;
         remote.publish(&events[0]).await;
-        has(&pair.b, "inbox_events", "processed", 1).await;
+        pair.b.has_events("inbox_events", "processed", 1).await;
         // As if it had also taken its process with it.
         pair.b.sql("UPDATE inbox_events SET starts = 5 WHERE status = 'dead'").await;
         let cli = cli(&pair.b);
@@ -100,7 +100,7 @@ on_both! {
         pair.start_both().await;
         let orders = Orders { failures: 9, error: "not yet".to_owned(), ..Orders::default() };
         let probe = probe::send(&pair.a.db, "fail", orders).await;
-        has(&pair.b, "inbox_events", "dead", 1).await;
+        pair.b.has_events("inbox_events", "dead", 1).await;
         assert_eq!(probe::attempts(&probe).len(), 2);
         let cli = cli(&pair.b);
         assert_eq!(cli.json(&["inbox", "retry", "--all", "--status", "dead", "--reason", "max_attempts"]).await["retried"], 1);
@@ -130,7 +130,7 @@ on_both! {
         pair.b.start().await;
         pair.b.start().await;
         let gate = gate(&name);
-        until("a consumer has it in hand", async || gate.arrivals() > 0).await;
+        gate.reached().await;
         let (again, id) = (cli(&pair.b), probe.event_id.clone());
         let again = tokio::spawn(async move { again.run(&["inbox", "retry", &id]).await });
         let again = match backend {
@@ -189,10 +189,10 @@ async fn what_has_failed_and_is_in_hand_again_is_not_retried() {
     pair.b.sql("ALTER TABLE effects RENAME TO effects_elsewhere").await;
     pair.start_both().await;
     let probe = probe::send(&pair.a.db, "wait", Orders { gate: name.clone(), ..Orders::default() }).await;
-    eventually("it has failed", || inbox::with_status(&pair.b.db, &probe.event_id, "failed")).await;
+    pair.b.event_is(&probe.event_id, "failed").await;
     pair.b.sql("ALTER TABLE effects_elsewhere RENAME TO effects").await;
     let gate = gate(&name);
-    until("a consumer has it in hand", async || gate.arrivals() > 0).await;
+    gate.reached().await;
     is_not_waited_for(&pair.b, &probe.event_id, "failed").await;
     gate.open();
     pair.b.has_settled(1).await;
@@ -209,7 +209,7 @@ async fn what_is_in_hand_for_longer_than_ack_wait_is_not_retried() {
     assert_eq!(cli(&pair.b).json(&["inbox", "retry", &probe.event_id]).await["retried"], 1);
     pair.b.start().await;
     let gate = gate(&name);
-    until("a consumer has it in hand", async || gate.arrivals() > 0).await;
+    gate.reached().await;
     until("its time is up", async || {
         let due = pair.b.texts("SELECT event_id FROM inbox_events WHERE starts > 0 AND available_at < now()").await;
         !due.is_empty()
