@@ -1,5 +1,7 @@
 //! One application of a pair: its database, its configuration, and its bridges while they run.
 
+mod waits;
+
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -11,10 +13,9 @@ use sea_orm_migration::{MigratorTrait, SchemaManager};
 use serde_json::{Value as Json, json};
 use url::Url;
 
+use crate::TestDatabase;
 use crate::faults::link::Link;
-use crate::inbox::InboxRow;
 use crate::migration::Migrator;
-use crate::{TestDatabase, effects, eventually, inbox, until};
 
 /// The tables whose keys are interleaved.
 const INTERLEAVED: [&str; 2] = ["organizations", "users"];
@@ -101,52 +102,6 @@ impl App {
             envelope
         };
         rows.iter().map(envelope).collect()
-    }
-
-    /// Waits until the bridge has its stream and its durable.
-    pub async fn attached(&self) {
-        let what = format!("{} is attached", self.config.app_name);
-        until(&what, async || self.status().await.jetstream_connected).await;
-    }
-
-    /// Waits until the bridge knows that it lacks them.
-    pub async fn detached(&self) {
-        let what = format!("{} is detached", self.config.app_name);
-        until(&what, async || !self.status().await.jetstream_connected).await;
-    }
-
-    /// Waits until `events` rows of `table` have this status.
-    pub async fn has_events(&self, table: &'static str, status: &str, events: i64) {
-        let what = format!("{events} of {table} are {status}");
-        until(&what, async || self.count(table, status).await == events).await;
-    }
-
-    /// Waits until `events` events are sent.
-    pub async fn has_sent(&self, events: i64) {
-        self.has_events("outbox_events", "sent", events).await;
-    }
-
-    /// Waits until an event that came in has this status.
-    pub async fn event_is(&self, event_id: &str, status: &str) -> InboxRow {
-        let what = format!("the event {event_id} is {status}");
-        eventually(&what, || inbox::with_status(&self.db, event_id, status)).await
-    }
-
-    /// Waits until a probe's handler has left its one effect.
-    pub async fn has_effect(&self, probe: &str) {
-        let what = format!("the probe {probe} has left an effect");
-        until(&what, async || effects::count(&self.db, probe).await == Ok(1)).await;
-    }
-
-    /// Waits until `events` events that came in are settled, and none waits.
-    pub async fn has_settled(&self, events: u64) {
-        until("all events are settled", async || {
-            let status = self.status().await;
-            let settled = status.processed_events + status.dead_events;
-            let waiting = status.parked_events + status.failed_events;
-            settled >= events && waiting == 0
-        })
-        .await;
     }
 
     /// Lets a process that is none of ours have the relay's lease for now, from whoever has it.

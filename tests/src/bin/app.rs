@@ -7,7 +7,6 @@ use jsb_runtime::Config;
 use jsb_tests::child::READY;
 use jsb_tests::database::connect;
 use jsb_tests::entities::organization;
-use sea_orm::ActiveValue::Set;
 use sea_orm::TransactionTrait;
 use tokio::io::{AsyncBufReadExt, BufReader, stdin};
 use tracing_subscriber::EnvFilter;
@@ -25,12 +24,12 @@ async fn main() -> anyhow::Result<()> {
     while let Some(order) = orders.next_line().await? {
         match order.split_once(' ').unwrap_or((&order, "")) {
             ("save", domain) => {
-                organization(domain).insert(&db).await?;
+                organization::new(domain).insert(&db).await?;
                 say("saved")?;
             }
             ("begin", domain) => {
                 let txn = db.begin().await?;
-                organization(domain).insert(&txn).await?;
+                organization::new(domain).insert(&txn).await?;
                 open.push(txn);
                 say("begun")?;
             }
@@ -47,14 +46,4 @@ async fn main() -> anyhow::Result<()> {
 
 fn say(answer: &str) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{answer}")
-}
-
-fn organization(domain: &str) -> organization::ActiveModel {
-    organization::ActiveModel {
-        name: Set(domain.to_owned()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    }
 }

@@ -1,6 +1,7 @@
 //! A parent with interleaved keys and a unique column, in the dense format.
 
 use jsb_runtime::prelude::*;
+use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
 /// An organization.
@@ -22,4 +23,16 @@ pub struct Model {
     pub updated_at: DateTimeUtc,
     #[sea_orm(has_many)]
     pub users: HasMany<super::user::Entity>,
+}
+
+/// A new one, which is named like its domain.
+pub fn new(domain: impl Into<String>) -> ActiveModel {
+    let domain = domain.into();
+    ActiveModel {
+        name: Set(domain.clone()),
+        domain: Set(domain),
+        active: Set(true),
+        created_at: Set(chrono::Utc::now()),
+        ..Default::default()
+    }
 }

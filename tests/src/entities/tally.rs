@@ -1,6 +1,7 @@
 //! The plainest row: a UUID key and a number. What is said of versions is tried on it.
 
 use jsb_runtime::prelude::*;
+use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
 /// A number under a key.
@@ -15,6 +16,11 @@ pub struct Model {
     #[sea_orm(default_value = "none")]
     pub remark: String,
     pub updated_at: DateTimeUtc,
+}
+
+/// A new one of this value.
+pub fn new(value: i64) -> ActiveModel {
+    ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() }
 }
 
 /// None.

@@ -1,6 +1,7 @@
 //! A row whose events have handlers: see [`crate::sightings`].
 
 use jsb_runtime::prelude::*;
+use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
 
 /// A ticket.
@@ -13,6 +14,11 @@ pub struct Model {
     pub id: Uuid,
     pub number: i64,
     pub updated_at: DateTimeUtc,
+}
+
+/// A new one of this number.
+pub fn new(number: i64) -> ActiveModel {
+    ActiveModel { id: Set(Uuid::now_v7()), number: Set(number), ..Default::default() }
 }
 
 /// None.

@@ -124,9 +124,8 @@ async fn change_organization<C: ConnectionTrait + TransactionTrait>(
             organization::ActiveModel { id: Unchanged(row.id), name, ..Default::default() }.update(db).await.map(drop)
         }
         _ => {
-            let domain = Set(format!("{side}-{}.example", word(random)));
-            let (active, created_at) = (Set(true), Set(chrono::Utc::now()));
-            let row = organization::ActiveModel { name, domain, active, created_at, ..Default::default() };
+            let domain = format!("{side}-{}.example", word(random));
+            let row = organization::ActiveModel { name, ..organization::new(domain) };
             row.insert(db).await.map(drop)
         }
     }

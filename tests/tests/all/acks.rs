@@ -56,8 +56,7 @@ async fn answered_pair(backend: Backend) -> (Pair, Answerer) {
 }
 
 async fn ticket(app: &App) -> Uuid {
-    let row = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
-    row.insert(&app.db).await.expect("a ticket").id
+    ticket::new(0).insert(&app.db).await.expect("a ticket").id
 }
 
 fn event_id(message: &Message) -> String {

@@ -21,10 +21,6 @@ use uuid::Uuid;
 use crate::outage::lasts;
 use crate::samples;
 
-fn tally(value: i64) -> tally::ActiveModel {
-    tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() }
-}
-
 /// How many tallies there are, and how many events.
 async fn counts(app: &App) -> (u64, usize) {
     (tally::Entity::find().count(&app.db).await.expect("a count"), app.recorded().await.len())
@@ -67,7 +63,7 @@ async fn delete_generically<A: ActiveModelTrait + ActiveModelBehavior + Send>(
 /// Saves a tally that says which attempt this is, and then fails the first time.
 #[handler(resource = "capture", event = "retried")]
 async fn save_and_fail_once(_: &Event<Json>, ctx: &HandlerContext<'_>) -> HandlerResult {
-    tally(ctx.attempt().into()).insert(ctx.db()).await?;
+    tally::new(ctx.attempt().into()).insert(ctx.db()).await?;
     if ctx.attempt() == 1 { Err("not yet".into()) } else { Ok(()) }
 }
 
@@ -77,10 +73,10 @@ static OTHERS: Mutex<BTreeMap<String, DatabaseConnection>> = Mutex::new(BTreeMap
 /// Saves a tally here, and one in a transaction on another database.
 #[handler(resource = "capture", event = "shared")]
 async fn save_here_and_elsewhere(event: &Event<Json>, ctx: &HandlerContext<'_>) -> HandlerResult {
-    tally(1).insert(ctx.db()).await?;
+    tally::new(1).insert(ctx.db()).await?;
     let others = OTHERS.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let txn = others[&event.resource_id].begin().await?;
-    tally(2).insert(&txn).await.map_err(HandlerError::permanent)?;
+    tally::new(2).insert(&txn).await.map_err(HandlerError::permanent)?;
     txn.commit().await?;
     Ok(())
 }
@@ -142,12 +138,12 @@ pub(crate) async fn time_to_send(app: &App, save: impl AsyncFn(i64)) -> Duration
 on_both! {
     async fn a_row_and_its_event_commit_together(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        tally(1).insert(&app.db).await.expect("a save on the pool");
+        tally::new(1).insert(&app.db).await.expect("a save on the pool");
         assert_eq!(counts(&app).await, (1, 1));
 
         let txn = app.db.begin().await.expect("a transaction");
-        tally(2).insert(&txn).await.expect("a save in it");
-        tally(3).insert(&txn).await.expect("another");
+        tally::new(2).insert(&txn).await.expect("a save in it");
+        tally::new(3).insert(&txn).await.expect("another");
         txn.commit().await.expect("a commit");
         assert_eq!(counts(&app).await, (3, 3));
     }
@@ -159,10 +155,10 @@ on_both! {
         let txn = app.db.begin_with_options(writing).await.expect("a transaction");
         let on_the_pool = |value| {
             let db = app.db.clone();
-            tokio::spawn(async move { tally(value).insert(&db).await.map(drop) })
+            tokio::spawn(async move { tally::new(value).insert(&db).await.map(drop) })
         };
         let saves: Vec<_> = (0..20).map(on_the_pool).collect();
-        tally(20).insert(&txn).await.expect("a save in it while others wait");
+        tally::new(20).insert(&txn).await.expect("a save in it while others wait");
         txn.commit().await.expect("a commit");
         for save in saves {
             save.await.expect("a task").expect("a save on the pool");
@@ -179,7 +175,7 @@ on_both! {
             let db = db.clone();
             tokio::spawn(async move {
                 for turn in 0..25 {
-                    tally(25 * writer + turn).insert(&db).await.expect("a save on the pool");
+                    tally::new(25 * writer + turn).insert(&db).await.expect("a save on the pool");
                     seen(id, turn).update(&db).await.expect("a save of what stays here");
                 }
             })
@@ -191,16 +187,16 @@ on_both! {
     async fn a_rolled_back_save_leaves_nothing(backend: Backend) {
         let app = Pair::create(backend).await.a;
         let txn = app.db.begin().await.expect("a transaction");
-        tally(1).insert(&txn).await.expect("a save");
-        insert_generically(tally(2), &txn).await.expect("a save by generic code");
+        tally::new(1).insert(&txn).await.expect("a save");
+        insert_generically(tally::new(2), &txn).await.expect("a save by generic code");
         txn.rollback().await.expect("a rollback");
         assert_eq!(counts(&app).await, (0, 0));
     }
 
     async fn a_save_that_could_not_be_atomic_is_refused_before_it_writes(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        let kept = tally(1).insert(&app.db).await.expect("a save");
-        let refused = insert_generically(tally(2), &app.db).await.expect_err("no transaction");
+        let kept = tally::new(1).insert(&app.db).await.expect("a save");
+        let refused = insert_generically(tally::new(2), &app.db).await.expect_err("no transaction");
         let text = refused.to_string();
         assert!(text.contains("a `tally` must be saved within a transaction"), "{text}");
         assert!(text.contains("C: ConnectionTrait + TransactionTrait"), "{text}");
@@ -227,24 +223,24 @@ on_both! {
         let txn = app.db.begin().await.expect("a transaction");
         let nobody = tally::ActiveModel { id: Unchanged(Uuid::now_v7()), value: Set(1), ..Default::default() };
         assert_eq!(nobody.update(&txn).await, Err(DbErr::RecordNotUpdated));
-        tally(2).insert(&txn).await.expect("a save");
+        tally::new(2).insert(&txn).await.expect("a save");
         txn.commit().await.expect("a commit");
         assert_eq!(counts(&app).await, (1, 1));
     }
 
     async fn a_row_whose_event_cannot_be_recorded_is_not_saved(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        let kept = tally(1).insert(&app.db).await.expect("a save");
+        let kept = tally::new(1).insert(&app.db).await.expect("a save");
         app.sql("ALTER TABLE outbox_events RENAME TO outbox_elsewhere").await;
-        tally(2).insert(&app.db).await.expect_err("no outbox");
+        tally::new(2).insert(&app.db).await.expect_err("no outbox");
         kept.clone().delete(&app.db).await.expect_err("no outbox");
 
         let txn = app.db.begin().await.expect("a transaction");
-        tally(3).insert(&txn).await.expect_err("no outbox");
+        tally::new(3).insert(&txn).await.expect_err("no outbox");
         // A commit of a transaction that failed may fail itself: what counts is what it leaves.
         let _ = txn.commit().await;
         let txn = app.db.begin().await.expect("a transaction");
-        insert_generically(tally(4), &txn).await.expect_err("no outbox");
+        insert_generically(tally::new(4), &txn).await.expect_err("no outbox");
         let _ = txn.commit().await;
 
         app.sql("ALTER TABLE outbox_elsewhere RENAME TO outbox_events").await;
@@ -276,7 +272,7 @@ on_both! {
         if backend == Backend::Sqlite {
             // Its transactions are serial: a save that began after another one's commit has seen it.
             let txn = app.db.begin().await.expect("a transaction");
-            tally(1).insert(&txn).await.expect("a save");
+            tally::new(1).insert(&txn).await.expect("a save");
             txn.commit().await.expect("a commit");
             return;
         }
@@ -287,7 +283,7 @@ on_both! {
         let event = Envelope::read(event.to_string().as_bytes(), None, &app.config.destination_app).expect("an event");
         for level in [IsolationLevel::RepeatableRead, IsolationLevel::Serializable] {
             let txn = app.db.begin_with_config(Some(level), None).await.expect("a transaction");
-            let refused = tally(1).insert(&txn).await.expect_err("a snapshot");
+            let refused = tally::new(1).insert(&txn).await.expect_err("a snapshot");
             assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
             let _ = txn.commit().await;
 
@@ -329,8 +325,8 @@ on_both! {
         let app = Pair::create(backend).await.a;
         let txn = app.db.begin().await.expect("a transaction");
         tally::Entity::find().all(&txn).await.expect("a read");
-        tally(1).insert(&app.db).await.expect("a save of somebody else's");
-        let saved = tally(2).insert(&txn).await;
+        tally::new(1).insert(&app.db).await.expect("a save of somebody else's");
+        let saved = tally::new(2).insert(&txn).await;
         match backend {
             Backend::Postgres => assert_eq!(saved.expect("READ COMMITTED goes on").value, 2),
             Backend::Sqlite => {
@@ -390,7 +386,7 @@ on_both! {
 
     async fn an_update_that_changes_nothing_publishes_nothing(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        let row = tally(1).insert(&app.db).await.expect("a save");
+        let row = tally::new(1).insert(&app.db).await.expect("a save");
         let same = row.clone().into_active_model().update(&app.db).await.expect("an update of nothing");
         assert_eq!(same, row);
         assert_eq!(types(&app).await, ["created"]);
@@ -398,7 +394,7 @@ on_both! {
 
     async fn a_save_of_the_version_alone_sends_the_whole_row(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        let row = jsb_runtime::skip_publish(tally(1).insert(&app.db)).await.expect("a row that was there already");
+        let row = jsb_runtime::skip_publish(tally::new(1).insert(&app.db)).await.expect("a row that was there already");
         let mut again = row.clone().into_active_model();
         again.reset(tally::Column::UpdatedAt);
         let sent = again.update(&app.db).await.expect("an update of nothing else");
@@ -421,7 +417,7 @@ on_both! {
 
     async fn what_a_hook_does_to_other_rows_does_not_hide_the_row_s_own_change(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        tally(1).insert(&app.db).await.expect("a save");
+        tally::new(1).insert(&app.db).await.expect("a save");
         let mut row = guarded("quiet").insert(&app.db).await.expect("a save").into_active_model();
         row.text = Set(guarded::SOCIABLE.to_owned());
         row.update(&app.db).await.expect("an update");
@@ -431,7 +427,7 @@ on_both! {
 
     async fn skip_publish_keeps_the_version_of_rows_and_tombstones(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        let row = tally(1).insert(&app.db).await.expect("a save");
+        let row = tally::new(1).insert(&app.db).await.expect("a save");
         let quietly = async {
             let mut change = row.clone().into_active_model();
             change.value = Set(2);
@@ -439,8 +435,8 @@ on_both! {
             let changed = change.update(&app.db).await.expect("an update");
             assert_eq!((changed.value, changed.updated_at), (2, row.updated_at));
             changed.delete(&app.db).await.expect("a delete");
-            tally(3).insert(&app.db).await.expect("an insert").delete(&app.db).await.expect("a delete");
-            insert_generically(tally(4), &app.db).await.expect("nothing is published that needs a transaction");
+            tally::new(3).insert(&app.db).await.expect("an insert").delete(&app.db).await.expect("a delete");
+            insert_generically(tally::new(4), &app.db).await.expect("nothing is published that needs a transaction");
         };
         jsb_runtime::skip_publish(quietly).await;
         assert_eq!(counts(&app).await, (1, 1));
@@ -533,7 +529,8 @@ on_both! {
 
     async fn a_version_a_year_ahead_stops_saves(backend: Backend) {
         let app = Pair::create(backend).await.a;
-        let ahead = skewed(chrono::TimeDelta::days(500), tally(1).insert(&app.db)).await.expect("a save by a wrong clock");
+        let ahead = skewed(chrono::TimeDelta::days(500), tally::new(1).insert(&app.db)).await;
+        let ahead = ahead.expect("a save by a wrong clock");
         let mut change = ahead.into_active_model();
         change.value = Set(2);
         let refused = change.update(&app.db).await.expect_err("a version that far ahead").to_string();
@@ -546,14 +543,14 @@ on_both! {
         app.start().await;
         let wrong = app.config.clone().use_outbox(false).auto_provision(false).stream_name("nowhere");
         jsb_runtime::start(wrong, app.db.clone()).await.expect_err("no consumer there");
-        tally(1).insert(&app.db).await.expect("a save");
+        tally::new(1).insert(&app.db).await.expect("a save");
         assert_eq!(counts(&app).await, (1, 1));
         app.stop().await;
     }
 
     async fn a_clock_that_is_ahead_makes_nothing_old(backend: Backend) {
         let mut pair = Pair::start(backend).await;
-        tally(1).insert(&pair.a.db).await.expect("a save");
+        tally::new(1).insert(&pair.a.db).await.expect("a save");
         pair.quiet().await;
         pair.a.stop().await;
         pair.b.stop().await;
@@ -576,10 +573,10 @@ on_both! {
     async fn without_an_outbox_events_go_out_after_the_commit(backend: Backend) {
         let mut pair = Pair::configured(backend, |config| config.use_outbox(false)).await;
         pair.start_both().await;
-        let row = tally(1).insert(&pair.a.db).await.expect("a save");
+        let row = tally::new(1).insert(&pair.a.db).await.expect("a save");
         pair.b.has_settled(1).await;
         let txn = pair.a.db.begin().await.expect("a transaction");
-        let refused = tally(2).insert(&txn).await.expect_err("nobody tells when it commits").to_string();
+        let refused = tally::new(2).insert(&txn).await.expect_err("nobody tells when it commits").to_string();
         assert!(refused.contains("USE_OUTBOX is off"), "{refused}");
         let _ = txn.commit().await;
         let (a, b) = pair.rows::<tally::Entity>().await;
@@ -588,7 +585,7 @@ on_both! {
         pair.a.has_settled(1).await;
         assert_eq!(counts(&pair.a).await, (0, 0));
         pair.a.stop().await;
-        let refused = tally(3).insert(&pair.a.db).await.expect_err("no bridge").to_string();
+        let refused = tally::new(3).insert(&pair.a.db).await.expect_err("no bridge").to_string();
         assert!(refused.contains("no bridge for this database runs"), "{refused}");
         assert_eq!(counts(&pair.a).await, (0, 0));
         pair.b.stop().await;
@@ -598,8 +595,8 @@ on_both! {
         let mut pair = Pair::configured(backend, |config| config.use_outbox(false)).await;
         pair.start_both().await;
         refuse_the_thirteenth(&pair.a, backend).await;
-        tally(13).insert(&pair.a.db).await.expect_err("a commit that is refused");
-        tally(1).insert(&pair.a.db).await.expect("a save");
+        tally::new(13).insert(&pair.a.db).await.expect_err("a commit that is refused");
+        tally::new(1).insert(&pair.a.db).await.expect("a save");
         assert_eq!(sent(&pair.a, 1).await, [1]);
 
         let event = json!({"event_id": "1", "event_type": "retried", "resource_type": "capture", "resource_id": "1"});
@@ -632,7 +629,7 @@ on_both! {
     async fn a_save_wakes_the_relay(backend: Backend) {
         let mut app = Pair::configured(backend, |config| config.roles([Role::Relay])).await.a;
         app.start().await;
-        let save = async |value| drop(tally(value).insert(&app.db).await.expect("a save"));
+        let save = async |value| drop(tally::new(value).insert(&app.db).await.expect("a save"));
         let wait = time_to_send(&app, save).await;
         assert!(wait < Duration::from_secs(1), "{wait:?}");
         app.stop().await;

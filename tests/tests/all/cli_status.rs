@@ -20,16 +20,6 @@ async fn pair(backend: Backend) -> Pair {
     pair
 }
 
-fn organization(domain: &str, name: String) -> organization::ActiveModel {
-    organization::ActiveModel {
-        name: Set(name),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    }
-}
-
 /// The names of the checks with this finding.
 fn findings<'a>(health: &'a Json, finding: &str) -> Vec<&'a str> {
     let checks = health["checks"].as_array().expect("checks").iter();
@@ -52,7 +42,9 @@ on_both! {
         for _ in 0..3 {
             probe::send(&pair.a.db, "record", Orders::default()).await;
         }
-        organization("large.example", "x".repeat(2_000_000)).insert(&pair.a.db).await.expect("a save");
+        let name = Set("x".repeat(2_000_000));
+        let large = organization::ActiveModel { name, ..organization::new("large.example") };
+        large.insert(&pair.a.db).await.expect("a save");
         pair.a.has_sent(5).await;
         pair.a.has_events("outbox_events", "failed", 1).await;
         pair.a.stop().await;

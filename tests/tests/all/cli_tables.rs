@@ -9,9 +9,8 @@ mod retry;
 
 use chrono::{DateTime, Utc};
 use jsb_tests::entities::{organization, ticket, user};
-use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually};
+use jsb_tests::{App, Backend, Cli, Pair, Stream};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::EntityTrait;
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -34,13 +33,7 @@ fn time(json: &Json, field: &str) -> DateTime<Utc> {
 }
 
 async fn organization(app: &App, domain: &str, name: &str) -> organization::Model {
-    let row = organization::ActiveModel {
-        name: Set(name.to_owned()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(Utc::now()),
-        ..Default::default()
-    };
+    let row = organization::ActiveModel { name: Set(name.to_owned()), ..organization::new(domain) };
     row.insert(&app.db).await.expect("a save")
 }
 
@@ -53,8 +46,7 @@ async fn user(app: &App, organization_id: i64) -> user::Model {
 }
 
 async fn ticket(app: &App) -> Uuid {
-    let row = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
-    row.insert(&app.db).await.expect("a save").id
+    ticket::new(0).insert(&app.db).await.expect("a save").id
 }
 
 async fn renumber(app: &App, id: Uuid, numbers: impl IntoIterator<Item = i64>) {
@@ -69,11 +61,6 @@ async fn numbers(pair: &Pair) -> Vec<i64> {
     let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
     let messages = Stream::of(&pair.a.config).await.messages(&subject).await;
     messages.iter().map(|message| message.json()["payload"]["number"].as_i64().expect("a number")).collect()
-}
-
-async fn is_on(app: &App, row: &organization::Model) {
-    let copy = eventually("the row is there", || organization::Entity::find_by_id(row.id).one(&app.db)).await;
-    assert_eq!(&copy, row);
 }
 
 /// Outbox rows by the thousand, of which nothing is published yet.

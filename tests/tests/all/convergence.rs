@@ -21,10 +21,6 @@ use uuid::Uuid;
 /// The seed of the keys' locks.
 const KEY_LOCKS: i64 = 0x004a_5342;
 
-fn tally(value: i64) -> tally::ActiveModel {
-    tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() }
-}
-
 /// Sets the value, knowing nothing else of the row.
 async fn set(id: Uuid, value: i64, db: &DatabaseConnection) -> tally::Model {
     let change = tally::ActiveModel { id: Unchanged(id), value: Set(value), ..Default::default() };
@@ -56,7 +52,7 @@ async fn agreed(pair: &Pair) -> Vec<tally::Model> {
 /// side draws the same version.
 async fn ahead_of_clocks(backend: Backend) -> (Pair, tally::Model) {
     let mut pair = Pair::start(backend).await;
-    let row = skewed(TimeDelta::days(1), tally(0).insert(&pair.a.db)).await.expect("a save");
+    let row = skewed(TimeDelta::days(1), tally::new(0).insert(&pair.a.db)).await.expect("a save");
     assert_eq!(agreed(&pair).await, std::slice::from_ref(&row));
     pair.a.stop().await;
     pair.b.stop().await;
@@ -98,7 +94,7 @@ where
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_update_that_waited_while_its_row_was_made_anew_is_above_the_new_one() {
     let mut pair = Pair::start(Backend::Postgres).await;
-    let row = tally(0).insert(&pair.a.db).await.expect("a save");
+    let row = tally::new(0).insert(&pair.a.db).await.expect("a save");
     agreed(&pair).await;
     let txn = pair.a.db.begin().await.expect("a transaction");
     row.clone().delete(&txn).await.expect("a delete");
@@ -120,7 +116,7 @@ async fn an_update_that_waited_while_its_row_was_made_anew_is_above_the_new_one(
 async fn an_insert_waits_for_its_key() {
     let pair = Pair::start(Backend::Postgres).await;
     let id = Uuid::now_v7();
-    let row = tally::ActiveModel { id: Set(id), ..tally(1) };
+    let row = tally::ActiveModel { id: Set(id), ..tally::new(1) };
     let (txn, insert) = held_up(id, &pair.a, |db| async move { row.insert(&db).await }).await;
     txn.rollback().await.expect("the key is let go");
     let saved = insert.await.expect("a task").expect("a save");
@@ -132,7 +128,7 @@ async fn an_insert_waits_for_its_key() {
 async fn an_insert_in_a_transaction_waits_for_its_key() {
     let pair = Pair::start(Backend::Postgres).await;
     let id = Uuid::now_v7();
-    let row = tally::ActiveModel { id: Set(id), ..tally(1) };
+    let row = tally::ActiveModel { id: Set(id), ..tally::new(1) };
     let in_a_transaction = |db: DatabaseConnection| async move {
         let txn = db.begin().await?;
         let saved = row.insert(&txn).await?;
@@ -151,7 +147,7 @@ async fn an_update_of_a_missing_row_waits_for_its_key_and_is_above_what_was_made
     let pair = Pair::start(Backend::Postgres).await;
     let id = Uuid::now_v7();
     let (txn, update) = held_up(id, &pair.a, |db| async move { set(id, 2, &db).await }).await;
-    let made = tally::ActiveModel { id: Set(id), ..tally(1) };
+    let made = tally::ActiveModel { id: Set(id), ..tally::new(1) };
     let made = skewed(TimeDelta::hours(1), made.insert(&txn)).await.expect("a save by a clock that is ahead");
     txn.commit().await.expect("a commit");
     let updated = update.await.expect("an update");
@@ -163,7 +159,7 @@ async fn an_update_of_a_missing_row_waits_for_its_key_and_is_above_what_was_made
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_delete_waits_for_its_key() {
     let pair = Pair::start(Backend::Postgres).await;
-    let row = tally(1).insert(&pair.a.db).await.expect("a save");
+    let row = tally::new(1).insert(&pair.a.db).await.expect("a save");
     agreed(&pair).await;
     let (txn, delete) = held_up(row.id, &pair.a, |db| async move { row.delete(&db).await }).await;
     txn.rollback().await.expect("the key is let go");
@@ -185,7 +181,7 @@ fn event(id: Uuid, event_type: &str, value: i64, micros: i64) -> Json {
 on_both! {
     async fn both_sides_edit_one_row_at_once(backend: Backend) {
         let pair = Pair::start(backend).await;
-        let row = tally(0).insert(&pair.a.db).await.expect("a save");
+        let row = tally::new(0).insert(&pair.a.db).await.expect("a save");
         becomes(row.id, 0, &pair.b).await;
         for round in 1..=10 {
             tokio::join!(set(row.id, round, &pair.a.db), set(row.id, -round, &pair.b.db));
@@ -231,7 +227,7 @@ on_both! {
             let mut pair = Pair::create(backend).await;
             pair.a.start().await;
             skewed(offset, pair.b.start()).await;
-            let row = tally(0).insert(&pair.a.db).await.expect("a save on A");
+            let row = tally::new(0).insert(&pair.a.db).await.expect("a save on A");
             becomes(row.id, 0, &pair.b).await;
             skewed(offset, set(row.id, 1, &pair.b.db)).await;
             becomes(row.id, 1, &pair.a).await;
@@ -252,14 +248,14 @@ on_both! {
 
     async fn a_save_by_a_process_whose_clock_is_ahead_of_the_relay_s_goes_out_at_once(backend: Backend) {
         let pair = Pair::start(backend).await;
-        let row = skewed(TimeDelta::hours(2), tally(7).insert(&pair.a.db)).await.expect("a save");
+        let row = skewed(TimeDelta::hours(2), tally::new(7).insert(&pair.a.db)).await.expect("a save");
         becomes(row.id, 7, &pair.b).await;
         pair.stop().await;
     }
 
     async fn sixteen_writers_on_one_row_draw_versions_in_commit_order(backend: Backend) {
         let pair = Pair::start(backend).await;
-        let row = tally(0).insert(&pair.a.db).await.expect("a save");
+        let row = tally::new(0).insert(&pair.a.db).await.expect("a save");
         let writers = (1..=16).map(|writer| {
             let (id, db) = (row.id, pair.a.db.clone());
             tokio::spawn(async move {
@@ -351,7 +347,7 @@ on_both! {
 
     async fn an_update_that_is_later_than_the_other_side_s_delete_brings_the_row_back(backend: Backend) {
         let mut pair = Pair::start(backend).await;
-        let row = tally(0).insert(&pair.a.db).await.expect("a save");
+        let row = tally::new(0).insert(&pair.a.db).await.expect("a save");
         agreed(&pair).await;
         pair.a.stop().await;
         pair.b.stop().await;
@@ -369,7 +365,7 @@ on_both! {
 
     async fn a_key_that_was_deleted_by_a_clock_ahead_can_be_imported_and_edited(backend: Backend) {
         let pair = Pair::start(backend).await;
-        let row = tally(0).insert(&pair.a.db).await.expect("a save");
+        let row = tally::new(0).insert(&pair.a.db).await.expect("a save");
         agreed(&pair).await;
         skewed(TimeDelta::hours(2), row.clone().delete(&pair.b.db)).await.expect("a delete on B");
         assert_eq!(agreed(&pair).await, []);
@@ -389,7 +385,7 @@ on_both! {
 
     async fn a_key_that_was_deleted_quietly_is_written_above_what_the_other_side_has(backend: Backend) {
         let pair = Pair::start(backend).await;
-        let row = skewed(TimeDelta::hours(2), tally(0).insert(&pair.a.db)).await.expect("a save");
+        let row = skewed(TimeDelta::hours(2), tally::new(0).insert(&pair.a.db)).await.expect("a save");
         assert_eq!(agreed(&pair).await, std::slice::from_ref(&row));
         jsb_runtime::skip_publish(row.clone().delete(&pair.b.db)).await.expect("a delete on B");
         let again = tally::ActiveModel { id: Set(row.id), value: Set(1), ..Default::default() };
@@ -418,7 +414,7 @@ on_both! {
 
     async fn an_update_that_is_earlier_than_the_other_side_s_delete_is_lost_with_the_row(backend: Backend) {
         let mut pair = Pair::start(backend).await;
-        let row = tally(0).insert(&pair.a.db).await.expect("a save");
+        let row = tally::new(0).insert(&pair.a.db).await.expect("a save");
         agreed(&pair).await;
         pair.a.stop().await;
         pair.b.stop().await;

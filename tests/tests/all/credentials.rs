@@ -35,15 +35,8 @@ fn label(code: &str, bytes: usize) -> label::ActiveModel {
 }
 
 async fn goes_over(from: &App, to: &App) {
-    let row = organization::ActiveModel {
-        name: Set("Acme".to_owned()),
-        domain: Set(format!("{}.example", from.config.app_name)),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    };
-    let row = row.insert(&from.db).await.expect("a save");
-    eventually("the row arrives", || organization::Entity::find_by_id(row.id).one(&to.db)).await;
+    let row = organization::new(format!("{}.example", from.config.app_name)).insert(&from.db).await.expect("a save");
+    to.has(&row).await;
 }
 
 /// A pair syncs, here and in a process of its own that tells everything it does, in which none of the secrets stands.

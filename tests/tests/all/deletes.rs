@@ -5,13 +5,8 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use jsb_tests::entities::tally;
 use jsb_tests::{App, Backend, Pair, Remote, until};
-use sea_orm::ActiveValue::Set;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
-
-fn tally(value: i64) -> tally::ActiveModel {
-    tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() }
-}
 
 /// An event of the other side's on a tally, whose value is the month of its version.
 fn event(event_type: &str, id: Uuid, month: u32) -> Json {
@@ -95,7 +90,7 @@ on_both! {
     async fn an_absent_row_that_may_have_been_deleted_does_not_come_back(backend: Backend) {
         let mut pair = forgetful(backend).await;
         pair.start_both().await;
-        let row = tally(1).insert(&pair.a.db).await.expect("a save");
+        let row = tally::new(1).insert(&pair.a.db).await.expect("a save");
         row.clone().delete(&pair.a.db).await.expect("a delete");
         pair.quiet().await;
         prune(&mut pair.b).await;
@@ -108,7 +103,7 @@ on_both! {
         assert_eq!(pair.b.reasons_of_death().await, ["older_than_tombstones"]);
         assert_eq!(pair.rows::<tally::Entity>().await.1, []);
 
-        let newer = tally(2).insert(&pair.a.db).await.expect("a save after the delete");
+        let newer = tally::new(2).insert(&pair.a.db).await.expect("a save after the delete");
         pair.b.has_settled(4).await;
         assert_eq!(pair.rows::<tally::Entity>().await.1, [newer]);
         pair.stop().await;

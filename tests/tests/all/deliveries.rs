@@ -12,10 +12,8 @@ use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, effects, eventually, inbox, until};
-use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, DbErr};
 use serde_json::Value as Json;
-use uuid::Uuid;
 
 use crate::outage::linger;
 
@@ -45,8 +43,7 @@ async fn configured(backend: Backend, change: impl Fn(Config) -> Config) -> Pair
 
 async fn tallies(app: &App, rows: i64) {
     for value in 0..rows {
-        let row = tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() };
-        row.insert(&app.db).await.expect("a save");
+        tally::new(value).insert(&app.db).await.expect("a save");
     }
 }
 

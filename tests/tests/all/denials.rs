@@ -12,8 +12,6 @@ use jsb_runtime::Config;
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
 use jsb_tests::{App, Backend, DEADLINE, Pair, effects, eventually, until};
-use sea_orm::ActiveValue::Set;
-use sea_orm::EntityTrait;
 
 /// How long a request waited that was denied in silence.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -113,7 +111,7 @@ impl Restricted {
     async fn syncs(&self, occasion: &str) {
         for (from, to) in [(&self.pair.a, &self.pair.b), (&self.pair.b, &self.pair.a)] {
             let row = save(from, &format!("{occasion}.{}.example", from.config.app_name)).await;
-            arrives(to, &row).await;
+            to.has(&row).await;
         }
     }
 }
@@ -162,18 +160,7 @@ fn user(config: &Config, password: &str, denied: &[&str]) -> String {
 }
 
 async fn save(app: &App, domain: &str) -> organization::Model {
-    let row = organization::ActiveModel {
-        name: Set(domain.to_owned()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    };
-    row.insert(&app.db).await.expect("a save")
-}
-
-async fn arrives(at: &App, row: &organization::Model) {
-    eventually("the row arrives", || organization::Entity::find_by_id(row.id).one(&at.db)).await;
+    organization::new(domain).insert(&app.db).await.expect("a save")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -184,7 +171,7 @@ async fn the_least_privileges_are_enough() {
     let early = save(&app.pair.a, "early.example").await;
     app.delivered_to_nobody().await;
     app.pair.b.start().await;
-    arrives(&app.pair.b, &early).await;
+    app.pair.b.has(&early).await;
     app.syncs("first").await;
     let refused = probe::send(&app.pair.a.db, "refuse", Orders { error: "no".to_owned(), ..Orders::default() }).await;
     app.pair.b.event_is(&refused.event_id, "dead").await;
@@ -218,9 +205,9 @@ async fn a_denied_publish_is_said_at_once_and_the_event_waits() {
     let attempts = app.pair.a.texts("SELECT CAST(attempts AS TEXT) || status FROM outbox_events").await;
     assert_eq!(attempts, ["0pending"], "a denial is not held against the event");
     let from_b = save(&app.pair.b, "not-denied.example").await;
-    arrives(&app.pair.a, &from_b).await;
+    app.pair.a.has(&from_b).await;
     app.grant_everything().await;
-    arrives(&app.pair.b, &row).await;
+    app.pair.b.has(&row).await;
     app.nothing_is_wrong().await;
     app.pair.stop().await;
 }
@@ -234,7 +221,7 @@ async fn what_was_denied_for_long_goes_out_with_the_connection_on_which_it_is_gr
     app.grant_everything().await;
     app.nats.restart().await.expect("nats-server starts");
     let granted = Instant::now();
-    arrives(&app.pair.b, &row).await;
+    app.pair.b.has(&row).await;
     assert!(granted.elapsed() < Duration::from_secs(10), "it went out after {:?}", granted.elapsed());
     app.pair.stop().await;
 }
@@ -335,7 +322,7 @@ async fn a_denied_pull_is_said_at_once_and_does_not_spin() {
     assert!(began.elapsed() < SILENCE, "the fourth attempt came after {:?}", began.elapsed());
     // A publishes all the while, and pulls ever more seldom.
     let from_a = save(&app.pair.a, "still-sent.example").await;
-    arrives(&app.pair.b, &from_a).await;
+    app.pair.b.has(&from_a).await;
     let asks = format!("$JS.API.CONSUMER.INFO.*.{}-workers", app.pair.a.config.app_name);
     let mut asked = app.admin.client().subscribe(asks).await.expect("a subscription");
     let (before, began) = (app.violations(), Instant::now());
@@ -353,7 +340,7 @@ async fn a_denied_pull_is_said_at_once_and_does_not_spin() {
     );
     let from_b = save(&app.pair.b, "received-late.example").await;
     app.grant_everything().await;
-    arrives(&app.pair.a, &from_b).await;
+    app.pair.a.has(&from_b).await;
     app.nothing_is_wrong().await;
     app.pair.stop().await;
 }
@@ -389,7 +376,7 @@ async fn an_app_that_may_not_receive_answers_says_so_and_recovers() {
     assert!(problem.contains("no answer"), "{problem}");
     let row = save(&app.pair.a, "waits.example").await;
     app.grant_everything().await;
-    arrives(&app.pair.b, &row).await;
+    app.pair.b.has(&row).await;
     app.nothing_is_wrong().await;
     app.syncs("after").await;
     app.pair.stop().await;
@@ -410,7 +397,7 @@ async fn an_app_that_would_provision_without_the_right_to_says_what_it_lacks() {
     app.nats.reload(users(&[admin(), everything, user(b, PASSWORD, &[])])).await.expect("the users change");
     app.pair.b.config = app.pair.b.config.clone().auto_provision(false);
     app.pair.b.start().await;
-    arrives(&app.pair.b, &row).await;
+    app.pair.b.has(&row).await;
     app.nothing_is_wrong().await;
     app.pair.stop().await;
 }
@@ -434,7 +421,7 @@ async fn a_wrong_password_is_refused_at_start_and_seen_while_running() {
     app.a_has_problem("refuses this app's credentials").await;
     let row = save(&app.pair.a, "waits.example").await;
     app.grant_everything().await;
-    arrives(&app.pair.b, &row).await;
+    app.pair.b.has(&row).await;
     app.nothing_is_wrong().await;
     app.pair.stop().await;
 }

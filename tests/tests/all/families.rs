@@ -14,14 +14,7 @@ use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{DbErr, EntityTrait, IntoActiveModel, TransactionTrait};
 
 pub(crate) async fn organization(app: &App) -> organization::Model {
-    let row = organization::ActiveModel {
-        name: Set("Acme".to_owned()),
-        domain: Set("acme.example".to_owned()),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    };
-    row.insert(&app.db).await.expect("an organization")
+    organization::new("acme.example").insert(&app.db).await.expect("an organization")
 }
 
 async fn user(app: &App, organization_id: i64, name: &str) -> user::Model {
@@ -51,9 +44,8 @@ async fn stir(app: &App, seed: u64, offset: TimeDelta) {
         let change = async {
             match (random.random_range(0..10), one, another, user) {
                 (0..2, ..) | (_, None, ..) => {
-                    let domain = Set(format!("{seed}-{turn}.example"));
-                    let (active, created_at) = (Set(true), Set(chrono::Utc::now()));
-                    let row = organization::ActiveModel { name, domain, active, created_at, ..Default::default() };
+                    let domain = format!("{seed}-{turn}.example");
+                    let row = organization::ActiveModel { name, ..organization::new(domain) };
                     row.insert(&app.db).await.map(drop)
                 }
                 (2..4, Some(id), ..) => organization::ActiveModel { id: Unchanged(id), ..Default::default() }

@@ -3,8 +3,6 @@
 use jsb_runtime::{Config, StartError};
 use jsb_tests::entities::ticket;
 use jsb_tests::{App, Pair};
-use sea_orm::ActiveValue::Set;
-use uuid::Uuid;
 
 async fn refusal(app: &App, config: Config) -> StartError {
     jsb_runtime::start(config, app.db.clone()).await.expect_err("a refusal")
@@ -38,8 +36,7 @@ on_both! {
     async fn who_saves_before_the_migrations_is_told_to_run_them(backend: Backend) {
         let app = Pair::create(backend).await.a;
         app.sql("DROP TABLE sync_settings").await;
-        let row = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
-        let refused = row.insert(&app.db).await.expect_err("no tables").to_string();
+        let refused = ticket::new(0).insert(&app.db).await.expect_err("no tables").to_string();
         assert!(refused.contains("add `jsb_migrations::all()` to your Migrator"), "{refused}");
         let refused = refusal(&app, app.config.clone()).await;
         assert!(matches!(refused, StartError::NotMigrated(_)), "{refused}");

@@ -56,27 +56,17 @@ mod quota {
     pub(super) enum Relation {}
 }
 
-fn organization(domain: String) -> organization::ActiveModel {
-    organization::ActiveModel {
-        name: Set("Acme".to_owned()),
-        domain: Set(domain),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    }
-}
-
 /// Creates 64 rows at once; gives back their ids.
 async fn create_64(app: &App, name: &str) -> BTreeSet<i64> {
     let creates = (0..64).map(|number| {
-        let (db, row) = (app.db.clone(), organization(format!("{name}-{number}.example")));
+        let (db, row) = (app.db.clone(), organization::new(format!("{name}-{number}.example")));
         tokio::spawn(async move { row.insert(&db).await.expect("a save").id })
     });
     join_all(creates).await.into_iter().map(|id| id.expect("a creator")).collect()
 }
 
 async fn next_drawn(app: &App) -> i64 {
-    organization(format!("{}.example", uuid::Uuid::now_v7())).insert(&app.db).await.expect("a key that is free").id
+    organization::new(format!("{}.example", uuid::Uuid::now_v7())).insert(&app.db).await.expect("a key that is free").id
 }
 
 /// Has node 1 of so many draw the keys, as if they had never been interleaved.
@@ -153,7 +143,7 @@ on_both! {
     async fn a_chosen_key_must_be_of_this_node_s_class(backend: Backend) {
         let pair = Pair::create(backend).await;
         for (app, own, other) in [(&pair.a, 7, 8), (&pair.b, 8, 7)] {
-            let with_id = |id| organization::ActiveModel { id: Set(id), ..organization(format!("{id}.example")) };
+            let with_id = |id| organization::ActiveModel { id: Set(id), ..organization::new(format!("{id}.example")) };
             let refused = with_id(other).insert(&app.db).await.expect_err("the other node's").to_string();
             assert!(refused.contains("belongs to another node"), "{refused}");
             let txn = app.db.begin().await.expect("a transaction");
@@ -166,7 +156,7 @@ on_both! {
     async fn a_chosen_key_is_passed_over_by_those_that_are_drawn(backend: Backend) {
         let app = Pair::create(backend).await.a;
         for (id, next) in [(3, [5, 7]), (2_000_001, [2_000_003, 2_000_005])] {
-            let chosen = organization::ActiveModel { id: Set(id), ..organization(format!("chosen-{id}.example")) };
+            let chosen = organization::ActiveModel { id: Set(id), ..organization::new(format!("chosen-{id}.example")) };
             chosen.insert(&app.db).await.expect("a key of its own");
             assert_eq!([next_drawn(&app).await, next_drawn(&app).await], next);
         }
@@ -174,7 +164,7 @@ on_both! {
 
     async fn keys_of_rows_that_come_back_are_passed_over_by_those_that_are_drawn(backend: Backend) {
         let mut pair = Pair::create(backend).await;
-        let known = |id: i64| organization::ActiveModel { id: Set(id), ..organization(format!("{id}.example")) };
+        let known = |id: i64| organization::ActiveModel { id: Set(id), ..organization::new(format!("{id}.example")) };
         jsb_runtime::skip_publish(known(1).insert(&pair.a.db)).await.expect("an import");
         assert_eq!(next_drawn(&pair.a).await, 3);
         // Rows that were lost here: the other side still has them. One comes alone, then three together.
@@ -233,12 +223,12 @@ on_both! {
         if backend == Backend::Postgres {
             app.sql(&format!("SELECT setval(pg_get_serial_sequence('organizations', 'id'), {next}, false)")).await;
         }
-        let chosen = organization::ActiveModel { id: Set(next), ..organization("chosen.example".to_owned()) };
+        let chosen = organization::ActiveModel { id: Set(next), ..organization::new("chosen.example") };
         chosen.insert(&app.db).await.expect("a key of its own");
-        let mut drawn = organization("drawn.example".to_owned()).insert(&app.db).await;
+        let mut drawn = organization::new("drawn.example").insert(&app.db).await;
         if backend == Backend::Postgres {
             drawn.expect_err("the one that is taken is drawn once, in vain");
-            drawn = organization("drawn.example".to_owned()).insert(&app.db).await;
+            drawn = organization::new("drawn.example").insert(&app.db).await;
         }
         assert_eq!(drawn.expect("a key").id, next + 2);
         assert_eq!(next_drawn(&app).await, next + 4);
@@ -260,7 +250,7 @@ on_both! {
                 app.start().await;
             }
             app.sql("DELETE FROM sync_keys WHERE table_name = 'organizations'").await;
-            let row = || organization("early.example".to_owned());
+            let row = || organization::new("early.example");
             let on_pool = row().insert(&app.db).await;
             let silent = jsb_runtime::skip_publish(row().insert(&app.db)).await;
             let txn = app.db.begin().await.expect("a transaction");
@@ -281,7 +271,7 @@ on_both! {
             let mut pair = Pair::configured(backend, |config| config.node(1, 2)).await;
             for (app, name) in [(&pair.a, "a"), (&pair.b, "b")] {
                 for number in 0..rows {
-                    organization(format!("{name}-{number}.example")).insert(&app.db).await.expect("a save");
+                    organization::new(format!("{name}-{number}.example")).insert(&app.db).await.expect("a save");
                 }
             }
             pair.a.start().await;
@@ -300,7 +290,7 @@ on_both! {
 
     async fn keys_that_only_one_side_has_drawn_are_no_problem(backend: Backend) {
         let mut pair = Pair::create(backend).await;
-        let known = |id: i64| organization::ActiveModel { id: Set(id), ..organization(format!("{id}.example")) };
+        let known = |id: i64| organization::ActiveModel { id: Set(id), ..organization::new(format!("{id}.example")) };
         // As node 1 of 3, A drew a key that by now is of B's share.
         interleave_anew(&pair.a, 3).await;
         assert_eq!([next_drawn(&pair.a).await, next_drawn(&pair.a).await], [1, 4]);
@@ -347,7 +337,7 @@ on_both! {
         assert_eq!([next_drawn(&app).await, next_drawn(&app).await, next_drawn(&app).await], [1, 3, 5]);
         interleave_anew(&app, 2).await;
         app.sql("DELETE FROM organizations WHERE id = 3").await;
-        let back = organization::ActiveModel { id: Set(3), ..organization("back.example".to_owned()) };
+        let back = organization::ActiveModel { id: Set(3), ..organization::new("back.example") };
         back.insert(&app.db).await.expect("a key of its own");
         assert_eq!(next_drawn(&app).await, 7);
     }
@@ -366,9 +356,9 @@ on_both! {
     async fn an_update_without_its_key_leaves_its_transaction_as_it_was(backend: Backend) {
         let app = Pair::create(backend).await.a;
         let txn = app.db.begin().await.expect("a transaction");
-        let refused = organization("nobody.example".to_owned()).update(&txn).await.expect_err("no key");
+        let refused = organization::new("nobody.example").update(&txn).await.expect_err("no key");
         assert!(matches!(refused, DbErr::PrimaryKeyNotSet { .. }), "{refused}");
-        organization("acme.example".to_owned()).insert(&txn).await.expect("a save");
+        organization::new("acme.example").insert(&txn).await.expect("a save");
         txn.commit().await.expect("a commit");
         assert_eq!(app.recorded().await.len(), 1);
     }
@@ -386,11 +376,10 @@ on_both! {
             }
         };
         app.sql(trigger).await;
-        let tally = |value| tally::ActiveModel { id: Set(uuid::Uuid::now_v7()), value: Set(value), ..Default::default() };
         let txn = app.db.begin().await.expect("a transaction");
-        let skipped = tally(-1).insert(&txn).await.expect_err("no row");
+        let skipped = tally::new(-1).insert(&txn).await.expect_err("no row");
         assert!(matches!(skipped, DbErr::RecordNotFound(_)), "{skipped}");
-        tally(1).insert(&txn).await.expect("a save");
+        tally::new(1).insert(&txn).await.expect("a save");
         txn.commit().await.expect("a commit");
         assert_eq!(app.texts("SELECT CAST(value AS text) FROM tallies").await, ["1"]);
         assert_eq!(app.recorded().await.len(), 1);
@@ -470,7 +459,7 @@ async fn an_application_needs_rights_on_its_tables_alone() {
     let db = sea_orm::Database::connect(pair.a.database.url.replacen("postgres@", &format!("{role}@"), 1)).await;
     let db = db.expect("a connection of its own");
     let bridge = jsb_runtime::start(pair.a.config.clone(), db.clone()).await.expect("a start");
-    assert_eq!(organization("own.example".to_owned()).insert(&db).await.expect("a save").id, 1);
+    assert_eq!(organization::new("own.example").insert(&db).await.expect("a save").id, 1);
     let lost = json!({"id": 5, "name": "Lost", "domain": "lost.example", "active": true,
         "created_at": "2026-11-21T00:00:00Z", "updated_at": "2026-11-21T00:00:00Z"});
     let event = json!({"event_id": uuid::Uuid::now_v7(), "event_type": "created", "resource_type": "organization",
@@ -488,9 +477,9 @@ async fn an_application_needs_rights_on_its_tables_alone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_sequence_that_draws_for_somebody_else_is_refused_at_start() {
     let app = Pair::create(Backend::Postgres).await.a;
-    let id = organization("first.example".to_owned()).insert(&app.db).await.expect("a save").id;
+    let id = organization::new("first.example").insert(&app.db).await.expect("a save").id;
     app.sql("TRUNCATE organizations RESTART IDENTITY CASCADE").await;
-    let again = organization("again.example".to_owned()).insert(&app.db).await.expect("a save").id;
+    let again = organization::new("again.example").insert(&app.db).await.expect("a save").id;
     assert_eq!((id, again), (1, 1));
     app.sql("SELECT setval(pg_get_serial_sequence('organizations', 'id'), 4)").await;
     let refused = refusal(&app, app.config.clone()).await.to_string();

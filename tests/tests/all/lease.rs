@@ -18,8 +18,7 @@ const SLOW: Duration = Duration::from_millis(20);
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(6);
 
 async fn ticket(db: &DatabaseConnection) -> Uuid {
-    let new = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
-    new.insert(db).await.expect("a ticket").id
+    ticket::new(0).insert(db).await.expect("a ticket").id
 }
 
 fn only_relaying(config: Config) -> Config {

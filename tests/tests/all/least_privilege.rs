@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
 use jsb_tests::entities::{organization, seat};
 use jsb_tests::least_privilege::{Auth, LeastPrivilege};
 use jsb_tests::probe::{self, Orders};
@@ -17,31 +16,14 @@ const CLI: &str = env!("CARGO_BIN_EXE_cli");
 /// In milliseconds. Short, so that a message's deliveries are soon spent.
 const BACKOFF: [u64; 5] = [1_000, 100, 100, 100, 100];
 
-fn organization(domain: &str) -> organization::ActiveModel {
-    organization::ActiveModel {
-        name: Set(domain.to_owned()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(Utc::now()),
-        ..Default::default()
-    }
-}
-
-async fn arrives(row: &organization::Model, app: &App) {
-    eventually("the row is there as it was saved", || async {
-        Ok::<_, DbErr>(organization::Entity::find_by_id(row.id).one(&app.db).await?.filter(|copy| copy == row))
-    })
-    .await;
-}
-
 /// Creates, updates and deletes on one side, and sees it on the other.
 async fn rows_sync(from: &App, to: &App) {
-    let row = organization(&format!("{}.example", from.config.app_name)).insert(&from.db).await.expect("a save");
-    arrives(&row, to).await;
+    let row = organization::new(format!("{}.example", from.config.app_name)).insert(&from.db).await.expect("a save");
+    to.has(&row).await;
     let mut renamed: organization::ActiveModel = row.into();
     renamed.name = Set("renamed".to_owned());
     let row = renamed.update(&from.db).await.expect("a save");
-    arrives(&row, to).await;
+    to.has(&row).await;
     let id = row.id;
     row.delete(&from.db).await.expect("a delete");
     eventually("the row is gone", || async {
@@ -61,7 +43,7 @@ async fn trouble_is_handled(from: &App, to: &App) {
     let shaky = probe::send(&from.db, "fail", Orders { failures: 2, ..Orders::default() }).await;
     assert_eq!(is(to, &shaky, "processed").await.attempts, 2);
 
-    let parent = organization(&format!("parent.{}.example", from.config.app_name));
+    let parent = organization::new(format!("parent.{}.example", from.config.app_name));
     let parent = jsb_runtime::skip_publish(parent.insert(&from.db)).await.expect("a save");
     let child = seat::ActiveModel {
         id: Set(Uuid::new_v4()),

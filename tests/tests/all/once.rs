@@ -4,7 +4,6 @@ use async_nats::HeaderMap;
 use jsb_runtime::{Effect, Envelope, NewEvent};
 use jsb_tests::entities::{sighting, tally, ticket};
 use jsb_tests::{Pair, Remote, until};
-use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ColumnTrait, EntityTrait, PaginatorTrait, QueryFilter, SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
@@ -76,10 +75,8 @@ on_both! {
 
     async fn what_is_applied_is_not_published_back(backend: Backend) {
         let pair = Pair::start(backend).await;
-        let row = tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(1), ..Default::default() };
-        let row = row.insert(&pair.a.db).await.expect("a save");
-        let ticket = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(1), ..Default::default() };
-        ticket.insert(&pair.a.db).await.expect("a save");
+        let row = tally::new(1).insert(&pair.a.db).await.expect("a save");
+        ticket::new(1).insert(&pair.a.db).await.expect("a save");
         row.delete(&pair.a.db).await.expect("a delete");
         pair.quiet().await;
         assert_eq!((pair.a.recorded().await.len(), pair.b.recorded().await.len()), (3, 0));

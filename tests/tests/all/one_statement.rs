@@ -90,23 +90,8 @@ mod wide {
     pub(super) enum Relation {}
 }
 
-fn organization(domain: &str) -> organization::ActiveModel {
-    organization::ActiveModel {
-        name: Set("Acme".to_owned()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    }
-}
-
 fn tally(value: i64) -> tally::ActiveModel {
-    tally::ActiveModel {
-        id: Set(Uuid::now_v7()),
-        value: Set(value),
-        remark: Set("new".to_owned()),
-        ..Default::default()
-    }
+    tally::ActiveModel { remark: Set("new".to_owned()), ..tally::new(value) }
 }
 
 /// The rows of a table as one statement has left them, together with their event.
@@ -136,7 +121,7 @@ async fn a_save_on_the_pool_is_one_statement() {
     let mut pair = pair().await;
     // The relay would write the events anew.
     pair.a.stop().await;
-    let row = organization("acme.example").insert(&pair.a.db).await.expect("a key that the database draws");
+    let row = organization::new("acme.example").insert(&pair.a.db).await.expect("a key that the database draws");
     assert_eq!(written_at_once(&pair.a, "organizations").await, 1);
     assert_eq!(newest(&pair.a).await["id"], row.id);
     let mut change = row.into_active_model();
@@ -523,8 +508,8 @@ async fn a_key_that_was_deleted_comes_back_above_its_tombstone() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_that_is_taken_is_refused_as_ever() {
     let pair = pair().await;
-    organization("acme.example").insert(&pair.a.db).await.expect("an organization");
-    let refused = organization("acme.example").insert(&pair.a.db).await.expect_err("a value that is taken");
+    organization::new("acme.example").insert(&pair.a.db).await.expect("an organization");
+    let refused = organization::new("acme.example").insert(&pair.a.db).await.expect_err("a value that is taken");
     assert!(matches!(refused.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))), "{refused}");
     assert_eq!(pair.a.recorded().await.len(), 1);
     pair.stop().await;

@@ -18,8 +18,7 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 async fn ticket(app: &App) -> Uuid {
-    let row = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
-    row.insert(&app.db).await.expect("a ticket").id
+    ticket::new(0).insert(&app.db).await.expect("a ticket").id
 }
 
 /// Counts a ticket up, in a transaction of the user's: the number says in which order they committed.

@@ -5,7 +5,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::Utc;
 use dev_servers::{NatsOptions, NatsServer, Postgres};
 use jsb_runtime::Role;
 use jsb_tests::entities::organization;
@@ -37,13 +36,7 @@ async fn save(db: &DatabaseConnection, domain: &str) -> Result<organization::Mod
 }
 
 async fn save_named(db: &DatabaseConnection, name: &str, domain: &str) -> Result<organization::Model, DbErr> {
-    let row = organization::ActiveModel {
-        name: Set(name.to_owned()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(Utc::now()),
-        ..Default::default()
-    };
+    let row = organization::ActiveModel { name: Set(name.to_owned()), ..organization::new(domain) };
     row.insert(db).await
 }
 
@@ -54,11 +47,6 @@ async fn own_nats(options: NatsOptions) -> NatsServer {
 async fn pair_on(nats: &NatsServer, backend: Backend) -> Pair {
     let url = nats.url();
     Pair::configured(backend, |config| config.nats_url(url.as_str())).await
-}
-
-async fn is_on(app: &App, row: &organization::Model) {
-    let copy = eventually("the row is there", || organization::Entity::find_by_id(row.id).one(&app.db)).await;
-    assert_eq!(&copy, row);
 }
 
 /// Waits until both sides hold these many rows, the same ones.
@@ -143,7 +131,7 @@ on_both! {
         assert_eq!(pair.a.status().await.pending_events, 1);
         nats.restart().await.expect("nats-server starts");
         let back = Instant::now();
-        is_on(&pair.b, &early).await;
+        pair.b.has(&early).await;
         assert!(back.elapsed() < AT_ONCE, "it resumed after {:?}", back.elapsed());
 
         nats.kill().await;
@@ -154,7 +142,7 @@ on_both! {
         lasts(Duration::from_secs(3)).await;
         nats.restart().await.expect("nats-server starts");
         let back = Instant::now();
-        tokio::join!(is_on(&pair.b, &from_a), is_on(&pair.a, &from_b));
+        tokio::join!(pair.b.has(&from_a), pair.a.has(&from_b));
         assert!(back.elapsed() < AT_ONCE, "it resumed after {:?}", back.elapsed());
         pair.quiet().await;
         nothing_was_held_against_anyone(&pair).await;
@@ -167,14 +155,14 @@ on_both! {
         let mut pair = pair_on(&nats, backend).await;
         pair.start_both().await;
         let before = save(&pair.a.db, "before.example").await.expect("a save");
-        is_on(&pair.b, &before).await;
+        pair.b.has(&before).await;
         nats.kill().await;
         let meanwhile = save(&pair.a.db, "meanwhile.example").await.expect("a save");
         std::fs::remove_dir_all(store.path().join("js")).expect("the store is lost");
         nats.restart().await.expect("nats-server starts");
-        is_on(&pair.b, &meanwhile).await;
+        pair.b.has(&meanwhile).await;
         let after = save(&pair.b.db, "after.example").await.expect("a save");
-        is_on(&pair.a, &after).await;
+        pair.a.has(&after).await;
         pair.quiet().await;
         nothing_was_held_against_anyone(&pair).await;
         pair.stop().await;
@@ -195,7 +183,7 @@ on_both! {
         })
         .await;
         proxy.lose(|_| false);
-        is_on(&pair.b, &row).await;
+        pair.b.has(&row).await;
         pair.quiet().await;
         pair.stop().await;
     }
@@ -221,7 +209,7 @@ on_both! {
         let untouched = (progress.num_ack_pending, progress.num_redelivered);
         assert_eq!(untouched, (1, 0), "the server gave it to somebody else meanwhile");
         lock.rollback().await.expect("the lock is let go");
-        is_on(&pair.b, &row).await;
+        pair.b.has(&row).await;
         pair.quiet().await;
         nothing_was_held_against_anyone(&pair).await;
         pair.stop().await;
@@ -309,7 +297,7 @@ async fn a_jetstream_that_was_silent_for_long_is_published_to_at_once() {
     .await;
     proxy.lose(|_| false);
     let back = Instant::now();
-    is_on(&pair.b, &row).await;
+    pair.b.has(&row).await;
     assert!(back.elapsed() < AT_ONCE, "it resumed after {:?}", back.elapsed());
     pair.quiet().await;
     pair.stop().await;
@@ -443,7 +431,7 @@ async fn an_event_that_was_given_up_and_is_long_on_its_way_is_found() {
     pair.b.config.nats_url = proxy.url();
     proxy.slow_down(EIGHTH_OF_A_MIB_A_SECOND);
     pair.b.start().await;
-    is_on(&pair.b, &row).await;
+    pair.b.has(&row).await;
     pair.stop().await;
 }
 
@@ -466,7 +454,7 @@ async fn a_pull_request_that_is_lost_holds_up_nothing_for_long() {
     until("a request is lost", async || PULLS.load(Ordering::SeqCst) == 2).await;
     let row = save(&pair.a.db, "unasked.example").await.expect("a save");
     let saved = Instant::now();
-    is_on(&pair.b, &row).await;
+    pair.b.has(&row).await;
     assert!(saved.elapsed() < AT_ONCE, "it came after {:?}", saved.elapsed());
     pair.stop().await;
 }
@@ -560,12 +548,12 @@ async fn a_nats_that_falls_silent_is_left_for_a_new_connection() {
     let mut pair = Pair::configured(Backend::Sqlite, |config| config.nats_url(url.as_str()).backoff(backoff)).await;
     pair.start_both().await;
     let before = save(&pair.a.db, "before.example").await.expect("a save");
-    is_on(&pair.b, &before).await;
+    pair.b.has(&before).await;
     link.set(Weather::Silent);
     let silent = Instant::now();
     let from_a = save(&pair.a.db, "from-a.example").await.expect("a save");
     let from_b = save(&pair.b.db, "from-b.example").await.expect("a save");
-    tokio::join!(is_on(&pair.b, &from_a), is_on(&pair.a, &from_b));
+    tokio::join!(pair.b.has(&from_a), pair.a.has(&from_b));
     pair.quiet().await;
     assert!(silent.elapsed() < SOON, "it resumed after {:?}", silent.elapsed());
     nothing_was_held_against_anyone(&pair).await;
@@ -647,7 +635,7 @@ async fn a_lock_is_waited_for_longer_than_the_user_may_wait() {
     })
     .await;
     lock.rollback().await.expect("the lock is let go");
-    is_on(&pair.b, &row).await;
+    pair.b.has(&row).await;
     pair.quiet().await;
     nothing_was_held_against_anyone(&pair).await;
     pair.stop().await;

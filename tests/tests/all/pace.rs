@@ -2,9 +2,7 @@
 
 use jsb_tests::entities::tally;
 use jsb_tests::{Backend, Pair, Proxy, servers};
-use sea_orm::ActiveValue::Set;
 use serde_json::Value as Json;
-use uuid::Uuid;
 
 /// Whether it asks for more than one message.
 fn asks_for_several(subject: &str, body: &[u8]) -> bool {
@@ -22,8 +20,7 @@ async fn less_is_asked_for_where_the_server_refuses_as_much() {
     let mut pair = Pair::configured(Backend::Sqlite, |config| config.batch_size(2)).await;
     pair.b.config.nats_url = proxy.url();
     for value in 0..ROWS as i64 {
-        let row = tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() };
-        row.insert(&pair.a.db).await.expect("a save");
+        tally::new(value).insert(&pair.a.db).await.expect("a save");
     }
     pair.start_both().await;
     pair.quiet().await;

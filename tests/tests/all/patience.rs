@@ -22,14 +22,7 @@ const AVAILABLE_AT: &str = "SELECT CAST(available_at AS text) FROM inbox_events 
 
 /// An organization of A's with a user.
 async fn family(pair: &Pair) -> (organization::Model, user::Model) {
-    let row = organization::ActiveModel {
-        name: Set("Acme".to_owned()),
-        domain: Set("acme.example".to_owned()),
-        active: Set(true),
-        created_at: Set(Utc::now()),
-        ..Default::default()
-    };
-    let parent = row.insert(&pair.a.db).await.expect("an organization");
+    let parent = organization::new("acme.example").insert(&pair.a.db).await.expect("an organization");
     let row = user::ActiveModel { organization_id: Set(parent.id), name: Set("Ada".to_owned()), ..Default::default() };
     let child = row.insert(&pair.a.db).await.expect("a user");
     (parent, child)

@@ -33,16 +33,6 @@ fn error(text: &str) -> Orders {
     Orders { error: text.to_owned(), failures: u32::MAX, ..Orders::default() }
 }
 
-fn organization(domain: &str, name: impl Into<String>) -> organization::ActiveModel {
-    organization::ActiveModel {
-        name: Set(name.into()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    }
-}
-
 /// How many letters were on their way, by their subjects.
 static LETTERS: Mutex<BTreeMap<String, usize>> = Mutex::new(BTreeMap::new());
 
@@ -256,9 +246,11 @@ on_both! {
     async fn a_row_that_is_too_large_fails_and_later_rows_go_on(backend: Backend) {
         let pair = Pair::start(backend).await;
         let (a, b) = (&pair.a, &pair.b);
-        let large = organization("large.example", "x".repeat(2_000_000)).insert(&a.db).await.expect("a save");
-        let small = organization("small.example", "small").insert(&a.db).await.expect("a save");
-        eventually("the small row is on B", || organization::Entity::find_by_id(small.id).one(&b.db)).await;
+        let name = Set("x".repeat(2_000_000));
+        let large = organization::ActiveModel { name, ..organization::new("large.example") };
+        let large = large.insert(&a.db).await.expect("a save");
+        let small = organization::new("small.example").insert(&a.db).await.expect("a save");
+        b.has(&small).await;
         let rows = inbox::outbox(&a.db, &large.id.to_string()).await.expect("the outbox");
         let [row] = rows.as_slice() else { panic!("one event, not {rows:?}") };
         assert_eq!(row.status, "failed");
@@ -269,11 +261,7 @@ on_both! {
         let mut smaller: organization::ActiveModel = large.into();
         smaller.name = Set("smaller".to_owned());
         let smaller = smaller.update(&a.db).await.expect("a save");
-        let copy = eventually("the row is on B once it is smaller", || {
-            organization::Entity::find_by_id(smaller.id).one(&b.db)
-        })
-        .await;
-        assert_eq!(copy, smaller);
+        b.has(&smaller).await;
         pair.stop().await;
     }
 
@@ -338,8 +326,8 @@ on_both! {
         let mut pair = Pair::configured(backend, |config| impatient(config).use_inbox(false)).await;
         pair.start_both().await;
         let (a, b) = (&pair.a, &pair.b);
-        let saved = organization("no-inbox.example", "n").insert(&a.db).await.expect("a save");
-        eventually("the row is on B", || organization::Entity::find_by_id(saved.id).one(&b.db)).await;
+        let saved = organization::new("no-inbox.example").insert(&a.db).await.expect("a save");
+        b.has(&saved).await;
         let bad = probe::send(&a.db, "fail", error("always")).await;
         let stream = Stream::of(&b.config).await;
         let letter = eventually("it is in the DLQ", || async {
@@ -414,10 +402,7 @@ on_both! {
         assert_eq!(row.reason.as_deref(), Some("max_attempts"));
         let message = letter.context()["error_message"].to_string();
         assert!(message.contains("not today"), "{message}");
-        until("the status says nothing of it any more", async || {
-            dlq_problem().await.is_none()
-        })
-        .await;
+        until("the status says nothing of it any more", async || dlq_problem().await.is_none()).await;
         pair.stop().await;
     }
 }
@@ -432,8 +417,8 @@ async fn an_event_that_alone_finds_the_database_away_is_dead_and_holds_nobody_up
                  CREATE TRIGGER crash BEFORE INSERT ON organizations FOR EACH ROW EXECUTE FUNCTION crash()";
     pair.b.sql(crash).await;
     pair.a.start().await;
-    organization("crash.example", "Crash").insert(&pair.a.db).await.expect("a save");
-    let good = organization("good.example", "Good").insert(&pair.a.db).await.expect("a save");
+    organization::new("crash.example").insert(&pair.a.db).await.expect("a save");
+    let good = organization::new("good.example").insert(&pair.a.db).await.expect("a save");
     pair.b.start().await;
     let events = pair.a.recorded().await;
     let (row, _) = dead(&pair.b, events[0]["event_id"].as_str().expect("an id")).await;

@@ -5,15 +5,12 @@ use std::time::{Duration, Instant};
 use jsb_runtime::Role;
 use jsb_tests::entities::ticket;
 use jsb_tests::{App, Backend, Pair, eventually, until};
-use sea_orm::ActiveValue::Set;
 use sea_orm::DbErr;
-use uuid::Uuid;
 
 use crate::outage::lasts;
 
 async fn ticket(app: &App) {
-    let row = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(0), ..Default::default() };
-    row.insert(&app.db).await.expect("a ticket");
+    ticket::new(0).insert(&app.db).await.expect("a ticket");
 }
 
 pub(crate) async fn problem_of(app: &App, task: &str) -> Option<String> {

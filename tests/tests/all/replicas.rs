@@ -5,9 +5,7 @@ use std::time::Duration;
 use jsb_tests::entities::ticket;
 use jsb_tests::faults::broker::Broker;
 use jsb_tests::{Backend, Pair, Stream, eventually};
-use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait, PaginatorTrait};
-use uuid::Uuid;
 
 const EVENTS: usize = 200;
 /// So few that most batches are full.
@@ -26,8 +24,7 @@ async fn batches_are_taken_whole_though_their_end_is_told_first() {
     .await;
     pair.a.start().await;
     for number in 0..EVENTS {
-        let new = ticket::ActiveModel { id: Set(Uuid::now_v7()), number: Set(number as i64), ..Default::default() };
-        new.insert(&pair.a.db).await.expect("a ticket");
+        ticket::new(number as i64).insert(&pair.a.db).await.expect("a ticket");
     }
     pair.a.has_sent(EVENTS as i64).await;
     pair.b.start().await;

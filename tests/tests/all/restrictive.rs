@@ -1,16 +1,13 @@
 //! Applications that may not provision: they find what an operator made, say what is wrong with it, and manage nothing.
 
 use async_nats::jetstream::consumer::{FromConsumer, pull};
-use chrono::Utc;
 use dev_servers::{NatsOptions, NatsServer};
 use futures_util::StreamExt;
 use jsb_runtime::operate::{Connection, Provisioner};
 use jsb_runtime::topology::Wanted;
 use jsb_runtime::{Config, ProvisionError, StartError};
 use jsb_tests::entities::organization;
-use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, eventually, until};
-use sea_orm::ActiveValue::Set;
-use sea_orm::EntityTrait;
+use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, until};
 
 async fn restrictive_pair() -> Pair {
     Pair::configured(Backend::Sqlite, |config| config.auto_provision(false)).await
@@ -35,23 +32,12 @@ async fn refusal(app: &App) -> ProvisionError {
 }
 
 async fn save(app: &App, domain: &str) -> organization::Model {
-    let row = organization::ActiveModel {
-        name: Set(domain.to_owned()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(Utc::now()),
-        ..Default::default()
-    };
-    row.insert(&app.db).await.expect("a save")
-}
-
-async fn arrives(row: &organization::Model, app: &App) {
-    eventually("the row is there", || organization::Entity::find_by_id(row.id).one(&app.db)).await;
+    organization::new(domain).insert(&app.db).await.expect("a save")
 }
 
 async fn syncs_both_ways(pair: &Pair, round: u32) {
-    arrives(&save(&pair.a, &format!("a{round}.example")).await, &pair.b).await;
-    arrives(&save(&pair.b, &format!("b{round}.example")).await, &pair.a).await;
+    pair.b.has(&save(&pair.a, &format!("a{round}.example")).await).await;
+    pair.a.has(&save(&pair.b, &format!("b{round}.example")).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -167,7 +153,7 @@ async fn a_running_app_goes_on_with_other_settings_and_waits_for_what_is_gone() 
     pair.a.detached().await;
     assert_eq!(pair.a.status().await.pending_events, 1);
     provision(&pair.a.config).await;
-    arrives(&row, &pair.b).await;
+    pair.b.has(&row).await;
     syncs_both_ways(&pair, 3).await;
     pair.stop().await;
 }
@@ -206,7 +192,7 @@ async fn a_running_app_lets_go_of_a_consumer_that_would_lose_events() {
     .await;
     let row = save(&pair.a, "later.example").await;
     provision(&pair.a.config).await;
-    arrives(&row, &pair.b).await;
+    pair.b.has(&row).await;
     pair.stop().await;
 }
 

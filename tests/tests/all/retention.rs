@@ -6,8 +6,6 @@ use chrono::Utc;
 use jsb_runtime::Role;
 use jsb_tests::entities::tally;
 use jsb_tests::{Pair, eventually};
-use sea_orm::ActiveValue::Set;
-use uuid::Uuid;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// More than two batches.
@@ -17,8 +15,7 @@ on_both! {
     async fn what_is_older_than_its_retention_goes_and_what_is_younger_stays(backend: Backend) {
         let mut pair = Pair::start(backend).await;
         for value in 1..=2 {
-            let row = tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() };
-            row.insert(&pair.a.db).await.expect("a save");
+            tally::new(value).insert(&pair.a.db).await.expect("a save");
         }
         pair.quiet().await;
         let recorded = pair.a.recorded().await;

@@ -5,12 +5,9 @@ use jsb_tests::faults::link::Weather;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
 use jsb_tests::{App, Backend, Pair, Stream, effects, until};
-use sea_orm::ActiveValue::Set;
-use uuid::Uuid;
 
 async fn save(app: &App, value: i64) {
-    let row = tally::ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() };
-    row.insert(&app.db).await.expect("a save");
+    tally::new(value).insert(&app.db).await.expect("a save");
 }
 
 on_both! {

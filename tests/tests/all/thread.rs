@@ -5,27 +5,15 @@ use jsb_tests::{Pair, eventually};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 
-fn organization(domain: &str) -> organization::ActiveModel {
-    organization::ActiveModel {
-        name: Set("Acme \"Corp\" é".to_owned()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    }
-}
-
 on_both! {
     async fn a_save_on_one_side_becomes_a_row_on_the_other(backend: Backend) {
         let pair = Pair::start(backend).await;
-        let saved = organization("acme.example").insert(&pair.a.db).await.expect("a save");
-        let copy = eventually("the row is on B", || {
-            organization::Entity::find_by_id(saved.id).one(&pair.b.db)
-        })
-        .await;
-        assert_eq!(copy, saved);
+        let name = Set("Acme \"Corp\" é".to_owned());
+        let acme = organization::ActiveModel { name, ..organization::new("acme.example") };
+        let saved = acme.insert(&pair.a.db).await.expect("a save");
+        pair.b.has(&saved).await;
 
-        let mut change = copy.into_active_model();
+        let mut change = saved.clone().into_active_model();
         change.name = Set("Renamed on B".to_owned());
         let renamed = change.update(&pair.b.db).await.expect("an update");
         assert!(renamed.updated_at > saved.updated_at);

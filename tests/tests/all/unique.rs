@@ -20,13 +20,7 @@ use uuid::Uuid;
 use crate::samples;
 
 async fn organization(app: &App, domain: &str) -> organization::Model {
-    let row = organization::ActiveModel {
-        name: Set(app.config.app_name.clone()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
-    };
+    let row = organization::ActiveModel { name: Set(app.config.app_name.clone()), ..organization::new(domain) };
     row.insert(&app.db).await.expect("an organization")
 }
 

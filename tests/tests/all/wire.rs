@@ -73,11 +73,8 @@ fn as_payload(row: &organization::Model) -> Json {
 fn organization(domain: &str) -> organization::ActiveModel {
     organization::ActiveModel {
         name: Set("Acme \"Corp\" é\u{1f4a5}\n".to_owned()),
-        domain: Set(domain.to_owned()),
-        active: Set(true),
         internal_note: Set(Some("stays here".to_owned())),
-        created_at: Set(chrono::Utc::now()),
-        ..Default::default()
+        ..organization::new(domain)
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::json;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
-use super::{LONG_AGO, MANY, cli, fill_outbox, is_on, numbers, organization, renumber, ticket};
+use super::{LONG_AGO, MANY, cli, fill_outbox, numbers, organization, renumber, ticket};
 
 /// Waits until the relay's lease has run out, and lets another process have it for a moment.
 async fn another_has_had_the_lease(app: &App) {
@@ -88,7 +88,7 @@ on_both! {
         let drained = watching.await.expect("a command");
         assert_eq!(drained.code, 0, "{drained:?}");
         assert_eq!(drained.json()["left"], 0);
-        is_on(&pair.b, &row).await;
+        pair.b.has(&row).await;
         pair.stop().await;
     }
 }

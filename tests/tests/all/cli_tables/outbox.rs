@@ -8,7 +8,7 @@ use jsb_tests::{Pair, Stream, effects};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde_json::json;
 
-use super::{DECLINED, LONG_AGO, MANY, UNHEALTHY, cli, fill_outbox, is_on, organization, text, time};
+use super::{DECLINED, LONG_AGO, MANY, UNHEALTHY, cli, fill_outbox, organization, text, time};
 
 on_both! {
     async fn an_event_that_was_too_large_is_retried_once_the_stream_takes_it(backend: Backend) {
@@ -22,7 +22,7 @@ on_both! {
         let cli = cli(&pair.a);
         let large = organization(&pair.a, "large.example", &"x".repeat(10_000)).await;
         let fine = organization(&pair.a, "fine.example", "fine").await;
-        is_on(&pair.b, &fine).await;
+        pair.b.has(&fine).await;
 
         let failed = cli.json(&["outbox", "list", "--status", "failed"]).await;
         let [event] = failed.as_array().expect("a list").as_slice() else { panic!("one event: {failed}") };
@@ -44,7 +44,7 @@ on_both! {
         assert_eq!(retried.json()["unknown"], json!(["nobody"]));
         assert_eq!(retried.json()["refused"][0]["event_id"], sent[0]["event_id"]);
         assert!(retried.stderr.contains("it is sent") && retried.stderr.contains("nobody: there is no such event"));
-        is_on(&pair.b, &large).await;
+        pair.b.has(&large).await;
         pair.stop().await;
     }
 
@@ -98,7 +98,7 @@ on_both! {
         pair.a.has_events("outbox_events", "failed", 1).await;
         let change = organization::ActiveModel { id: Unchanged(large.id), name: Set("small".to_owned()), ..Default::default() };
         let small = change.update(&pair.a.db).await.expect("a save");
-        is_on(&pair.b, &small).await;
+        pair.b.has(&small).await;
         pair.a.has_sent(1).await;
         let (cli, events) = (cli(&pair.a), pair.a.recorded().await);
         assert_eq!(cli.run(&["health"]).await.code, UNHEALTHY);

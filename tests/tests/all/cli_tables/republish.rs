@@ -7,7 +7,7 @@ use dev_servers::{NatsOptions, NatsServer};
 use jsb_tests::{App, Pair, Stream, until};
 use sea_orm::EntityTrait;
 
-use super::{DECLINED, LONG_AGO, cli, is_on, numbers, organization, renumber, ticket};
+use super::{DECLINED, LONG_AGO, cli, numbers, organization, renumber, ticket};
 
 async fn newest_is_sent(app: &App) {
     until("the newest event is sent", async || {
@@ -25,7 +25,7 @@ on_both! {
         let mut pair = Pair::configured(backend, |config| config.nats_url(url.as_str())).await;
         pair.start_both().await;
         let known = organization(&pair.a, "known.example", "known").await;
-        is_on(&pair.b, &known).await;
+        pair.b.has(&known).await;
         pair.b.stop().await;
         let lost = [organization(&pair.a, "lost.example", "lost").await, organization(&pair.a, "gone.example", "gone").await];
         pair.a.has_sent(3).await;
@@ -43,11 +43,11 @@ on_both! {
         assert_eq!(future["republished"], 0);
         assert_eq!(cli.json(&[&republish[..], &["--yes"]].concat()).await["republished"], 2);
         pair.b.start().await;
-        is_on(&pair.b, &lost[0]).await;
+        pair.b.has(&lost[0]).await;
         assert_eq!(organization::Entity::find_by_id(lost[1].id).one(&pair.b.db).await, Ok(None), "it was sent before");
         let earlier = ["outbox", "republish", "--since", "2025-12-31T00:00:00Z", "--yes"];
         assert_eq!(cli.json(&earlier).await["republished"], 3);
-        is_on(&pair.b, &lost[1]).await;
+        pair.b.has(&lost[1]).await;
         pair.b.has_settled(3).await;
         assert_eq!(pair.b.count("inbox_events", "processed").await, 3, "what was known is a duplicate");
         pair.stop().await;
@@ -57,7 +57,7 @@ on_both! {
         let mut pair = Pair::create(backend).await;
         pair.start_both().await;
         let row = organization(&pair.a, "lost.example", "lost").await;
-        is_on(&pair.b, &row).await;
+        pair.b.has(&row).await;
         pair.a.has_sent(1).await;
         // Twice within the server's duplicate window.
         for _ in 0..2 {
@@ -65,7 +65,7 @@ on_both! {
             pair.b.sql("DELETE FROM inbox_events").await;
             let republished = cli(&pair.a).json(&["outbox", "republish", "--since", "1h", "--yes"]).await;
             assert_eq!(republished["republished"], 1);
-            is_on(&pair.b, &row).await;
+            pair.b.has(&row).await;
             pair.a.has_sent(1).await;
         }
         pair.stop().await;
