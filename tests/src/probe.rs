@@ -11,10 +11,11 @@ use jsb_runtime::{AsJson, NewEvent};
 use sea_orm::sea_query::{Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, DatabaseConnection, TransactionTrait};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use crate::effects;
 use crate::gate::gate;
+use crate::{Remote, effects};
 
 /// Set in a child process whose `hang` handler is to hang for ever.
 pub const HANG: &str = "TEST_HANG";
@@ -58,6 +59,11 @@ pub async fn send(db: &DatabaseConnection, kind: &str, orders: Orders) -> Probe 
         .to_owned();
     let row = db.query_one(&select).await.expect("the outbox").expect("the row that was just recorded");
     Probe { id, event_id: row.try_get("", "event_id").expect("an event id") }
+}
+
+/// An event of the other side's for the handler `kind`, which is called like its probe.
+pub fn event(kind: &str, id: &str, payload: impl Serialize) -> Json {
+    Remote::named_event(id, "probe", kind, id, json!(payload))
 }
 
 static ATTEMPTS: LazyLock<Mutex<HashMap<String, Vec<Instant>>>> = LazyLock::new(Mutex::default);

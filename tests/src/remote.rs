@@ -3,7 +3,9 @@
 use async_nats::HeaderMap;
 use async_nats::jetstream::{self, context::Context};
 use futures_util::future::try_join_all;
-use serde_json::Value as Json;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+use uuid::Uuid;
 
 use crate::{App, servers};
 
@@ -22,6 +24,25 @@ impl Remote {
         let client = async_nats::connect(servers::nats().await.url()).await.expect("a connection");
         let subject = format!("{}.sync.{}", app.config.destination_app, app.config.app_name);
         Self { context: jetstream::new(client), subject }
+    }
+
+    /// An event of its on a row, as it travels.
+    pub fn event(resource: &str, event_type: &str, id: impl Serialize, payload: Json) -> Json {
+        Self::named_event(Uuid::now_v7(), resource, event_type, id, payload)
+    }
+
+    /// The same under an id by which it is known again.
+    pub fn named_event(
+        event_id: impl Serialize,
+        resource: &str,
+        event_type: &str,
+        id: impl Serialize,
+        payload: Json,
+    ) -> Json {
+        json!({
+            "event_id": event_id, "resource_type": resource, "event_type": event_type, "resource_id": id,
+            "payload": payload,
+        })
     }
 
     /// Publishes an event and waits until it is stored. Without a message id, so that the server keeps duplicates.

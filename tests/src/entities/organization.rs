@@ -3,6 +3,7 @@
 use jsb_runtime::prelude::*;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
+use serde_json::json;
 
 /// An organization.
 #[sea_orm::model]
@@ -35,4 +36,12 @@ pub fn new(domain: impl Into<String>) -> ActiveModel {
         created_at: Set(chrono::Utc::now()),
         ..Default::default()
     }
+}
+
+/// What travels of one, which is named like its domain.
+pub fn payload(id: i64, domain: &str, updated_at: &str) -> serde_json::Value {
+    json!({
+        "id": id, "name": domain, "domain": domain, "active": true, "created_at": "2026-01-01T00:00:00Z",
+        "updated_at": updated_at,
+    })
 }

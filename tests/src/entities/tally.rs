@@ -3,6 +3,8 @@
 use jsb_runtime::prelude::*;
 use sea_orm::ActiveValue::Set;
 use sea_orm::entity::prelude::*;
+use serde::Serialize;
+use serde_json::json;
 
 /// A number under a key.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel, Syncable)]
@@ -21,6 +23,11 @@ pub struct Model {
 /// A new one of this value.
 pub fn new(value: i64) -> ActiveModel {
     ActiveModel { id: Set(Uuid::now_v7()), value: Set(value), ..Default::default() }
+}
+
+/// What travels of one.
+pub fn payload(id: impl Serialize, value: impl Serialize, updated_at: impl Serialize) -> serde_json::Value {
+    json!({"id": id, "value": value, "remark": "", "updated_at": updated_at})
 }
 
 /// None.

@@ -7,7 +7,7 @@ use futures_util::TryStreamExt;
 use jsb_tests::entities::tally;
 use jsb_tests::{App, Backend, ChildCommand, Pair, Remote, Stream, until};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, TransactionTrait};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 const BATCH: usize = 20;
@@ -17,10 +17,7 @@ const BATCHES: usize = 4;
 fn batch(ids: &[Uuid], number: usize) -> impl Iterator<Item = Json> {
     ids.iter().map(move |id| {
         let updated_at = format!("2026-01-01T00:00:{number:02}Z");
-        json!({
-            "event_id": Uuid::now_v7(), "event_type": "updated", "resource_type": "tally", "resource_id": id,
-            "payload": {"id": id, "value": number, "remark": "", "updated_at": updated_at},
-        })
+        Remote::event("tally", "updated", id, tally::payload(id, number, updated_at))
     })
 }
 

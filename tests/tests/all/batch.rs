@@ -12,10 +12,7 @@ use uuid::Uuid;
 fn event(resource: &str, event_type: &str, id: &Json, second: usize, mut fields: Json) -> Json {
     fields["id"] = id.clone();
     fields["updated_at"] = json!(format!("2026-01-01T00:{:02}:{:02}Z", second / 60, second % 60));
-    json!({
-        "event_id": Uuid::now_v7(), "event_type": event_type, "resource_type": resource, "resource_id": id,
-        "payload": fields,
-    })
+    Remote::event(resource, event_type, id, fields)
 }
 
 fn tally(id: Uuid, event_type: &str, second: usize, fields: Json) -> Json {
@@ -60,10 +57,7 @@ on_both! {
     async fn rows_of_composite_keys_are_applied_together(backend: Backend) {
         let membership = |member: usize| {
             let payload = json!({"group": "all", "member": member, "role": "new", "updated_at": "2026-01-01T00:00:00Z"});
-            json!({
-                "event_id": Uuid::now_v7(), "event_type": "created", "resource_type": "membership",
-                "resource_id": format!("all/{member}"), "payload": payload,
-            })
+            Remote::event("membership", "created", format!("all/{member}"), payload)
         };
         let events: Vec<_> = (0..1_000).map(membership).collect();
         let mut pair = with_waiting(backend, &events).await;

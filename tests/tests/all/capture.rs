@@ -276,10 +276,8 @@ on_both! {
             txn.commit().await.expect("a commit");
             return;
         }
-        let event = json!({
-            "event_id": "1", "event_type": "created", "resource_type": "tally", "resource_id": Uuid::now_v7(),
-            "payload": {"value": 2, "remark": "new", "updated_at": "2026-01-01T00:00:00Z"},
-        });
+        let payload = json!({"value": 2, "remark": "new", "updated_at": "2026-01-01T00:00:00Z"});
+        let event = Remote::event("tally", "created", Uuid::now_v7(), payload);
         let event = Envelope::read(event.to_string().as_bytes(), None, &app.config.destination_app).expect("an event");
         for level in [IsolationLevel::RepeatableRead, IsolationLevel::Serializable] {
             let txn = app.db.begin_with_config(Some(level), None).await.expect("a transaction");

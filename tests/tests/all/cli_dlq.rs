@@ -13,9 +13,9 @@ use jsb_runtime::Config;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Backend, Pair, Stream, eventually, inbox};
+use jsb_tests::{App, Backend, Pair, Remote, Stream, eventually, inbox};
 use sea_orm::DbErr;
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
@@ -72,8 +72,9 @@ async fn publish(pair: &Pair, headers: &[(&str, &str)], body: &Json) -> u64 {
 }
 
 fn envelope(pair: &Pair, event_id: &str, resource: &str, event_type: &str, payload: Json) -> Json {
-    json!({"event_id": event_id, "event_type": event_type, "producer": pair.a.config.app_name, "resource_id": "1",
-           "resource_type": resource, "payload": payload})
+    let mut event = Remote::named_event(event_id, resource, event_type, "1", payload);
+    event["producer"] = pair.a.config.app_name.as_str().into();
+    event
 }
 
 /// What was skipped or failed, and why.

@@ -14,7 +14,7 @@ use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, IntoActiveModel, TransactionTrait,
 };
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
@@ -172,10 +172,9 @@ async fn a_delete_waits_for_its_key() {
 fn event(id: Uuid, event_type: &str, value: i64, micros: i64) -> Json {
     let version = DateTime::<Utc>::from_timestamp_micros(1_700_000_000_000_000 + micros).expect("a time");
     let version = version.to_rfc3339_opts(SecondsFormat::Micros, true);
-    json!({
-        "event_id": Uuid::now_v7(), "event_type": event_type, "resource_type": "tally", "resource_id": id,
-        "occurred_at": version, "payload": {"id": id, "value": value, "remark": "", "updated_at": version},
-    })
+    let mut event = Remote::event("tally", event_type, id, tally::payload(id, value, &version));
+    event["occurred_at"] = version.into();
+    event
 }
 
 on_both! {

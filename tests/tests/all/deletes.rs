@@ -5,16 +5,13 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use jsb_tests::entities::tally;
 use jsb_tests::{App, Backend, Pair, Remote, until};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 use uuid::Uuid;
 
 /// An event of the other side's on a tally, whose value is the month of its version.
 fn event(event_type: &str, id: Uuid, month: u32) -> Json {
     let version = format!("2026-{month:02}-01T00:00:00Z");
-    json!({
-        "event_id": Uuid::now_v7(), "event_type": event_type, "resource_type": "tally", "resource_id": id,
-        "payload": {"id": id, "value": month, "remark": "", "updated_at": version},
-    })
+    Remote::event("tally", event_type, id, tally::payload(id, month, version))
 }
 
 /// A pair that does not run, and keeps no tombstones when it does.
@@ -52,9 +49,8 @@ on_both! {
         let remote = Remote::of(&pair.b).await;
         for days in [364, 367] {
             let (id, version) = (Uuid::now_v7(), Utc::now() + TimeDelta::days(days));
-            let payload = json!({"id": id, "value": days, "remark": "", "updated_at": version});
-            let event = json!({"event_id": days, "event_type": "created", "resource_type": "tally", "resource_id": id, "payload": payload});
-            remote.publish(&event).await;
+            let payload = tally::payload(id, days, version);
+            remote.publish(&Remote::named_event(days, "tally", "created", id, payload)).await;
         }
         pair.b.has_settled(2).await;
         assert_eq!(pair.b.reasons_of_death().await, ["version_in_future"]);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsb_tests::gate::gate;
-use jsb_tests::{Backend, Pair, Remote, effects, eventually, inbox, until};
+use jsb_tests::{Backend, Pair, Remote, effects, eventually, inbox, probe, until};
 use sea_orm::DbErr;
 use serde_json::json;
 use uuid::Uuid;
@@ -19,9 +19,7 @@ async fn an_event_that_has_failed_and_comes_twice_at_once_has_one_effect() {
     let remote = Remote::of(&pair.b).await;
     let id = Uuid::new_v4().to_string();
     let gate = gate(&id);
-    let event = json!({
-        "event_id": id, "event_type": "wait", "resource_type": "probe", "resource_id": id, "payload": {"gate": id},
-    });
+    let event = probe::event("wait", &id, json!({"gate": id}));
     // The handler cannot leave its effect, so that it fails before it comes to the gate.
     pair.b.sql("ALTER TABLE effects RENAME TO effects_elsewhere").await;
     remote.publish(&event).await;

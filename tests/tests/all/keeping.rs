@@ -58,10 +58,7 @@ mod heirloom {
 /// An event of the other side's on a keepsake. Of a delete there is one only if somebody else than JSB publishes it.
 fn event(event_type: &str, id: Uuid, second: u64) -> Json {
     let updated_at = format!("2026-01-01T00:00:{second:02}Z");
-    json!({
-        "event_id": Uuid::now_v7(), "event_type": event_type, "resource_type": "keepsake", "resource_id": id,
-        "payload": {"id": id, "name": "ring", "updated_at": updated_at},
-    })
+    Remote::event("keepsake", event_type, id, json!({"id": id, "name": "ring", "updated_at": updated_at}))
 }
 
 /// The keys of B's keepsakes, of which none has left a tombstone.

@@ -88,13 +88,7 @@ async fn create_without_jsb(txn: &DatabaseTransaction, domain: &str) -> i64 {
 
 /// A `created` event of the other side's on the organization `id`.
 fn created(id: i64, updated_at: &str) -> Json {
-    json!({
-        "event_id": uuid::Uuid::now_v7(), "event_type": "created", "resource_type": "organization", "resource_id": id,
-        "payload": {
-            "id": id, "name": "Acme", "domain": format!("{id}.example"), "active": true,
-            "created_at": "2026-01-01T00:00:00Z", "updated_at": updated_at,
-        },
-    })
+    Remote::event("organization", "created", id, organization::payload(id, &format!("{id}.example"), updated_at))
 }
 
 /// What an event says, said by this app, and as another event.
@@ -170,13 +164,10 @@ on_both! {
         // Rows that were lost here: the other side still has them. One comes alone, then three together.
         pair.a.start().await;
         let remote = Remote::of(&pair.a).await;
-        let lost = |id: i64| json!({
-            "event_id": format!("lost {id}"), "event_type": "updated", "resource_type": "organization", "resource_id": id,
-            "payload": {
-                "id": id, "name": "Acme", "domain": format!("{id}.example"), "active": true,
-                "created_at": "2026-01-01T00:00:00Z", "updated_at": "2026-01-01T00:00:00Z",
-            },
-        });
+        let lost = |id: i64| {
+            let row = organization::payload(id, &format!("{id}.example"), "2026-01-01T00:00:00Z");
+            Remote::event("organization", "updated", id, row)
+        };
         remote.publish(&lost(5)).await;
         pair.a.has_settled(1).await;
         assert_eq!(next_drawn(&pair.a).await, 7);
@@ -200,10 +191,8 @@ on_both! {
     async fn the_other_side_leaves_keys_to_draw(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         pair.a.start().await;
-        let last = json!({"id": i64::MAX, "name": "Last", "domain": "last.example", "active": true,
-            "created_at": "2026-11-21T00:00:00Z", "updated_at": "2026-11-21T00:00:00Z"});
-        let event = json!({"event_id": uuid::Uuid::now_v7(), "event_type": "created", "resource_type": "organization",
-            "resource_id": i64::MAX.to_string(), "payload": last});
+        let last = organization::payload(i64::MAX, "last.example", "2026-01-01T00:00:00Z");
+        let event = Remote::event("organization", "created", i64::MAX.to_string(), last);
         Remote::of(&pair.a).await.publish(&event).await;
         until("the row is there", async || {
             let found = pair.a.texts("SELECT domain FROM organizations").await;
@@ -460,10 +449,8 @@ async fn an_application_needs_rights_on_its_tables_alone() {
     let db = db.expect("a connection of its own");
     let bridge = jsb_runtime::start(pair.a.config.clone(), db.clone()).await.expect("a start");
     assert_eq!(organization::new("own.example").insert(&db).await.expect("a save").id, 1);
-    let lost = json!({"id": 5, "name": "Lost", "domain": "lost.example", "active": true,
-        "created_at": "2026-11-21T00:00:00Z", "updated_at": "2026-11-21T00:00:00Z"});
-    let event = json!({"event_id": uuid::Uuid::now_v7(), "event_type": "created", "resource_type": "organization",
-        "resource_id": "5", "payload": lost});
+    let lost = organization::payload(5, "lost.example", "2026-01-01T00:00:00Z");
+    let event = Remote::event("organization", "created", "5", lost);
     Remote::of(&pair.a).await.publish(&event).await;
     until("it is back", async || {
         let found = pair.a.texts("SELECT domain FROM organizations WHERE id = 5").await;
@@ -569,10 +556,7 @@ async fn rows_whose_key_is_an_enum_are_applied_together() {
     let event = |event_type: &str, number: usize| {
         let size = if number.is_multiple_of(2) { "small" } else { "very large" };
         let updated_at = format!("2026-01-01T00:{:02}:{:02}Z", number / 60, number % 60);
-        json!({
-            "event_id": number.to_string(), "event_type": event_type, "resource_type": "quota", "resource_id": size,
-            "payload": {"size": size, "most": number, "updated_at": updated_at},
-        })
+        Remote::event("quota", event_type, size, json!({"size": size, "most": number, "updated_at": updated_at}))
     };
     let mut events: Vec<_> = (0..100).map(|number| event("updated", number)).collect();
     events.push(event("deleted", 100));

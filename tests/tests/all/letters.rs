@@ -3,7 +3,6 @@
 use jsb_runtime::operate;
 use jsb_tests::probe::{self, Orders};
 use jsb_tests::{Cli, Pair, Proxy, Stream, servers, until};
-use serde_json::json;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
 
@@ -17,10 +16,7 @@ on_both! {
         let (incoming, dlq) = (format!("{a}.sync.{b}"), format!("{b}.sync.dlq"));
         let event = |id: &str, kind: &str, ballast: usize| {
             let payload = Orders { ballast: "x".repeat(ballast), ..Orders::default() };
-            let event = json!({
-                "event_id": id, "event_type": kind, "resource_type": "probe", "resource_id": id, "payload": payload,
-            });
-            event.to_string()
+            probe::event(kind, id, payload).to_string()
         };
         stream.publish(&incoming, &[], event("lost", "refuse", 1024 * 1024 - 400)).await;
         pair.b.event_is("lost", "dead").await;

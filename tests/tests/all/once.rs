@@ -11,10 +11,14 @@ use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 fn ticket(id: Uuid, event_id: &str, number: i64) -> Json {
-    json!({
-        "event_id": event_id, "event_type": "updated", "resource_type": "ticket", "resource_id": id,
-        "payload": {"id": id, "number": number, "updated_at": format!("2026-01-01T00:00:{number:02}Z")},
-    })
+    let updated_at = format!("2026-01-01T00:00:{number:02}Z");
+    Remote::named_event(
+        event_id,
+        "ticket",
+        "updated",
+        id,
+        json!({"id": id, "number": number, "updated_at": updated_at}),
+    )
 }
 
 on_both! {
@@ -41,10 +45,7 @@ on_both! {
         let remote = Remote::of(&pair.b).await;
         let id = Uuid::now_v7();
         remote.publish(&ticket(id, "whole", 1)).await;
-        let key_alone = json!({
-            "event_id": "key alone", "event_type": "deleted", "resource_type": "ticket", "resource_id": id, "payload": {"id": id},
-        });
-        remote.publish(&key_alone).await;
+        remote.publish(&Remote::event("ticket", "deleted", id, json!({"id": id}))).await;
         pair.b.has_settled(2).await;
         let sightings = sighting::Entity::find().all(&pair.b.db).await.expect("the sightings");
         let seen = sightings.iter().find(|seen| seen.event_type == "deleted").expect("the handler ran");
@@ -149,10 +150,7 @@ on_both! {
         assert_eq!(jsb_runtime::handle_event(&txn, &read(ticket(id, "1", 1))).await.expect("they see it too"), Effect::Stale);
         let stale = sighting::Entity::find().filter(sighting::Column::Stale.eq(true)).count(&txn).await;
         assert_eq!(stale, Ok(2));
-        let quiet = json!({
-            "event_id": "3", "event_type": "created", "resource_type": "tally", "resource_id": id,
-            "payload": {"id": id, "value": 1, "remark": "", "updated_at": "2026-01-01T00:00:00Z"},
-        });
+        let quiet = Remote::event("tally", "created", id, tally::payload(id, 1, "2026-01-01T00:00:00Z"));
         jsb_runtime::handle_event(&txn, &read(quiet)).await.expect("a row needs no handler");
         let custom = Envelope { event_type: "closed".to_owned(), ..newer };
         jsb_runtime::handle_event(&txn, &custom).await.expect_err("nobody takes it");

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use chrono::{TimeDelta, Utc};
 use jsb_runtime::Config;
 use jsb_runtime::testing::skewed;
-use jsb_tests::entities::{organization, user};
+use jsb_tests::entities::{organization, tally, user};
 use jsb_tests::gate::gate;
-use jsb_tests::{App, Backend, Pair, Remote, until};
+use jsb_tests::{App, Backend, Pair, Remote, probe, until};
 use sea_orm::ActiveValue::Set;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -30,7 +30,7 @@ async fn family(pair: &Pair) -> (organization::Model, user::Model) {
 
 /// An event for one of B's probes, which stands before a gate of its id.
 fn slow(id: &str) -> Json {
-    json!({"event_id": id, "event_type": "wait", "resource_type": "probe", "resource_id": id, "payload": {"gate": id}})
+    probe::event("wait", id, json!({"gate": id}))
 }
 
 async fn are_parked(app: &App, events: i64) {
@@ -140,13 +140,11 @@ async fn what_has_begun_once_has_its_turn_among_many_that_never_have() {
     pair.b.sql(always_due).await;
     pair.b.start().await;
     let user = |id: i64, organization_id: i64| {
-        json!({
-            "event_id": id.to_string(), "event_type": "created", "resource_type": "user", "resource_id": id.to_string(),
-            "payload": {
-                "id": id, "organization_id": organization_id, "name": "Ada", "email": null,
-                "updated_at": "2026-01-01T00:00:00Z",
-            },
-        })
+        let updated_at = "2026-01-01T00:00:00Z";
+        let payload = json!({
+            "id": id, "organization_id": organization_id, "name": "Ada", "email": null, "updated_at": updated_at,
+        });
+        Remote::named_event(id.to_string(), "user", "created", id.to_string(), payload)
     };
     let users: Vec<Json> = (0..=MANY).map(|id| user(2 * id + 1, if id == 0 { 1 } else { 3 })).collect();
     Remote::of(&pair.b).await.publish_all(&users).await;
@@ -204,11 +202,8 @@ on_both! {
         let began = Instant::now();
         pair.b.start().await;
         let id = Uuid::now_v7().to_string();
-        let other = json!({
-            "event_id": id, "event_type": "created", "resource_type": "tally", "resource_id": id,
-            "payload": {"id": id, "value": 1, "remark": "", "updated_at": "2026-01-01T00:00:00Z"},
-        });
-        remote.publish(&other).await;
+        let payload = tally::payload(&id, 1, "2026-01-01T00:00:00Z");
+        remote.publish(&Remote::named_event(&id, "tally", "created", &id, payload)).await;
         pair.b.event_is(&id, "processed").await;
         // By the second time the bridge knows it too.
         for _ in 0..2 {

@@ -56,8 +56,9 @@ on_both! {
         let remote = Remote::of(&pair.b).await;
         let (id, absent) = (Uuid::now_v7(), Uuid::now_v7());
         let event = |name: &str, id: Uuid, payload: Json| {
-            json!({"event_id": name, "event_type": "updated", "resource_type": "tally", "resource_id": id, "payload": payload,
-                   "occurred_at": "2026-01-01T00:00:01Z"})
+            let mut event = Remote::named_event(name, "tally", "updated", id, payload);
+            event["occurred_at"] = "2026-01-01T00:00:01Z".into();
+            event
         };
         let full = json!({"id": id, "value": 1, "remark": "kept", "updated_at": "2026-01-01T00:00:00Z", "unknown": [1]});
         remote.publish(&event("full", id, full)).await;

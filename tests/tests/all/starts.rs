@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Probe};
 use jsb_tests::{Backend, Pair, Remote, effects, eventually, inbox};
@@ -26,11 +27,7 @@ async fn with_due<const N: usize>(backend: Backend, events: [(&str, u32); N]) ->
         Probe { id: id.clone(), event_id: id }
     });
     for (Probe { id, .. }, (kind, _)) in probes.iter().zip(events) {
-        let payload = json!({"gate": id});
-        let event = json!({
-            "event_id": id, "event_type": kind, "resource_type": "probe", "resource_id": id, "payload": payload,
-        });
-        remote.publish(&event).await;
+        remote.publish(&probe::event(kind, id, json!({"gate": id}))).await;
         eventually("it has failed", || async {
             Ok::<_, DbErr>(inbox::find(&pair.b.db, id).await?.filter(|row| row.attempts > 0))
         })
@@ -96,11 +93,8 @@ async fn a_database_that_is_away_again_and_again_makes_no_crash_loop() {
     pair.b.sql(refuse).await;
     pair.b.start().await;
     let id = Uuid::new_v4().to_string();
-    let payload = json!({"id": id, "value": 1, "remark": "", "updated_at": "2026-01-01T00:00:00Z"});
-    let event = json!({
-        "event_id": id, "event_type": "created", "resource_type": "tally", "resource_id": id, "payload": payload,
-    });
-    Remote::of(&pair.b).await.publish(&event).await;
+    let payload = tally::payload(&id, 1, "2026-01-01T00:00:00Z");
+    Remote::of(&pair.b).await.publish(&Remote::named_event(&id, "tally", "created", &id, payload)).await;
     pair.b.has_settled(1).await;
     let row = inbox::find(&pair.b.db, &id).await.expect("the inbox").expect("its row");
     assert_eq!((row.status.as_str(), row.starts, row.attempts), ("processed", 1, 1));

@@ -4,8 +4,9 @@
 use std::time::{Duration, Instant};
 
 use jsb_runtime::Config;
+use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
-use jsb_tests::{App, Backend, Pair, Proxy, Remote, Stream, effects, eventually, servers, until};
+use jsb_tests::{App, Backend, Pair, Proxy, Remote, Stream, effects, eventually, probe, servers, until};
 use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -43,17 +44,14 @@ fn new_id() -> String {
 
 /// An event for one of B's probes. Its gate has its name.
 fn event(kind: &str, id: &str) -> Json {
-    json!({"event_id": id, "event_type": kind, "resource_type": "probe", "resource_id": id, "payload": {"gate": id}})
+    probe::event(kind, id, json!({"gate": id}))
 }
 
 /// The events of full batches, each of a row of its own.
 fn tallies() -> Vec<Json> {
     let created = |value: usize| {
         let id = Uuid::now_v7();
-        let payload = json!({"id": id, "value": value, "remark": "", "updated_at": "2026-01-01T00:00:00Z"});
-        json!({
-            "event_id": id, "event_type": "created", "resource_type": "tally", "resource_id": id, "payload": payload,
-        })
+        Remote::event("tally", "created", id, tally::payload(id, value, "2026-01-01T00:00:00Z"))
     };
     (0..BATCHES * BATCH).map(created).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use jsb_tests::entities::organization;
 use jsb_tests::probe;
 use jsb_tests::{App, Backend, Cli, Stream, effects, eventually, until};
 use sea_orm::DbErr;
@@ -111,10 +112,7 @@ on_both! {
     async fn an_event_that_is_parked_again_before_it_dies_has_a_new_letter_too(backend: Backend) {
         let pair = pair(backend, |config| config.park_for(Duration::from_millis(1))).await;
         let cli = Cli::of(PROGRAM, &pair.b);
-        let row = |id: i64| {
-            json!({"id": id, "name": "n", "domain": "taken.example", "active": true, "created_at": "2026-11-01T00:00:00Z",
-                   "updated_at": "2026-11-01T00:00:00Z"})
-        };
+        let row = |id: i64| organization::payload(id, "taken.example", "2026-11-01T00:00:00Z");
         let mut holder = envelope(&pair, "holder", "organization", "created", row(3));
         holder["resource_id"] = "3".into();
         publish(&pair, &[], &holder).await;

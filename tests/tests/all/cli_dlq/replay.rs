@@ -58,8 +58,7 @@ on_both! {
         let pair = pair(backend, |config| config.park_for(Duration::from_millis(1))).await;
         let cli = Cli::of(PROGRAM, &pair.b);
         let row = |id: i64, domain: &str, second: u32| {
-            json!({"id": id, "name": "n", "domain": domain, "active": true, "created_at": "2026-11-01T00:00:00Z",
-                   "updated_at": format!("2026-11-01T00:00:{second:02}Z")})
+            organization::payload(id, domain, &format!("2026-11-01T00:00:{second:02}Z"))
         };
         let mut holder = envelope(&pair, "holder", "organization", "created", row(3, "taken.example", 1));
         holder["resource_id"] = "3".into();
