@@ -8,10 +8,10 @@ use jsb_runtime::operate::Connection;
 use jsb_tests::entities::{label, organization};
 use jsb_tests::identity::{Authority, Operator};
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, ChildCommand, Pair, eventually};
+use jsb_tests::{App, Backend, ChildCommand, Pair, eventually, until};
 use nkeys::KeyPair;
 use sea_orm::ActiveValue::Set;
-use sea_orm::EntityTrait;
+use sea_orm::{EntityTrait, PaginatorTrait};
 use tempfile::NamedTempFile;
 
 async fn server(config: impl Into<String>) -> NatsServer {
@@ -138,11 +138,7 @@ async fn what_is_too_large_for_the_user_alone_holds_nobody_up() {
         row.insert(&pair.a.db).await.expect("a save");
     }
     pair.start_both().await;
-    eventually("the others are there", || async {
-        let labels = label::Entity::find().all(&pair.b.db).await?;
-        Ok::<_, sea_orm::DbErr>((labels.len() == 2).then_some(()))
-    })
-    .await;
+    until("the others are there", async || label::Entity::find().count(&pair.b.db).await == Ok(2)).await;
     pair.a.has_events("outbox_events", "failed", 1).await;
     assert!(
         pair.a.texts("SELECT last_error FROM outbox_events WHERE status = 'failed'").await[0].contains("larger than")

@@ -6,9 +6,9 @@ use std::time::Duration;
 use jsb_tests::entities::{organization, seat};
 use jsb_tests::least_privilege::{Auth, LeastPrivilege};
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, effects, eventually, inbox};
+use jsb_tests::{App, effects, eventually, until};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{DbErr, EntityTrait};
+use sea_orm::EntityTrait;
 use uuid::Uuid;
 
 const CLI: &str = env!("CARGO_BIN_EXE_cli");
@@ -26,22 +26,15 @@ async fn rows_sync(from: &App, to: &App) {
     to.has(&row).await;
     let id = row.id;
     row.delete(&from.db).await.expect("a delete");
-    eventually("the row is gone", || async {
-        Ok::<_, DbErr>(organization::Entity::find_by_id(id).one(&to.db).await?.is_none().then_some(()))
-    })
-    .await;
-}
-
-async fn is(app: &App, event: &probe::Probe, status: &str) -> inbox::InboxRow {
-    app.event_is(&event.event_id, status).await
+    until("the row is gone", async || organization::Entity::find_by_id(id).one(&to.db).await == Ok(None)).await;
 }
 
 /// A dead letter, an event that is tried again, and one that waits for its parent.
 async fn trouble_is_handled(from: &App, to: &App) {
     let refused = probe::send(&from.db, "refuse", Orders::default()).await;
-    assert_eq!(is(to, &refused, "dead").await.reason.as_deref(), Some("handler_refused"));
+    assert_eq!(to.event_is(&refused.event_id, "dead").await.reason.as_deref(), Some("handler_refused"));
     let shaky = probe::send(&from.db, "fail", Orders { failures: 2, ..Orders::default() }).await;
-    assert_eq!(is(to, &shaky, "processed").await.attempts, 2);
+    assert_eq!(to.event_is(&shaky.event_id, "processed").await.attempts, 2);
 
     let parent = organization::new(format!("parent.{}.example", from.config.app_name));
     let parent = jsb_runtime::skip_publish(parent.insert(&from.db)).await.expect("a save");
@@ -81,7 +74,7 @@ async fn what_is_spent_is_rescued(least: &mut LeastPrivilege) {
     drop(crashing);
     let b = &mut least.pair.b;
     b.start().await;
-    is(b, &lost, "processed").await;
+    b.event_is(&lost.event_id, "processed").await;
     assert_eq!(effects::count(&b.db, &lost.id).await, Ok(1));
 }
 

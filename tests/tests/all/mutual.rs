@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsb_tests::entities::{guild, smith};
-use jsb_tests::{App, Pair, Remote, effects, eventually, until};
+use jsb_tests::{App, Pair, Remote, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use uuid::Uuid;
 
@@ -49,11 +49,9 @@ on_both! {
             for place in order {
                 remote.publish(&recorded[seen + place]).await;
             }
+            // The handler found the whole guild.
             let heard = format!("{name} serves {:?}", Some(smith));
-            eventually("the handler found the whole guild", || async {
-                effects::count(&pair.b.db, &heard).await.map(|count| (count == 1).then_some(()))
-            })
-            .await;
+            pair.b.has_effect(&heard).await;
         }
         are_equal(&pair).await;
         assert_eq!(pair.b.count("inbox_events", "processed").await, 4);

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use jsb_tests::entities::ticket;
 use jsb_tests::faults::broker::Broker;
-use jsb_tests::{Backend, Pair, Stream, eventually};
-use sea_orm::{DbErr, EntityTrait, PaginatorTrait};
+use jsb_tests::{Backend, Pair, Stream, until};
+use sea_orm::{EntityTrait, PaginatorTrait};
 
 const EVENTS: usize = 200;
 /// So few that most batches are full.
@@ -28,11 +28,7 @@ async fn batches_are_taken_whole_though_their_end_is_told_first() {
     }
     pair.a.has_sent(EVENTS as i64).await;
     pair.b.start().await;
-    eventually("all is applied", || async {
-        let applied = ticket::Entity::find().count(&pair.b.db).await?;
-        Ok::<_, DbErr>((applied == EVENTS as u64).then_some(()))
-    })
-    .await;
+    until("all is applied", async || ticket::Entity::find().count(&pair.b.db).await == Ok(EVENTS as u64)).await;
     let one_server = pair.b.config.clone().nats_url(urls[0].as_str());
     let progress = Stream::of(&one_server).await.progress(&pair.b.config.app_name).await;
     assert_eq!(progress.delivered.consumer_sequence, EVENTS as u64, "something was delivered twice");

@@ -4,9 +4,9 @@ use dev_servers::{NatsOptions, NatsServer};
 use jsb_tests::entities::label;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, ChildCommand, Pair, Stream, eventually};
+use jsb_tests::{Backend, ChildCommand, Pair, Stream, until};
 use sea_orm::ActiveValue::Set;
-use sea_orm::{DatabaseConnection, DbErr, EntityTrait, IntoActiveModel};
+use sea_orm::{DatabaseConnection, EntityTrait, IntoActiveModel, PaginatorTrait};
 use serde_json::Value as Json;
 
 const MEGABYTE: usize = 1_000_000;
@@ -63,11 +63,7 @@ on_both! {
         save(&pair.a.db, "staying", 1).await;
         pair.quiet().await;
         grow_and_delete(&pair.a.db, "growing").await;
-        eventually("it is gone on B", || async {
-            let labels = label::Entity::find().all(&pair.b.db).await?;
-            Ok::<_, DbErr>((labels.len() == 1).then_some(()))
-        })
-        .await;
+        until("it is gone on B", async || label::Entity::find().count(&pair.b.db).await == Ok(1)).await;
         assert_eq!(pair.a.count("outbox_events", "failed").await, 1, "the update alone");
         pair.stop().await;
     }
@@ -91,11 +87,7 @@ on_both! {
             save(&pair.a.db, code, bytes).await;
         }
         pair.start_both().await;
-        eventually("all four are there", || async {
-            let labels = label::Entity::find().all(&pair.b.db).await?;
-            Ok::<_, DbErr>((labels.len() == 4).then_some(()))
-        })
-        .await;
+        until("all four are there", async || label::Entity::find().count(&pair.b.db).await == Ok(4)).await;
         pair.quiet().await;
         let (a, b) = pair.rows::<label::Entity>().await;
         assert_eq!(a, b);
