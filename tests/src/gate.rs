@@ -32,7 +32,7 @@ impl Gate {
     }
 
     /// Waits until a handler stands here.
-    pub async fn reached(&self) {
+    pub async fn until_reached(&self) {
         until("a handler stands at the gate", async || self.arrivals() > 0).await;
     }
 

@@ -37,7 +37,7 @@ pub use proxy::Proxy;
 pub use raw::Raw;
 pub use remote::Remote;
 pub use stream::Stream;
-pub use wait::{DEADLINE, eventually, until};
+pub use wait::{DEADLINE, eventually, lasts, until};
 
 /// The programs in the documentation compile.
 #[cfg(doctest)]

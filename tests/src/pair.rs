@@ -57,9 +57,9 @@ impl Pair {
     }
 
     /// Waits until both bridges have their stream and their durable.
-    pub async fn attached(&self) {
-        self.a.attached().await;
-        self.b.attached().await;
+    pub async fn until_attached(&self) {
+        self.a.until_attached().await;
+        self.b.until_attached().await;
     }
 
     /// Waits until nothing is on its way: both outboxes are sent, and each inbox has settled what the other sent.

@@ -63,7 +63,7 @@ pub async fn send(db: &DatabaseConnection, kind: &str, orders: Orders) -> Probe 
 
 /// An event of the other side's for the handler `kind`, which is called like its probe.
 pub fn event(kind: &str, id: &str, payload: impl Serialize) -> Json {
-    Remote::named_event(id, "probe", kind, id, json!(payload))
+    Remote::event_with_id(id, "probe", kind, id, json!(payload))
 }
 
 static ATTEMPTS: LazyLock<Mutex<HashMap<String, Vec<Instant>>>> = LazyLock::new(Mutex::default);

@@ -28,11 +28,11 @@ impl Remote {
 
     /// An event of its on a row, as it travels.
     pub fn event(resource: &str, event_type: &str, id: impl Serialize, payload: Json) -> Json {
-        Self::named_event(Uuid::now_v7(), resource, event_type, id, payload)
+        Self::event_with_id(Uuid::now_v7(), resource, event_type, id, payload)
     }
 
     /// The same under an id by which it is known again.
-    pub fn named_event(
+    pub fn event_with_id(
         event_id: impl Serialize,
         resource: &str,
         event_type: &str,

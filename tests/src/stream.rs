@@ -121,14 +121,14 @@ impl Stream {
     }
 
     /// Whether the server has nothing for `app`: everything was delivered and acknowledged.
-    pub async fn is_settled(&self, app: &str) -> bool {
+    pub async fn is_idle(&self, app: &str) -> bool {
         let info = self.progress(app).await;
         info.num_pending == 0 && info.num_ack_pending == 0
     }
 
     /// Waits until the server has nothing for `app`.
-    pub async fn idle(&self, app: &str) {
-        until(&format!("the consumer of {app} is idle"), async || self.is_settled(app).await).await;
+    pub async fn until_idle(&self, app: &str) {
+        until(&format!("the consumer of {app} is idle"), async || self.is_idle(app).await).await;
     }
 
     /// As it is now.

@@ -39,3 +39,9 @@ where
 pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     eventually(what, || condition().map(|is_true| Ok::<_, Infallible>(is_true.then_some(())))).await;
 }
+
+/// Lets time pass, as long as an outage lasts.
+pub async fn lasts(time: Duration) {
+    let began = Instant::now();
+    until("so much time has passed", async || began.elapsed() >= time).await;
+}

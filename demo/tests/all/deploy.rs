@@ -2,7 +2,7 @@
 
 mod compose;
 mod dockerfile;
-pub(crate) mod environment;
+mod environment;
 mod kubernetes;
 mod nats;
 mod pipeline;

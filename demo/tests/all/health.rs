@@ -5,7 +5,7 @@ use std::process::Output;
 use dev_servers::{NatsOptions, NatsServer, Postgres, free_port};
 use tokio::process::Child;
 
-use crate::program::{demo, in_time, until};
+use crate::program::{demo, health_check, in_time, until};
 
 /// A consumer of system A, which ends with its test.
 struct Consumer {
@@ -25,17 +25,12 @@ impl Consumer {
     }
 
     async fn ask(&self, page: &str) -> Output {
-        ask(&format!("http://127.0.0.1:{}/{page}", self.port)).await
+        health_check(&format!("http://127.0.0.1:{}/{page}", self.port)).await
     }
 
     async fn until(&self, page: &str, is_well: bool) -> Output {
         until(page, || self.ask(page), |answer| answer.status.success() == is_well).await
     }
-}
-
-/// Asks for a page as a container's health check does.
-pub(crate) async fn ask(url: &str) -> Output {
-    in_time("the health check", demo().args(["health", "--url", url]).output()).await
 }
 
 fn said(output: &[u8]) -> String {
@@ -66,7 +61,7 @@ async fn a_consumer_is_healthy_while_it_reaches_its_database_and_lives_on_withou
 #[tokio::test]
 async fn nobody_there_is_not_healthy() {
     let url = format!("http://127.0.0.1:{}/health", free_port());
-    let answer = ask(&url).await;
+    let answer = health_check(&url).await;
     assert!(!answer.status.success() && said(&answer.stderr).contains(&url), "{answer:?}");
 }
 

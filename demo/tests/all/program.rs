@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fmt::Debug;
 use std::io;
-use std::process::Stdio;
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use jsb_runtime::Config;
@@ -50,6 +50,11 @@ pub(crate) async fn test_sync(urls: &[String]) -> bool {
     in_time("the script", script).await.success()
 }
 
+/// Asks for a page as a container's health check does.
+pub(crate) async fn health_check(url: &str) -> Output {
+    in_time("the health check", demo().args(["health", "--url", url]).output()).await
+}
+
 /// What comes of a program, which may not take for ever.
 pub(crate) async fn in_time<T>(what: &str, comes: impl Future<Output = io::Result<T>>) -> T {
     let came = tokio::time::timeout(ENDS_WITHIN, comes).await;
@@ -64,7 +69,7 @@ pub(crate) async fn until<A: Debug>(what: &str, ask: impl AsyncFn() -> A, is_wan
         if is_wanted(&answer) {
             return answer;
         }
-        assert!(began.elapsed() < ANSWERS_WITHIN, "{what} still says {answer:?}");
+        assert!(began.elapsed() < ENDS_WITHIN, "{what} still says {answer:?}");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

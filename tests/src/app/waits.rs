@@ -1,6 +1,6 @@
 //! What is waited for of an application.
 
-use sea_orm::EntityTrait;
+use sea_orm::{DbErr, EntityTrait};
 
 use super::App;
 use crate::entities::organization;
@@ -19,13 +19,13 @@ impl App {
     }
 
     /// Waits until the bridge has its stream and its durable.
-    pub async fn attached(&self) {
+    pub async fn until_attached(&self) {
         let what = format!("{} is attached", self.config.app_name);
         until(&what, async || self.status().await.jetstream_connected).await;
     }
 
     /// Waits until the bridge knows that it lacks them.
-    pub async fn detached(&self) {
+    pub async fn until_detached(&self) {
         let what = format!("{} is detached", self.config.app_name);
         until(&what, async || !self.status().await.jetstream_connected).await;
     }
@@ -50,7 +50,8 @@ impl App {
     /// Waits until a probe's handler has left its one effect.
     pub async fn has_effect(&self, probe: &str) {
         let what = format!("the probe {probe} has left an effect");
-        until(&what, async || effects::count(&self.db, probe).await == Ok(1)).await;
+        let has_one = || async { Ok::<_, DbErr>((effects::count(&self.db, probe).await? == 1).then_some(())) };
+        eventually(&what, has_one).await;
     }
 
     /// Waits until `events` events that came in are settled, and none waits.
@@ -62,5 +63,23 @@ impl App {
             settled >= events && waiting == 0
         })
         .await;
+    }
+
+    /// Lets the first insert into a table take so many seconds.
+    pub async fn linger(&self, table: &str, seconds: u32) {
+        let linger = format!(
+            "CREATE SEQUENCE inserts; \
+             CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             IF nextval('inserts') = 1 THEN PERFORM pg_sleep({seconds}); END IF; RETURN NULL; END $$; \
+             CREATE TRIGGER linger BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION linger();"
+        );
+        self.sql(&linger).await;
+    }
+
+    /// Waits until a statement lingers in this database.
+    pub async fn lingers(&self) {
+        let lingering =
+            "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
+        eventually("a statement lingers", || async { Ok::<_, DbErr>(self.texts(lingering).await.pop()) }).await;
     }
 }

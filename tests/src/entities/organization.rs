@@ -38,6 +38,11 @@ pub fn new(domain: impl Into<String>) -> ActiveModel {
     }
 }
 
+/// Saves a new one.
+pub async fn saved(db: &DatabaseConnection, domain: &str) -> Model {
+    new(domain).insert(db).await.expect("an organization")
+}
+
 /// What travels of one, which is named like its domain.
 pub fn payload(id: i64, domain: &str, updated_at: &str) -> serde_json::Value {
     json!({

@@ -21,6 +21,11 @@ pub fn new(number: i64) -> ActiveModel {
     ActiveModel { id: Set(Uuid::now_v7()), number: Set(number), ..Default::default() }
 }
 
+/// Saves a new one; its id.
+pub async fn saved(db: &DatabaseConnection) -> Uuid {
+    new(0).insert(db).await.expect("a ticket").id
+}
+
 /// None.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}

@@ -7,7 +7,6 @@ use jsb_tests::entities::ticket;
 use jsb_tests::{App, Backend, DEADLINE, Pair, Stream};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde_json::{Value as Json, json};
-use uuid::Uuid;
 
 /// Takes what an application publishes, and answers for the stream, which keeps silent.
 struct Answerer {
@@ -55,10 +54,6 @@ async fn answered_pair(backend: Backend) -> (Pair, Answerer) {
     (pair, answerer)
 }
 
-async fn ticket(app: &App) -> Uuid {
-    ticket::new(0).insert(&app.db).await.expect("a ticket").id
-}
-
 fn event_id(message: &Message) -> String {
     let event: Json = serde_json::from_slice(&message.payload).expect("an event");
     event["event_id"].as_str().expect("its id").to_owned()
@@ -72,7 +67,7 @@ on_both! {
     /// As nats-server 2.10 says it that has lost the others of its cluster.
     async fn a_message_that_is_stored_nowhere_is_published_again(backend: Backend) {
         let (pair, mut answerer) = answered_pair(backend).await;
-        ticket(&pair.a).await;
+        ticket::saved(&pair.a.db).await;
         let first = answerer.next().await;
         answerer.answer(&first, json!({"stream": "somewhere", "seq": 0, "duplicate": true})).await;
         let again = answerer.next().await;
@@ -86,7 +81,7 @@ on_both! {
     /// A replica that takes over draws ids again that the lost events had.
     async fn an_answer_marks_its_own_event_and_no_other_at_its_place(backend: Backend) {
         let (pair, mut answerer) = answered_pair(backend).await;
-        ticket(&pair.a).await;
+        ticket::saved(&pair.a.db).await;
         let lost = answerer.next().await;
         pair.a.sql("UPDATE outbox_events SET event_id = 'another'").await;
         answerer.answer(&lost, stored(1)).await;
@@ -101,7 +96,7 @@ on_both! {
     async fn a_relay_that_stops_leaves_the_rest_of_its_batch(backend: Backend) {
         let (mut pair, mut answerer) = answered_pair(backend).await;
         pair.a.lend_lease("another").await;
-        let id = ticket(&pair.a).await;
+        let id = ticket::saved(&pair.a.db).await;
         for number in 1..3 {
             let change = ticket::ActiveModel { id: Unchanged(id), number: Set(number), ..Default::default() };
             change.update(&pair.a.db).await.expect("a change");

@@ -8,11 +8,10 @@ use async_nats::{Message, Subject};
 use futures_util::{Stream as Messages, StreamExt};
 use jsb_tests::gate::{Gate, gate};
 use jsb_tests::probe::{self, Orders, Probe};
-use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, Stream, eventually, servers};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, Stream, eventually, lasts, servers};
 use uuid::Uuid;
 
 use super::deliveries::{pair, processed, spend};
-use super::outage::lasts;
 
 /// An event whose handler stands at a gate.
 async fn slow(pair: &Pair) -> (Probe, Arc<Gate>) {
@@ -63,7 +62,7 @@ async fn nothing_is_said_to_a_new_stream_of_the_deliveries_of_the_old_one() {
     lasts(Duration::from_secs(1)).await;
     pair.b.start().await;
     let (old, old_gate) = slow(&pair).await;
-    old_gate.reached().await;
+    old_gate.until_reached().await;
     pair.b.start().await;
     let stream = Stream::of(&pair.b.config).await;
     let mut words = words(&stream, &pair.b).await;
@@ -71,7 +70,7 @@ async fn nothing_is_said_to_a_new_stream_of_the_deliveries_of_the_old_one() {
 
     stream.context.delete_stream(&pair.b.config.stream_name).await.expect("a stream that is gone");
     let (new, new_gate) = slow(&pair).await;
-    new_gate.reached().await;
+    new_gate.until_reached().await;
     // The server takes it for the delivery that the other process has in hand.
     assert_eq!(stream.progress(&pair.b.config.app_name).await.delivered.stream_sequence, 1);
     falls_silent(&mut words, &old_delivery).await;
@@ -95,7 +94,7 @@ async fn an_outage_that_is_over_before_anybody_looks_is_followed_by_a_sweep() {
     pair.b.config.nats_url = proxy.url();
     pair.b.start().await;
     let (first, first_gate) = slow(&pair).await;
-    first_gate.reached().await;
+    first_gate.until_reached().await;
 
     // Another process takes the second one and crashes, again and again, until B hears that it is given up.
     let (second, second_gate) = slow(&pair).await;
@@ -107,15 +106,15 @@ async fn an_outage_that_is_over_before_anybody_looks_is_followed_by_a_sweep() {
     })
     .await;
     first_gate.open();
-    stream.idle(&pair.b.config.app_name).await;
+    stream.until_idle(&pair.b.config.app_name).await;
 
     proxy.cut();
-    pair.b.detached().await;
+    pair.b.until_detached().await;
     let third = probe::send(&pair.a.db, "record", Orders::default()).await;
     pair.a.has_sent(3).await;
     spend(&stream, &pair.b).await;
     proxy.mend();
-    pair.b.attached().await;
+    pair.b.until_attached().await;
     // Who listens for what is given up has been at the second one all the while.
     second_gate.open();
     for probe in [&first, &second, &third] {

@@ -10,14 +10,12 @@ mod transactions;
 use std::time::{Duration, Instant};
 
 use jsb_tests::entities::{guarded, tally, visitor};
-use jsb_tests::{App, Stream, eventually, until};
+use jsb_tests::{App, Stream, eventually, lasts, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
 };
 use uuid::Uuid;
-
-use crate::outage::lasts;
 
 /// How many tallies there are, and how many events.
 async fn counts(app: &App) -> (u64, usize) {

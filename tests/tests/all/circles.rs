@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use jsb_tests::entities::{plate, stall};
 use jsb_tests::faults::link::Weather;
-use jsb_tests::{App, Backend, Pair, Remote, eventually, until};
+use jsb_tests::{App, Backend, Pair, Remote, eventually, lasts, until};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, TransactionTrait};
 
-use crate::outage::{lasts, lingers};
 use crate::unique::{swap_plates, swap_stalls, two_plates, two_stalls};
 
 /// Starts B, and brings two rows over.
@@ -202,7 +201,7 @@ async fn outages_in_a_row_under_a_circle_are_not_held_against_it() {
     swap_stalls(&pair.a, stalls).await;
     publish_swap(&pair, &remote).await;
     for _ in 0..5 {
-        lingers(&pair.b).await;
+        pair.b.lingers().await;
         link.set(Weather::Cut);
         // The server itself would not notice before it has something to say.
         let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
@@ -212,7 +211,7 @@ async fn outages_in_a_row_under_a_circle_are_not_held_against_it() {
         lasts(Duration::from_secs(3)).await;
         link.set(Weather::Clear);
     }
-    lingers(&pair.b).await;
+    pair.b.lingers().await;
     pair.b.sql("INSERT INTO told VALUES (1)").await;
     is_swapped::<stall::Entity>(&pair).await;
     assert_eq!(pair.b.reasons_of_death().await, [""; 0]);

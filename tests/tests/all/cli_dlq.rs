@@ -29,7 +29,7 @@ const LARGE: usize = 900_000;
 async fn pair(backend: Backend, change: impl Fn(Config) -> Config) -> Pair {
     let mut pair = Pair::configured(backend, |config| change(config.backoff(BACKOFF.map(Duration::from_millis)))).await;
     pair.start_both().await;
-    pair.attached().await;
+    pair.until_attached().await;
     pair
 }
 
@@ -72,7 +72,7 @@ async fn publish(pair: &Pair, headers: &[(&str, &str)], body: &Json) -> u64 {
 }
 
 fn envelope(pair: &Pair, event_id: &str, resource: &str, event_type: &str, payload: Json) -> Json {
-    let mut event = Remote::named_event(event_id, resource, event_type, "1", payload);
+    let mut event = Remote::event_with_id(event_id, resource, event_type, "1", payload);
     event["producer"] = pair.a.config.app_name.as_str().into();
     event
 }

@@ -16,7 +16,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
 
 async fn pair(backend: Backend) -> Pair {
     let pair = Pair::start(backend).await;
-    pair.attached().await;
+    pair.until_attached().await;
     pair
 }
 
@@ -129,7 +129,7 @@ on_both! {
         let url = nats.url();
         let mut pair = Pair::configured(backend, |config| config.nats_url(url.as_str())).await;
         pair.start_both().await;
-        pair.attached().await;
+        pair.until_attached().await;
         let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
 
         // An empty variable counts as one that is not set.
@@ -233,7 +233,7 @@ async fn a_user_sees_what_it_may_and_is_told_of_the_rest() {
     })
     .await;
     pair.start_both().await;
-    pair.attached().await;
+    pair.until_attached().await;
     let refused = probe::send(&pair.a.db, "refuse", Orders::default()).await;
     pair.b.event_is(&refused.event_id, "dead").await;
 

@@ -45,10 +45,6 @@ async fn user(app: &App, organization_id: i64) -> user::Model {
         .expect("a save")
 }
 
-async fn ticket(app: &App) -> Uuid {
-    ticket::new(0).insert(&app.db).await.expect("a save").id
-}
-
 async fn renumber(app: &App, id: Uuid, numbers: impl IntoIterator<Item = i64>) {
     for number in numbers {
         let change = ticket::ActiveModel { id: Unchanged(id), number: Set(number), ..Default::default() };

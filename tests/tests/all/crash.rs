@@ -6,10 +6,9 @@ use async_nats::jetstream::stream;
 use jsb_runtime::Role;
 use jsb_tests::entities::{organization, stall};
 use jsb_tests::probe::{self, HANG, HANGING, Orders, Probe};
-use jsb_tests::{App, ChildCommand, Pair, Proxy, Remote, Stream, effects, eventually, inbox, servers, until};
+use jsb_tests::{App, ChildCommand, Pair, Proxy, Remote, Stream, effects, eventually, inbox, lasts, servers, until};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 
-use crate::outage::lasts;
 use crate::unique;
 
 /// Longer than anybody waits who would do the work that there is: the rarest look for it is every three seconds.
@@ -36,7 +35,7 @@ async fn arrived(app: &App, domain: &str) -> organization::Model {
 async fn settled(app: &App, probe: &Probe) -> i64 {
     app.event_is(&probe.event_id, "processed").await;
     let stream = Stream::of(&app.config).await;
-    stream.idle(&app.config.app_name).await;
+    stream.until_idle(&app.config.app_name).await;
     effects::count(&app.db, &probe.id).await.expect("a count")
 }
 
@@ -158,7 +157,7 @@ on_both! {
         pair.b.event_is(&probe.event_id, "processed").await;
         child.kill().await;
         let stream = Stream::of(&pair.b.config).await;
-        assert!(!stream.is_settled(&pair.b.config.app_name).await, "it was acknowledged, so this shows nothing");
+        assert!(!stream.is_idle(&pair.b.config.app_name).await, "it was acknowledged, so this shows nothing");
         let child = child_of(&pair.b).start().await;
         assert_eq!(settled(&pair.b, &probe).await, 1);
         assert!(child.stop().await.success());

@@ -50,7 +50,7 @@ on_both! {
         for days in [364, 367] {
             let (id, version) = (Uuid::now_v7(), Utc::now() + TimeDelta::days(days));
             let payload = tally::payload(id, days, version);
-            remote.publish(&Remote::named_event(days, "tally", "created", id, payload)).await;
+            remote.publish(&Remote::event_with_id(days, "tally", "created", id, payload)).await;
         }
         pair.b.has_settled(2).await;
         assert_eq!(pair.b.reasons_of_death().await, ["version_in_future"]);

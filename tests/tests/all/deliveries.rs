@@ -15,8 +15,6 @@ use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, effects, eventually, inbox
 use sea_orm::{ConnectionTrait, DbErr};
 use serde_json::Value as Json;
 
-use crate::outage::linger;
-
 /// In milliseconds; short, so that five deliveries take few seconds.
 const BACKOFF: [u64; 5] = [500, 100, 100, 100, 100];
 /// So long that on a slow machine too a batch comes in time.
@@ -121,7 +119,7 @@ async fn less_is_asked_for_behind_a_batch_that_took_long() {
     let mut pair = configured(Backend::Postgres, |config| config.backoff(PATIENT)).await;
     tallies(&pair.a, 200).await;
     pair.a.has_sent(200).await;
-    linger(&pair.b, "tallies", 6).await;
+    pair.b.linger("tallies", 6).await;
     let requests = requests_of(&pair.b).await;
     pair.b.start().await;
     let asked = asked(requests).await;
@@ -177,7 +175,7 @@ on_both! {
         pair.a.has_sent(1).await;
         spend(&Stream::of(&pair.b.config).await, &pair.b).await;
         pair.b.start().await;
-        gate.reached().await;
+        gate.until_reached().await;
         // Asked to stop, and only then let go.
         tokio::join!(pair.b.stop(), async { gate.open() });
         processed(&pair.b, &slow).await;
@@ -191,7 +189,7 @@ on_both! {
         let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
-        gate.reached().await;
+        gate.until_reached().await;
         let good = probe::send(&pair.a.db, "record", Orders::default()).await;
         pair.a.has_sent(2).await;
         // Another process takes it and crashes, again and again. The server gives it up when it is asked once more.
@@ -300,7 +298,7 @@ on_both! {
         // As a former stream has left it, which was lost after its third message.
         pair.b.db.execute_unprepared("UPDATE sync_settings SET swept_seq = 3").await.expect("the settings");
         pair.b.start().await;
-        pair.b.attached().await;
+        pair.b.until_attached().await;
         let first = probe::send(&pair.a.db, "record", Orders::default()).await;
         processed(&pair.b, &first).await;
         pair.b.stop().await;
@@ -363,7 +361,7 @@ on_both! {
         let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
-        gate.reached().await;
+        gate.until_reached().await;
         let (began, stream) = (Instant::now(), Stream::of(&pair.b.config).await);
         until("many times the ack wait have passed", async || {
             let progress = stream.progress(&pair.b.config.app_name).await;
@@ -386,7 +384,7 @@ async fn a_second_consumer_does_not_wait_for_what_the_first_one_works_on() {
     let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
     let gate = gate(&slow.gate);
     let slow = probe::send(&pair.a.db, "wait", slow).await;
-    gate.reached().await;
+    gate.until_reached().await;
     pair.b.start().await;
     let other = probe::send(&pair.a.db, "record", Orders::default()).await;
     processed(&pair.b, &other).await;

@@ -110,7 +110,7 @@ impl Restricted {
     /// Both directions work.
     async fn syncs(&self, occasion: &str) {
         for (from, to) in [(&self.pair.a, &self.pair.b), (&self.pair.b, &self.pair.a)] {
-            let row = save(from, &format!("{occasion}.{}.example", from.config.app_name)).await;
+            let row = organization::saved(&from.db, &format!("{occasion}.{}.example", from.config.app_name)).await;
             to.has(&row).await;
         }
     }
@@ -159,16 +159,12 @@ fn user(config: &Config, password: &str, denied: &[&str]) -> String {
     )
 }
 
-async fn save(app: &App, domain: &str) -> organization::Model {
-    organization::new(domain).insert(&app.db).await.expect("a save")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_least_privileges_are_enough() {
     let mut app = Restricted::create(&[]).await;
     // A message that B was given once and never settled: B looks for it at its start.
     app.pair.a.start().await;
-    let early = save(&app.pair.a, "early.example").await;
+    let early = organization::saved(&app.pair.a.db, "early.example").await;
     app.delivered_to_nobody().await;
     app.pair.b.start().await;
     app.pair.b.has(&early).await;
@@ -196,7 +192,7 @@ impl Restricted {
 async fn a_denied_publish_is_said_at_once_and_the_event_waits() {
     let mut app = Restricted::start(&[".sync.b-"]).await;
     let began = Instant::now();
-    let row = save(&app.pair.a, "denied.example").await;
+    let row = organization::saved(&app.pair.a.db, "denied.example").await;
     let problem = app.a_has_problem("publish to `a-").await;
     assert!(problem.contains("events wait in the outbox") && problem.contains("jsb permissions"), "{problem}");
     // The relay has its answer at once: otherwise it could not have tried a second time by now.
@@ -204,7 +200,7 @@ async fn a_denied_publish_is_said_at_once_and_the_event_waits() {
     assert!(began.elapsed() < SILENCE, "the second attempt came after {:?}", began.elapsed());
     let attempts = app.pair.a.texts("SELECT CAST(attempts AS TEXT) || status FROM outbox_events").await;
     assert_eq!(attempts, ["0pending"], "a denial is not held against the event");
-    let from_b = save(&app.pair.b, "not-denied.example").await;
+    let from_b = organization::saved(&app.pair.b.db, "not-denied.example").await;
     app.pair.a.has(&from_b).await;
     app.grant_everything().await;
     app.pair.b.has(&row).await;
@@ -215,7 +211,7 @@ async fn a_denied_publish_is_said_at_once_and_the_event_waits() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_denied_for_long_goes_out_with_the_connection_on_which_it_is_granted() {
     let mut app = Restricted::start(&[".sync.b-"]).await;
-    let row = save(&app.pair.a, "denied.example").await;
+    let row = organization::saved(&app.pair.a.db, "denied.example").await;
     // The next attempt comes twelve to sixteen seconds after the fifth.
     app.a_has_problem("(times: 5").await;
     app.grant_everything().await;
@@ -230,7 +226,7 @@ async fn what_was_denied_for_long_goes_out_with_the_connection_on_which_it_is_gr
 async fn many_events_that_are_denied_are_tried_one_at_a_time() {
     let app = Restricted::start(&[".sync.b-"]).await;
     for row in 0..50 {
-        save(&app.pair.a, &format!("{row}.example")).await;
+        organization::saved(&app.pair.a.db, &format!("{row}.example")).await;
     }
     let before = app.violations();
     until("it was tried again and again", async || app.violations() >= before + 3).await;
@@ -259,7 +255,7 @@ async fn settings_that_may_not_be_read_are_taken_for_what_is_configured() {
 async fn a_sweep_that_may_not_look_stops_nothing() {
     let mut app = Restricted::create(&[]).await;
     app.pair.b.start().await;
-    save(&app.pair.b, "spent.example").await;
+    organization::saved(&app.pair.b.db, "spent.example").await;
     app.swap();
     app.delivered_to_nobody().await;
     app.swap();
@@ -321,7 +317,7 @@ async fn a_denied_pull_is_said_at_once_and_does_not_spin() {
     app.a_has_problem("(times: 4").await;
     assert!(began.elapsed() < SILENCE, "the fourth attempt came after {:?}", began.elapsed());
     // A publishes all the while, and pulls ever more seldom.
-    let from_a = save(&app.pair.a, "still-sent.example").await;
+    let from_a = organization::saved(&app.pair.a.db, "still-sent.example").await;
     app.pair.b.has(&from_a).await;
     let asks = format!("$JS.API.CONSUMER.INFO.*.{}-workers", app.pair.a.config.app_name);
     let mut asked = app.admin.client().subscribe(asks).await.expect("a subscription");
@@ -338,7 +334,7 @@ async fn a_denied_pull_is_said_at_once_and_does_not_spin() {
         looks <= 2,
         "there is nothing to attach to again, which would hold up what is published, but {looks} times"
     );
-    let from_b = save(&app.pair.b, "received-late.example").await;
+    let from_b = organization::saved(&app.pair.b.db, "received-late.example").await;
     app.grant_everything().await;
     app.pair.a.has(&from_b).await;
     app.nothing_is_wrong().await;
@@ -374,7 +370,7 @@ async fn an_app_that_may_not_receive_answers_says_so_and_recovers() {
     let problem = app.a_has_problem("subscribe to `_INBOX.a-").await;
     assert!(began.elapsed() < SILENCE, "it was said after {:?}", began.elapsed());
     assert!(problem.contains("no answer"), "{problem}");
-    let row = save(&app.pair.a, "waits.example").await;
+    let row = organization::saved(&app.pair.a.db, "waits.example").await;
     app.grant_everything().await;
     app.pair.b.has(&row).await;
     app.nothing_is_wrong().await;
@@ -391,7 +387,7 @@ async fn an_app_that_would_provision_without_the_right_to_says_what_it_lacks() {
     assert!(began.elapsed() < SILENCE, "it was said after {:?}", began.elapsed());
     assert!(problem.contains("provision"), "{problem}");
     assert!(!app.pair.a.status().await.jetstream_connected);
-    let row = save(&app.pair.a, "waits.example").await;
+    let row = organization::saved(&app.pair.a.db, "waits.example").await;
     let (a, b) = (&app.pair.a.config, &app.pair.b.config);
     let everything = format!("{{ user: \"{}\", password: \"{PASSWORD}\" }}", a.app_name);
     app.nats.reload(users(&[admin(), everything, user(b, PASSWORD, &[])])).await.expect("the users change");
@@ -419,7 +415,7 @@ async fn a_wrong_password_is_refused_at_start_and_seen_while_running() {
     let changed = users(&[admin(), user(a, "open-rye", &[]), user(b, PASSWORD, &[])]);
     app.nats.reload(changed).await.expect("the password changes");
     app.a_has_problem("refuses this app's credentials").await;
-    let row = save(&app.pair.a, "waits.example").await;
+    let row = organization::saved(&app.pair.a.db, "waits.example").await;
     app.grant_everything().await;
     app.pair.b.has(&row).await;
     app.nothing_is_wrong().await;

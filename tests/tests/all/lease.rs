@@ -9,17 +9,11 @@ use jsb_tests::entities::ticket;
 use jsb_tests::faults::link::{Link, Weather};
 use jsb_tests::{Backend, Pair, Proxy, eventually, servers, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::DatabaseConnection;
-use uuid::Uuid;
 
 /// A takeover needs five seconds of silence; this many events of one row take longer on a slow link.
 const EVENTS: i64 = 200;
 const SLOW: Duration = Duration::from_millis(20);
 const LONGER_THAN_A_LEASE: Duration = Duration::from_secs(6);
-
-async fn ticket(db: &DatabaseConnection) -> Uuid {
-    ticket::new(0).insert(db).await.expect("a ticket").id
-}
 
 fn only_relaying(config: Config) -> Config {
     config.roles([Role::Relay])
@@ -29,7 +23,7 @@ on_both! {
     async fn a_lease_from_a_clock_that_was_ahead_keeps_nobody_out(backend: Backend) {
         let mut app = Pair::configured(backend, only_relaying).await.a;
         app.sql("INSERT INTO sync_leases (name, holder, expires_at) VALUES ('relay', 'gone', 9999999999999)").await;
-        ticket(&app.db).await;
+        ticket::saved(&app.db).await;
         app.start().await;
         app.has_sent(1).await;
         app.stop().await;
@@ -48,12 +42,12 @@ on_both! {
         let (direct, proxy) = (app.config.nats_url.clone(), Proxy::start(servers::nats().await.port()).await);
         app.config.nats_url = proxy.url();
         app.start().await;
-        ticket(&app.db).await;
+        ticket::saved(&app.db).await;
         app.has_sent(1).await;
         proxy.lose(|subject| subject.contains(".sync."));
         app.config.nats_url = direct;
         app.start().await;
-        ticket(&app.db).await;
+        ticket::saved(&app.db).await;
         app.has_sent(2).await;
         app.stop().await;
     }
@@ -62,7 +56,7 @@ on_both! {
         let mut app = Pair::configured(backend, only_relaying).await.a;
         let link = Link::to(servers::nats().await.port()).await.expect("a link");
         app.config.nats_url = format!("nats://127.0.0.1:{}", link.port());
-        let id = ticket(&app.db).await;
+        let id = ticket::saved(&app.db).await;
         for number in 1..EVENTS {
             let change = ticket::ActiveModel { id: Unchanged(id), number: Set(number), ..Default::default() };
             change.update(&app.db).await.expect("an update");
@@ -91,10 +85,10 @@ async fn a_database_that_vanished_without_a_word_is_left_for_a_new_connection() 
     let app = Pair::configured(Backend::Postgres, only_relaying).await.a;
     let (link, db) = app.connect_over_link().await;
     let bridge = jsb_runtime::start(app.config.clone(), db.clone()).await.expect("a bridge");
-    ticket(&app.db).await;
+    ticket::saved(&app.db).await;
     app.has_sent(1).await;
     link.set(Weather::Silent);
-    ticket(&app.db).await;
+    ticket::saved(&app.db).await;
     let pool = db.get_postgres_connection_pool();
     eventually("all is sent over a new connection", || async {
         let sent = app.count("outbox_events", "sent").await;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 fn ticket(id: Uuid, event_id: &str, number: i64) -> Json {
     let updated_at = format!("2026-01-01T00:00:{number:02}Z");
-    Remote::named_event(
+    Remote::event_with_id(
         event_id,
         "ticket",
         "updated",

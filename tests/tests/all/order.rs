@@ -17,10 +17,6 @@ use sea_orm::{
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-async fn ticket(app: &App) -> Uuid {
-    ticket::new(0).insert(&app.db).await.expect("a ticket").id
-}
-
 /// Counts a ticket up, in a transaction of the user's: the number says in which order they committed.
 async fn count_up(id: Uuid, db: &DatabaseConnection) {
     let options =
@@ -34,7 +30,7 @@ async fn count_up(id: Uuid, db: &DatabaseConnection) {
 
 /// Six writers on three tickets, twenty updates each.
 async fn write(app: &App) -> Vec<Uuid> {
-    let ids = join_all((0..3).map(|_| ticket(app))).await;
+    let ids = join_all((0..3).map(|_| ticket::saved(&app.db))).await;
     let writers = (0..6).map(|writer| {
         let (id, db) = (ids[writer % 3], app.db.clone());
         tokio::spawn(async move {
@@ -107,7 +103,7 @@ on_both! {
 
     async fn later_events_of_a_row_wait_behind_one_that_the_server_refuses(backend: Backend) {
         let mut pair = Pair::create(backend).await;
-        let [first, other] = [ticket(&pair.a).await, ticket(&pair.a).await];
+        let [first, other] = [ticket::saved(&pair.a.db).await, ticket::saved(&pair.a.db).await];
         count_up(first, &pair.a.db).await;
         count_up(first, &pair.a.db).await;
         // The server refuses what expects another state of the stream.
@@ -134,7 +130,7 @@ on_both! {
 
     async fn an_event_that_was_delayed_under_a_clock_hours_ahead_goes_out_under_the_right_one(backend: Backend) {
         let mut pair = Pair::create(backend).await;
-        let id = ticket(&pair.a).await;
+        let id = ticket::saved(&pair.a.db).await;
         pair.a.sql("UPDATE outbox_events SET headers = '{\"Nats-Expected-Last-Sequence\": \"999\"}'").await;
         skewed(TimeDelta::hours(5), pair.a.start()).await;
         until("the event is refused", async || {
@@ -152,7 +148,7 @@ on_both! {
 
     async fn an_event_that_comes_late_says_so(backend: Backend) {
         let mut pair = Pair::create(backend).await;
-        let id = ticket(&pair.a).await;
+        let id = ticket::saved(&pair.a.db).await;
         count_up(id, &pair.a.db).await;
         let row = ticket::Entity::find_by_id(id).one(&pair.a.db).await.expect("a read").expect("the ticket");
         row.delete(&pair.a.db).await.expect("a delete");

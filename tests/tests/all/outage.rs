@@ -8,10 +8,10 @@ mod nats;
 mod slow;
 
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jsb_tests::entities::organization;
-use jsb_tests::{App, Pair, Stream, eventually, until};
+use jsb_tests::{Pair, Stream, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
@@ -51,29 +51,6 @@ async fn nothing_was_held_against_anyone(pair: &Pair) {
         let failures: Vec<Option<String>> = failures.iter().map(|row| row.try_get("", "last_error").ok()).collect();
         assert!(failures.is_empty(), "{failures:?}");
     }
-}
-
-/// Lets time pass, as long as an outage lasts.
-pub(crate) async fn lasts(time: Duration) {
-    let began = Instant::now();
-    until("so much time has passed", async || began.elapsed() >= time).await;
-}
-
-/// Lets the first insert into a table take so many seconds.
-pub(crate) async fn linger(app: &App, table: &str, seconds: u32) {
-    let linger = format!(
-        "CREATE SEQUENCE inserts; \
-         CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
-         IF nextval('inserts') = 1 THEN PERFORM pg_sleep({seconds}); END IF; RETURN NULL; END $$; \
-         CREATE TRIGGER linger BEFORE INSERT ON {table} FOR EACH STATEMENT EXECUTE FUNCTION linger();"
-    );
-    app.sql(&linger).await;
-}
-
-/// Waits until a statement lingers in this database.
-pub(crate) async fn lingers(app: &App) {
-    let lingering = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'";
-    eventually("a statement lingers", || async { Ok::<_, DbErr>(app.texts(lingering).await.pop()) }).await;
 }
 
 /// The subjects of publishes that were lost.

@@ -7,12 +7,10 @@ use jsb_runtime::Config;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{organization, tally, user};
 use jsb_tests::gate::gate;
-use jsb_tests::{App, Backend, Pair, Remote, probe, until};
+use jsb_tests::{App, Backend, Pair, Remote, lasts, probe, until};
 use sea_orm::ActiveValue::Set;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
-
-use crate::outage::lasts;
 
 /// More than the timer reads at a time.
 const MANY: i64 = 120;
@@ -33,10 +31,6 @@ fn slow(id: &str) -> Json {
     probe::event("wait", id, json!({"gate": id}))
 }
 
-async fn are_parked(app: &App, events: i64) {
-    app.has_events("inbox_events", "parked", events).await;
-}
-
 /// Has the timer try what is parked.
 async fn is_due(app: &App) {
     let now = Utc::now().to_rfc3339();
@@ -46,7 +40,7 @@ async fn is_due(app: &App) {
 /// Has B park an event, and then be off until that has waited for so long, which is longer than an event may from now on.
 async fn parks_for_long(pair: &mut Pair, remote: &Remote, event: &Json, waited: TimeDelta, park_for: Duration) {
     remote.publish(event).await;
-    are_parked(&pair.b, 1).await;
+    pair.b.has_events("inbox_events", "parked", 1).await;
     pair.b.stop().await;
     let since = (Utc::now() - waited).to_rfc3339();
     pair.b.sql(&format!("UPDATE inbox_events SET received_at = '{since}' WHERE status = 'parked'")).await;
@@ -61,10 +55,10 @@ async fn heals_behind_something_slow(pair: &mut Pair, remote: &Remote, parked: &
     let id = Uuid::new_v4().to_string();
     remote.publish_all(&[slow(&id), healing.clone()]).await;
     pair.b.start().await;
-    gate(&id).reached().await;
+    gate(&id).until_reached().await;
     // The timer tries what is parked meanwhile.
     lasts(5 * PARK_FOR).await;
-    are_parked(&pair.b, 1).await;
+    pair.b.has_events("inbox_events", "parked", 1).await;
     gate(&id).open();
 }
 
@@ -119,7 +113,7 @@ async fn no_parent_is_kept_while_a_delete_before_its_own_is_tried_again() {
     child.delete(&pair.a.db).await.expect("a delete");
     parent.delete(&pair.a.db).await.expect("a delete");
     remote.publish_all(&pair.a.recorded().await[2..]).await;
-    are_parked(&pair.b, 1).await;
+    pair.b.has_events("inbox_events", "parked", 1).await;
     assert_eq!(pair.b.count("inbox_events", "failed").await, 1);
     // The timer tries what is parked meanwhile.
     lasts(again_after / 2).await;
@@ -144,11 +138,11 @@ async fn what_has_begun_once_has_its_turn_among_many_that_never_have() {
         let payload = json!({
             "id": id, "organization_id": organization_id, "name": "Ada", "email": null, "updated_at": updated_at,
         });
-        Remote::named_event(id.to_string(), "user", "created", id.to_string(), payload)
+        Remote::event_with_id(id.to_string(), "user", "created", id.to_string(), payload)
     };
     let users: Vec<Json> = (0..=MANY).map(|id| user(2 * id + 1, if id == 0 { 1 } else { 3 })).collect();
     Remote::of(&pair.b).await.publish_all(&users).await;
-    are_parked(&pair.b, MANY + 1).await;
+    pair.b.has_events("inbox_events", "parked", MANY + 1).await;
     pair.b.stop().await;
     // The process of the first ended in the middle of it, and what it lacks is here.
     let now = Utc::now().to_rfc3339();
@@ -172,7 +166,7 @@ on_both! {
         let remote = Remote::of(&pair.b).await;
         let [parent, child] = &pair.a.recorded().await[..] else { panic!("two events") };
         remote.publish(child).await;
-        are_parked(&pair.b, 1).await;
+        pair.b.has_events("inbox_events", "parked", 1).await;
         pair.b.stop().await;
         skewed(TimeDelta::days(30), pair.b.start()).await;
         // In its first minute on the stream nothing is buried at all.
@@ -203,7 +197,7 @@ on_both! {
         pair.b.start().await;
         let id = Uuid::now_v7().to_string();
         let payload = tally::payload(&id, 1, "2026-01-01T00:00:00Z");
-        remote.publish(&Remote::named_event(&id, "tally", "created", &id, payload)).await;
+        remote.publish(&Remote::event_with_id(&id, "tally", "created", &id, payload)).await;
         pair.b.event_is(&id, "processed").await;
         // By the second time the bridge knows it too.
         for _ in 0..2 {
@@ -211,7 +205,7 @@ on_both! {
             lasts(Duration::from_secs(2)).await;
         }
         assert!(began.elapsed() < PARK_FOR, "too slow to show anything");
-        are_parked(&pair.b, 1).await;
+        pair.b.has_events("inbox_events", "parked", 1).await;
         remote.publish(parent).await;
         pair.b.has_settled(3).await;
         assert_eq!(pair.b.reasons_of_death().await, [""; 0]);

@@ -56,7 +56,7 @@ on_both! {
         let remote = Remote::of(&pair.b).await;
         let (id, absent) = (Uuid::now_v7(), Uuid::now_v7());
         let event = |name: &str, id: Uuid, payload: Json| {
-            let mut event = Remote::named_event(name, "tally", "updated", id, payload);
+            let mut event = Remote::event_with_id(name, "tally", "updated", id, payload);
             event["occurred_at"] = "2026-01-01T00:00:01Z".into();
             event
         };

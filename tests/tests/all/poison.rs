@@ -10,11 +10,9 @@ use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::servers;
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Backend, Pair, Proxy, Stream, effects, eventually, inbox, until};
+use jsb_tests::{App, Backend, Pair, Proxy, Stream, effects, eventually, inbox, lasts, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
-
-use crate::outage::lasts;
 
 /// In milliseconds. The first is the server's ack wait too, which a busy machine must be able to keep by progress acks.
 const BACKOFF: [u64; 5] = [1_000, 1_050, 1_100, 1_150, 1_200];
@@ -126,7 +124,7 @@ on_both! {
         for (gap, delay) in attempts.windows(2).zip(BACKOFF.map(Duration::from_millis)) {
             assert!(gap[1] - gap[0] >= delay, "tried again after {:?} rather than {delay:?}", gap[1] - gap[0]);
         }
-        stream.idle(&b.config.app_name).await;
+        stream.until_idle(&b.config.app_name).await;
         assert_eq!(probe::attempts(&bad).len(), 5, "a dead event is not tried again");
         pair.stop().await;
     }
@@ -439,7 +437,7 @@ async fn a_handler_may_take_longer_than_transactions_may_idle() {
     let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
     let gate = gate(&slow.gate);
     let slow = probe::send(&pair.a.db, "wait", slow).await;
-    gate.reached().await;
+    gate.until_reached().await;
     lasts(Duration::from_secs(1)).await;
     gate.open();
     assert_eq!(effects_of(&pair.b, &slow).await, 1);

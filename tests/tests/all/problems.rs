@@ -4,14 +4,8 @@ use std::time::{Duration, Instant};
 
 use jsb_runtime::Role;
 use jsb_tests::entities::ticket;
-use jsb_tests::{App, Backend, Pair, eventually, until};
+use jsb_tests::{App, Backend, Pair, eventually, lasts, until};
 use sea_orm::DbErr;
-
-use crate::outage::lasts;
-
-async fn ticket(app: &App) {
-    ticket::new(0).insert(&app.db).await.expect("a ticket");
-}
 
 pub(crate) async fn problem_of(app: &App, task: &str) -> Option<String> {
     let problems = app.status().await.problems;
@@ -24,7 +18,7 @@ on_both! {
         pair.a.start().await;
         pair.b.start().await;
         pair.a.stop().await;
-        ticket(&pair.a).await;
+        ticket::saved(&pair.a.db).await;
         // The server refuses what expects another state of the stream.
         let expects_another = "UPDATE outbox_events SET headers = '{\"Nats-Expected-Last-Sequence\": \"999\"}'";
         pair.a.sql(expects_another).await;
@@ -53,7 +47,7 @@ on_both! {
         pair.a.start().await;
         pair.b.start().await;
         pair.a.sql("ALTER TABLE sync_leases RENAME TO elsewhere").await;
-        ticket(&pair.a).await;
+        ticket::saved(&pair.a.db).await;
         eventually("the relay cannot take its lease", || async { Ok::<_, DbErr>(problem_of(&pair.a, "outbox").await) }).await;
         pair.a.sql("ALTER TABLE elsewhere RENAME TO sync_leases").await;
         pair.quiet().await;

@@ -7,13 +7,12 @@ use jsb_runtime::Role;
 use jsb_tests::child::Child;
 use jsb_tests::entities::ticket;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, ChildCommand, Pair, Proxy, Stream, servers, until};
+use jsb_tests::{Backend, ChildCommand, Pair, Proxy, Stream, lasts, servers, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{DatabaseConnection, TransactionTrait};
 use uuid::Uuid;
 
 use crate::crash::forgetful_stream;
-use crate::outage::lasts;
 
 /// How long a lease goes unquestioned.
 const LEASE_IS_RENEWED_AFTER: Duration = Duration::from_secs(2);
@@ -23,11 +22,7 @@ const LEASE_ENDS_AFTER: Duration = Duration::from_secs(5);
 const FORGETS_AFTER: Duration = Duration::from_millis(100);
 
 fn new(id: Uuid) -> ticket::ActiveModel {
-    ticket::ActiveModel { id: Set(id), number: Set(0), ..Default::default() }
-}
-
-async fn ticket(db: &DatabaseConnection) -> Uuid {
-    new(Uuid::now_v7()).insert(db).await.expect("a ticket").id
+    ticket::ActiveModel { id: Set(id), ..ticket::new(0) }
 }
 
 async fn set(id: Uuid, number: i64, db: &DatabaseConnection) {
@@ -105,7 +100,7 @@ async fn an_event_with_an_early_id_that_is_committed_late_is_not_overtaken_by_it
     let txn = pair.a.db.begin().await.expect("a transaction");
     new(late).insert(&txn).await.expect("a ticket");
     for _ in 0..4 {
-        ticket(&pair.a.db).await;
+        ticket::saved(&pair.a.db).await;
     }
     start_held(&mut pair, &proxy, 2).await;
     txn.commit().await.expect("a commit");
@@ -121,7 +116,7 @@ on_both! {
         let (mut pair, proxy) = new_pair(backend, 2).await;
         forgetful_stream(&pair).await;
         for _ in 0..5 {
-            ticket(&pair.a.db).await;
+            ticket::saved(&pair.a.db).await;
         }
         start_held(&mut pair, &proxy, 2).await;
         lasts(10 * FORGETS_AFTER).await;
@@ -133,11 +128,11 @@ on_both! {
 
     async fn what_was_read_ahead_waits_behind_what_the_server_refuses(backend: Backend) {
         let (mut pair, _proxy) = pair(backend, 3).await;
-        let refused = ticket(&pair.a.db).await;
-        ticket(&pair.a.db).await;
-        ticket(&pair.a.db).await;
+        let refused = ticket::saved(&pair.a.db).await;
+        ticket::saved(&pair.a.db).await;
+        ticket::saved(&pair.a.db).await;
         set(refused, 1, &pair.a.db).await;
-        ticket(&pair.a.db).await;
+        ticket::saved(&pair.a.db).await;
         set(refused, 2, &pair.a.db).await;
         // The server refuses what expects another state of the stream.
         pair.a.sql("UPDATE outbox_events SET headers = '{\"Nats-Expected-Last-Sequence\": \"999\"}' WHERE id = 1").await;
@@ -152,8 +147,8 @@ on_both! {
 
     async fn a_relay_that_stops_marks_the_batch_in_hand_and_leaves_what_was_read_ahead(backend: Backend) {
         let (mut pair, proxy) = pair(backend, 2).await;
-        let id = ticket(&pair.a.db).await;
-        ticket(&pair.a.db).await;
+        let id = ticket::saved(&pair.a.db).await;
+        ticket::saved(&pair.a.db).await;
         set(id, 1, &pair.a.db).await;
         set(id, 2, &pair.a.db).await;
         start_held(&mut pair, &proxy, 2).await;
@@ -169,8 +164,8 @@ on_both! {
 
     async fn a_relay_that_is_killed_with_a_batch_read_ahead_loses_nothing(backend: Backend) {
         let (mut pair, proxy) = pair(backend, 2).await;
-        let id = ticket(&pair.a.db).await;
-        ticket(&pair.a.db).await;
+        let id = ticket::saved(&pair.a.db).await;
+        ticket::saved(&pair.a.db).await;
         for number in 1..=5 {
             set(id, number, &pair.a.db).await;
         }
@@ -186,7 +181,7 @@ on_both! {
     async fn what_was_read_ahead_is_forgotten_with_the_lease(backend: Backend) {
         let (mut pair, proxy) = pair(backend, 2).await;
         for _ in 0..4 {
-            ticket(&pair.a.db).await;
+            ticket::saved(&pair.a.db).await;
         }
         start_held(&mut pair, &proxy, 2).await;
         lasts(LEASE_IS_RENEWED_AFTER).await;
@@ -197,7 +192,7 @@ on_both! {
         pair.a.end_leases().await;
         proxy.let_go();
         pair.a.has_sent(4).await;
-        let next = ticket(&pair.a.db).await;
+        let next = ticket::saved(&pair.a.db).await;
         pair.a.has_sent(5).await;
         let published = published(&pair).await;
         assert_eq!((published.len(), published.last()), (3, Some(&(next, 0))), "it published what was sent already");
@@ -215,7 +210,7 @@ async fn what_was_read_ahead_is_forgotten_by_a_process_that_slept_for_longer_tha
         probe::send(&pair.a.db, "record", Orders { ballast: ballast.clone(), ..Default::default() }).await;
     }
     for _ in 0..2 {
-        ticket(&pair.a.db).await;
+        ticket::saved(&pair.a.db).await;
     }
     let child = start_child_held(&pair, &proxy, 2).await;
     lasts(LEASE_IS_RENEWED_AFTER).await;
@@ -233,7 +228,7 @@ async fn what_was_read_ahead_is_forgotten_by_a_process_that_slept_for_longer_tha
     lasts(Duration::from_secs(1)).await;
     proxy.let_go();
     pair.a.has_sent(4).await;
-    ticket(&pair.a.db).await;
+    ticket::saved(&pair.a.db).await;
     pair.a.has_sent(5).await;
     assert_eq!(count_published(&pair).await, 3, "it published what was sent already");
     assert!(child.stop().await.success());
@@ -255,7 +250,7 @@ fn lose_the_second(subject: &str) -> bool {
 async fn an_event_that_is_lost_on_its_way_is_sent_again_and_no_other() {
     let (mut pair, proxy) = pair(Backend::Sqlite, 2 * WAVE).await;
     for _ in 0..WAVE {
-        ticket(&pair.a.db).await;
+        ticket::saved(&pair.a.db).await;
     }
     proxy.lose(lose_the_second);
     pair.a.start().await;
@@ -282,7 +277,7 @@ async fn after_a_wave_that_is_lost_one_event_is_tried_alone() {
     // A consumer would miss the answers that are held, and look for its stream.
     pair.a.config = pair.a.config.clone().roles([Role::Relay]);
     for _ in 0..WAVE {
-        ticket(&pair.a.db).await;
+        ticket::saved(&pair.a.db).await;
     }
     proxy.lose(lose_the_first_wave);
     pair.a.start().await;

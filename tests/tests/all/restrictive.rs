@@ -31,13 +31,9 @@ async fn refusal(app: &App) -> ProvisionError {
     }
 }
 
-async fn save(app: &App, domain: &str) -> organization::Model {
-    organization::new(domain).insert(&app.db).await.expect("a save")
-}
-
 async fn syncs_both_ways(pair: &Pair, round: u32) {
-    pair.b.has(&save(&pair.a, &format!("a{round}.example")).await).await;
-    pair.a.has(&save(&pair.b, &format!("b{round}.example")).await).await;
+    pair.b.has(&organization::saved(&pair.a.db, &format!("a{round}.example")).await).await;
+    pair.a.has(&organization::saved(&pair.b.db, &format!("b{round}.example")).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -149,8 +145,8 @@ async fn a_running_app_goes_on_with_other_settings_and_waits_for_what_is_gone() 
     let stream = Stream::of(&pair.a.config).await;
     stream.context.delete_stream(&pair.a.config.stream_name).await.expect("no stream");
     nats.restart().await.expect("nats-server starts");
-    let row = save(&pair.a, "later.example").await;
-    pair.a.detached().await;
+    let row = organization::saved(&pair.a.db, "later.example").await;
+    pair.a.until_detached().await;
     assert_eq!(pair.a.status().await.pending_events, 1);
     provision(&pair.a.config).await;
     pair.b.has(&row).await;
@@ -190,7 +186,7 @@ async fn a_running_app_lets_go_of_a_consumer_that_would_lose_events() {
         says_so && !status.jetstream_connected
     })
     .await;
-    let row = save(&pair.a, "later.example").await;
+    let row = organization::saved(&pair.a.db, "later.example").await;
     provision(&pair.a.config).await;
     pair.b.has(&row).await;
     pair.stop().await;

@@ -112,7 +112,7 @@ async fn no_more_is_pulled_at_a_time_than_fits_in_memory() {
     }
     pair.a.has_sent(EVENTS as i64).await;
     pair.b.start().await;
-    gate(&door).reached().await;
+    gate(&door).until_reached().await;
     let stream = Stream::of(&pair.b.config).await;
     let info = stream.progress(&pair.b.config.app_name).await;
     let in_hand = info.num_ack_pending;

@@ -49,7 +49,7 @@ on_both! {
     async fn what_began_least_often_is_tried_first(backend: Backend) {
         let (mut pair, [suspect, other]) = with_due(backend, [("wait", 3), ("record", 0)]).await;
         pair.b.start().await;
-        gate(&suspect.id).reached().await;
+        gate(&suspect.id).until_reached().await;
         assert_eq!(effects::count(&pair.b.db, &other.id).await, Ok(1));
         gate(&suspect.id).open();
         pair.b.event_is(&suspect.event_id, "processed").await;
@@ -63,7 +63,7 @@ async fn what_another_process_has_begun_meanwhile_is_left_to_it() {
     let (mut pair, [first, taken, last]) =
         with_due(Backend::Postgres, [("wait", 0), ("record", 0), ("record", 0)]).await;
     pair.b.start().await;
-    gate(&first.id).reached().await;
+    gate(&first.id).until_reached().await;
     // It has read all three by now. Another process takes the second:
     let soon = (Utc::now() + TimeDelta::seconds(30)).to_rfc3339();
     let take = format!(
@@ -94,7 +94,7 @@ async fn a_database_that_is_away_again_and_again_makes_no_crash_loop() {
     pair.b.start().await;
     let id = Uuid::new_v4().to_string();
     let payload = tally::payload(&id, 1, "2026-01-01T00:00:00Z");
-    Remote::of(&pair.b).await.publish(&Remote::named_event(&id, "tally", "created", &id, payload)).await;
+    Remote::of(&pair.b).await.publish(&Remote::event_with_id(&id, "tally", "created", &id, payload)).await;
     pair.b.has_settled(1).await;
     let row = inbox::find(&pair.b.db, &id).await.expect("the inbox").expect("its row");
     assert_eq!((row.status.as_str(), row.starts, row.attempts), ("processed", 1, 1));

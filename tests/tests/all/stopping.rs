@@ -49,12 +49,12 @@ async fn what_is_in_hand_when_a_bridge_stops_without_its_database_comes_again() 
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Orders::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "hesitate", orders).await;
-    before_the_gate.reached().await;
+    before_the_gate.until_reached().await;
     link.cut_connections().await;
     before_the_gate.open();
     pair.b.stop().await;
     let stream = Stream::of(&pair.b.config).await;
-    assert!(!stream.is_settled(&pair.b.config.app_name).await, "the server will not bring it again");
+    assert!(!stream.is_idle(&pair.b.config.app_name).await, "the server will not bring it again");
     link.set(Weather::Clear);
     pair.b.start().await;
     let row = pair.b.event_is(&probe.event_id, "processed").await;

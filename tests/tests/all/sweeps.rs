@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use jsb_runtime::Config;
 use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
-use jsb_tests::{App, Backend, Pair, Proxy, Remote, Stream, effects, eventually, probe, servers, until};
+use jsb_tests::{App, Backend, Pair, Proxy, Remote, Stream, effects, eventually, lasts, probe, servers, until};
 use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
 use crate::deliveries::spend;
-use crate::outage::lasts;
 
 /// In milliseconds; short, so that five deliveries take few seconds.
 const BACKOFF: [u64; 5] = [500, 100, 100, 100, 100];
@@ -67,13 +66,13 @@ async fn what_is_given_up_during_a_look_is_found_by_the_next() {
     let proxy = Proxy::start(servers::nats().await.port()).await;
     pair.b.config.nats_url = proxy.url();
     pair.b.start().await;
-    gate(&slow).reached().await;
+    gate(&slow).until_reached().await;
     proxy.cut();
-    pair.b.detached().await;
+    pair.b.until_detached().await;
     remote.publish(&event("record", &unheard)).await;
     spend(&stream, &pair.b).await;
     proxy.mend();
-    pair.b.attached().await;
+    pair.b.until_attached().await;
     gate(&slow).open();
     pair.b.has_effect(&slow).await;
     pair.b.has_effect(&unheard).await;
@@ -87,7 +86,7 @@ async fn without_an_inbox_a_look_leaves_alone_what_another_process_works_on() {
     let [slow, other] = [new_id(), new_id()];
     pair.b.start().await;
     remote.publish(&event("wait", &slow)).await;
-    gate(&slow).reached().await;
+    gate(&slow).until_reached().await;
     // The second process looks before it takes anything.
     pair.b.start().await;
     remote.publish(&event("record", &other)).await;

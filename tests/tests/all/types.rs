@@ -151,7 +151,7 @@ async fn unknown_members_travel(pair: &mut Pair) {
     let (id, address) = (Uuid::now_v7(), json!({"town": "Ulm", "zip": "89073"}));
     let items = json!([{"name": "book", "pages": 7}, {"pages": 0, "name": "pen"}]);
     let payload = json!({"id": id, "address": address, "items": items, "updated_at": "2020-01-01T00:00:00.000001Z"});
-    let event = Remote::named_event("newer", "parcel", "created", id, payload);
+    let event = Remote::event_with_id("newer", "parcel", "created", id, payload);
     for app in [&pair.a, &pair.b] {
         Remote::of(app).await.publish(&event).await;
         app.has_settled(1).await;

@@ -6,7 +6,6 @@ use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::EntityTrait;
 
 use crate::families::organization;
-use crate::outage::{linger, lingers};
 
 async fn rename(app: &App, row: &organization::Model, name: &str) {
     let change = organization::ActiveModel { id: Unchanged(row.id), name: Set(name.to_owned()), ..Default::default() };
@@ -25,9 +24,9 @@ async fn a_process_that_stops_in_the_middle_of_a_batch_holds_nobody_up_for_long(
     let remote = Remote::of(&pair.b).await;
     let recorded = pair.a.recorded().await;
     remote.publish_all(&recorded).await;
-    linger(&pair.b, "organizations", 5).await;
+    pair.b.linger("organizations", 5).await;
     let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.b).start().await;
-    lingers(&pair.b).await;
+    pair.b.lingers().await;
     child.freeze();
     assert_eq!(pair.b.count("inbox_events", "processed").await, 0, "it had got further, so this shows nothing");
     rename(&pair.a, &acme, "Acme Inc").await;

@@ -101,7 +101,7 @@ on_both! {
             let row = organization::Entity::find_by_id(id).one(&pair.a.db).await.expect("the rows").expect(why);
             assert_eq!(as_payload(&row), expected.row, "{why}");
         }
-        stream.idle("system_a").await;
+        stream.until_idle("system_a").await;
         let status = pair.a.status().await;
         assert_eq!(status.inbox_events, fixtures.len() as u64);
         assert_eq!(status.outbox_events, 0, "an applied event was published back");
@@ -162,7 +162,7 @@ on_both! {
     async fn two_apps_that_start_at_once_agree_on_the_stream(backend: Backend) {
         let (_nats, mut pair) = named_pair(backend).await;
         tokio::join!(pair.a.start(), pair.b.start());
-        pair.attached().await;
+        pair.until_attached().await;
         let stream = Stream::of(&pair.a.config).await;
         let config = stream.config().await;
         let subjects = ["system_a.sync.dlq", "system_a.sync.system_b", "system_b.sync.dlq", FROM_B];

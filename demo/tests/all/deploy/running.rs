@@ -9,8 +9,7 @@ use tokio::process::{Child, Command};
 
 use super::compose::{AUTO_PROVISION, RESTRICTIVE, Service, services};
 use super::nats;
-use crate::health;
-use crate::program::{demo, in_time, program, test_sync, until};
+use crate::program::{demo, health_check, in_time, program, test_sync, until};
 
 /// What a compose file describes, running. Dropped, it ends.
 struct Deployment {
@@ -113,7 +112,7 @@ impl Deployment {
 }
 
 async fn until_healthy(service: &str, url: &str) {
-    until(service, || health::ask(url), |check| check.status.success()).await;
+    until(service, || health_check(url), |check| check.status.success()).await;
 }
 
 /// Each after those that it waits for.

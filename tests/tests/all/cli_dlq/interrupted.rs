@@ -120,7 +120,7 @@ async fn a_sqlite_that_is_locked_ends_what_would_write_and_is_told_in_words() {
     let lost = probe::send(&pair.a.db, "record", Orders::default()).await;
     pair.b.event_is(&lost.event_id, "processed").await;
     let stream = Stream::of(&pair.b.config).await;
-    stream.idle(&pair.b.config.app_name).await;
+    stream.until_idle(&pair.b.config.app_name).await;
     pair.b.stop().await;
     pair.b.sql(&format!("DELETE FROM inbox_events WHERE event_id = '{}'", lost.event_id)).await;
     probe::send(&pair.b.db, "record", Orders::default()).await;

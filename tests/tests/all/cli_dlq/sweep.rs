@@ -26,7 +26,7 @@ on_both! {
         }
         pair.b.has_settled(12).await;
         let stream = Stream::of(&pair.b.config).await;
-        stream.idle(&pair.b.config.app_name).await;
+        stream.until_idle(&pair.b.config.app_name).await;
         pair.b.stop().await;
         pair.b.sql("DELETE FROM inbox_events").await;
 
@@ -56,7 +56,7 @@ on_both! {
             }
         }
         pair.b.has_settled(64).await;
-        stream.idle(&pair.b.config.app_name).await;
+        stream.until_idle(&pair.b.config.app_name).await;
         pair.b.stop().await;
         pair.b.sql("DELETE FROM inbox_events").await;
         for gap in [0, 1, 30, 31, 32, 59, 61] {
@@ -85,7 +85,7 @@ on_both! {
         let event = probe::send(&pair.a.db, "record", Orders::default()).await;
         pair.b.event_is(&event.event_id, "processed").await;
         let stream = Stream::of(&pair.b.config).await;
-        stream.idle(&pair.b.config.app_name).await;
+        stream.until_idle(&pair.b.config.app_name).await;
         pair.b.stop().await;
         assert_eq!(operate::inbox::prune(&pair.b.db, Utc::now(), |_| {}).await, Ok(1));
         let forgetful = pair.b.config.clone().inbox_retention(Duration::ZERO);
@@ -120,7 +120,7 @@ on_both! {
         pair.b.event_is(&other.event_id, "processed").await;
         assert!(inbox::find(&pair.b.db, &event.event_id).await.expect("the inbox").is_none(), "it was found without a sweep");
 
-        stream.idle(&pair.b.config.app_name).await;
+        stream.until_idle(&pair.b.config.app_name).await;
         assert_eq!(cli.json(&["dlq", "sweep", "--since", "2100-01-01T00:00:00Z"]).await["found"], 0);
         let swept = cli.json(&["dlq", "sweep"]).await;
         assert_eq!(swept["found"], 1, "{swept}");
@@ -132,7 +132,7 @@ on_both! {
         let slow = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
-        gate.reached().await;
+        gate.until_reached().await;
         let swept = cli.json(&["dlq", "sweep"]).await;
         assert_eq!((&swept["in_hand"], &swept["found"]), (&json!(1), &json!(0)), "what is being handled was given up");
         gate.open();
@@ -175,7 +175,7 @@ on_both! {
         pair.b.event_is(&in_hand.event_id, "processed").await;
         // By now it is settled for whoever had it in hand.
         held.ack_with(AckKind::Nak(None)).await.expect("a message that is given back");
-        stream.idle(&pair.b.config.app_name).await;
+        stream.until_idle(&pair.b.config.app_name).await;
         for event in [lost, in_hand] {
             assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
         }
@@ -190,7 +190,7 @@ async fn a_sweep_does_not_wait_for_a_handler_that_hangs() {
     let slow = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
     let gate = gate(&slow.gate);
     let slow = probe::send(&pair.a.db, "wait", slow).await;
-    gate.reached().await;
+    gate.until_reached().await;
     let connection = Connection::open(pair.b.config.clone()).await.expect("a connection");
     let sweep = skewed(TimeDelta::minutes(11), connection.sweep(&pair.b.db, None, |_, _| {}));
     let swept = tokio::time::timeout(DEADLINE, sweep).await.expect("an end").expect("a sweep");

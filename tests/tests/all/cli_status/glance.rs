@@ -48,13 +48,13 @@ on_both! {
         let orders = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&orders.gate);
         let hanging = probe::send(&pair.a.db, "wait", orders).await;
-        gate.reached().await;
+        gate.until_reached().await;
         let (code, found) = health(&cli, &AT_ONCE).await;
         assert_eq!((code, findings(&found, "fault")), (4, vec!["consumer_age"]), "{found}");
         assert_eq!(health(&cli, &[]).await.0, 0, "it may take its time");
         gate.open();
         pair.b.event_is(&hanging.event_id, "processed").await;
-        stream.idle(&pair.b.config.app_name).await;
+        stream.until_idle(&pair.b.config.app_name).await;
         let (code, found) = health(&cli, &AT_ONCE).await;
         assert_eq!((code, findings(&found, "fault")), (0, vec![]), "{found}");
         pair.stop().await;
@@ -68,7 +68,7 @@ async fn what_the_server_has_given_up_waits_no_more() {
     let hour = Duration::from_secs(3_600);
     let mut pair = Pair::configured(Backend::Sqlite, |config| config.backoff([hour; 5])).await;
     pair.start_both().await;
-    pair.attached().await;
+    pair.until_attached().await;
     pair.b.stop().await;
     for _ in 0..2 {
         probe::send(&pair.a.db, "record", Orders::default()).await;

@@ -40,7 +40,7 @@ on_both! {
         pair.a.config.roles = [Role::Consumer].into();
         pair.start_both().await;
         nats.stop().await;
-        let id = ticket(&pair.a).await;
+        let id = ticket::saved(&pair.a.db).await;
         renumber(&pair.a, id, 1..10).await;
         let large = organization(&pair.a, "large.example", &"x".repeat(2_000_000)).await;
         let cli = cli(&pair.a).set("NATS_URL", teller).set("AUTO_PROVISION", "false");

@@ -17,7 +17,7 @@ on_both! {
         for _ in 0..3 {
             ids.push(probe::send(&pair.a.db, "record", Orders::default()).await.event_id);
         }
-        let id = ticket(&pair.a).await;
+        let id = ticket::saved(&pair.a.db).await;
         let listed = |args: &'static [&'static str]| {
             let cli = &cli;
             async move {

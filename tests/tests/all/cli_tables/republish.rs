@@ -73,7 +73,7 @@ on_both! {
 
     async fn what_is_published_again_is_not_overtaken(backend: Backend) {
         let pair = Pair::start(backend).await;
-        let id = ticket(&pair.a).await;
+        let id = ticket::saved(&pair.a.db).await;
         renumber(&pair.a, id, 1..5).await;
         pair.quiet().await;
         let stream = Stream::of(&pair.a.config).await;

@@ -130,7 +130,7 @@ on_both! {
         pair.b.start().await;
         pair.b.start().await;
         let gate = gate(&name);
-        gate.reached().await;
+        gate.until_reached().await;
         let (again, id) = (cli(&pair.b), probe.event_id.clone());
         let again = tokio::spawn(async move { again.run(&["inbox", "retry", &id]).await });
         let again = match backend {
@@ -192,7 +192,7 @@ async fn what_has_failed_and_is_in_hand_again_is_not_retried() {
     pair.b.event_is(&probe.event_id, "failed").await;
     pair.b.sql("ALTER TABLE effects_elsewhere RENAME TO effects").await;
     let gate = gate(&name);
-    gate.reached().await;
+    gate.until_reached().await;
     is_not_waited_for(&pair.b, &probe.event_id, "failed").await;
     gate.open();
     pair.b.has_settled(1).await;
@@ -209,7 +209,7 @@ async fn what_is_in_hand_for_longer_than_ack_wait_is_not_retried() {
     assert_eq!(cli(&pair.b).json(&["inbox", "retry", &probe.event_id]).await["retried"], 1);
     pair.b.start().await;
     let gate = gate(&name);
-    gate.reached().await;
+    gate.until_reached().await;
     until("its time is up", async || {
         let due = pair.b.texts("SELECT event_id FROM inbox_events WHERE starts > 0 AND available_at < now()").await;
         !due.is_empty()

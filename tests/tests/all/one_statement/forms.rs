@@ -1,8 +1,8 @@
 //! Values are written as the hooks write them, and refused as they refuse them.
 
-use jsb_tests::entities::{gap, specimen};
+use jsb_tests::entities::{gap, organization, specimen};
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{ActiveModelTrait, IdenStatic, IntoActiveModel, Iterable, TransactionTrait, TryIntoModel};
+use sea_orm::{ActiveModelTrait, IdenStatic, IntoActiveModel, Iterable, SqlErr, TransactionTrait, TryIntoModel};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
@@ -206,5 +206,15 @@ async fn a_row_without_a_form_on_the_wire_can_be_deleted() {
         pair.quiet().await;
         assert_eq!(pair.rows::<gap::Entity>().await, (vec![], vec![]));
     }
+    pair.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_value_that_is_taken_is_refused_as_ever() {
+    let pair = pair().await;
+    organization::new("acme.example").insert(&pair.a.db).await.expect("an organization");
+    let refused = organization::new("acme.example").insert(&pair.a.db).await.expect_err("a value that is taken");
+    assert!(matches!(refused.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))), "{refused}");
+    assert_eq!(pair.a.recorded().await.len(), 1);
     pair.stop().await;
 }

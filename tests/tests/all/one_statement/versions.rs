@@ -2,9 +2,8 @@
 
 use futures_util::future::join_all;
 use jsb_tests::App;
-use jsb_tests::entities::organization;
 use sea_orm::ActiveValue::{Set, Unchanged};
-use sea_orm::{DatabaseConnection, EntityTrait, IntoActiveModel, SqlErr};
+use sea_orm::{DatabaseConnection, EntityTrait, IntoActiveModel};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
@@ -46,16 +45,6 @@ async fn a_key_that_was_deleted_comes_back_above_its_tombstone() {
     pair.quiet().await;
     let (a, b) = pair.rows::<tally::Entity>().await;
     assert_eq!((a.len(), &a), (1, &b));
-    pair.stop().await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_value_that_is_taken_is_refused_as_ever() {
-    let pair = pair().await;
-    organization::new("acme.example").insert(&pair.a.db).await.expect("an organization");
-    let refused = organization::new("acme.example").insert(&pair.a.db).await.expect_err("a value that is taken");
-    assert!(matches!(refused.sql_err(), Some(SqlErr::UniqueConstraintViolation(_))), "{refused}");
-    assert_eq!(pair.a.recorded().await.len(), 1);
     pair.stop().await;
 }
 

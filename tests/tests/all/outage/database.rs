@@ -5,13 +5,13 @@ use std::time::Duration;
 use jsb_tests::faults::link::Weather;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, Stream, effects, eventually, inbox, until};
+use jsb_tests::{App, Backend, Pair, Stream, effects, eventually, inbox, lasts, until};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait,
 };
 
-use super::{both_hold, lasts, linger, lingers, nothing_was_held_against_anyone, save};
+use super::{both_hold, nothing_was_held_against_anyone, save};
 
 /// Holds whatever lock keeps an event from being applied.
 async fn lock(app: &App, backend: Backend) -> DatabaseTransaction {
@@ -60,7 +60,7 @@ async fn a_connection_that_ends_under_a_slow_handler_is_not_held_against_the_eve
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "hesitate", orders).await;
-    before_the_gate.reached().await;
+    before_the_gate.until_reached().await;
     lasts(Duration::from_secs(3)).await;
     let others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -80,7 +80,7 @@ async fn a_handler_that_takes_long_is_left_alone() {
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "hesitate", orders).await;
-    before_the_gate.reached().await;
+    before_the_gate.until_reached().await;
     // Longer than what goes on is left without a look.
     lasts(Duration::from_secs(12)).await;
     before_the_gate.open();
@@ -100,7 +100,7 @@ async fn a_host_that_vanishes_under_an_event_does_not_hold_it_for_ever() {
     let orders = Orders { gate: pair.b.config.app_name.clone(), ..Default::default() };
     let before_the_gate = gate(&orders.gate);
     let probe = probe::send(&pair.a.db, "wait", orders).await;
-    before_the_gate.reached().await;
+    before_the_gate.until_reached().await;
     link.set(Weather::FailedOver);
     before_the_gate.open();
     eventually("it is processed", || inbox::with_status(&direct, &probe.event_id, "processed")).await;
@@ -120,12 +120,12 @@ async fn a_database_that_falls_silent_under_a_batch_does_not_hold_it_for_ever() 
     pair.a.start().await;
     pair.a.has_sent(ROWS as i64).await;
     // In these ten seconds the link breaks off.
-    linger(&pair.b, "organizations", 10).await;
+    pair.b.linger("organizations", 10).await;
     let (link, linked) = pair.b.connect_over_link().await;
     let direct = std::mem::replace(&mut pair.b.db, linked);
     pair.b.start().await;
     pair.b.db = direct;
-    lingers(&pair.b).await;
+    pair.b.lingers().await;
     link.set(Weather::Silent);
     both_hold(&pair, ROWS).await;
     nothing_was_held_against_anyone(&pair).await;

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use dev_servers::Postgres;
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, ChildCommand, Pair, TestDatabase, effects, eventually, until};
+use jsb_tests::{Backend, ChildCommand, Pair, TestDatabase, effects, eventually, lasts, until};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, EntityTrait};
 
-use super::{both_hold, lasts, nothing_was_held_against_anyone, save};
+use super::{both_hold, nothing_was_held_against_anyone, save};
 
 on_both! {
     async fn a_long_outbox_is_relayed_in_little_memory(backend: Backend) {

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_tests::faults::link::{Link, Weather};
-use jsb_tests::{Backend, Pair, Proxy, servers, until};
+use jsb_tests::{Backend, Pair, Proxy, lasts, servers, until};
 
-use super::{AT_ONCE, LOST, lasts, note_and_lose, nothing_was_held_against_anyone, save};
+use super::{AT_ONCE, LOST, note_and_lose, nothing_was_held_against_anyone, save};
 
 /// How soon work must go on when NATS has fallen silent: after 27 s it has left three pings unanswered. By itself the client
 /// would send one a minute.
@@ -37,8 +37,8 @@ on_both! {
         assert!(back.elapsed() < AT_ONCE, "it resumed after {:?}", back.elapsed());
 
         nats.kill().await;
-        pair.a.detached().await;
-        pair.b.detached().await;
+        pair.a.until_detached().await;
+        pair.b.until_detached().await;
         let from_a = save(&pair.a.db, "from-a.example").await.expect("a save");
         let from_b = save(&pair.b.db, "from-b.example").await.expect("a save");
         lasts(Duration::from_secs(3)).await;
