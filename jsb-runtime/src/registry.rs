@@ -140,10 +140,14 @@ fn key_fault(schema: &Schema) -> Option<(&'static str, &'static str)> {
             "a number with a fraction is written in more than one way, and both systems know a row by the text of its key: make it \
              an integer, a text or a UUID",
         ),
-        ArrayType::BigInt | ArrayType::Int | ArrayType::BigUnsigned | ArrayType::Unsigned => None,
-        _ if schema.keys == Keys::Interleaved => {
-            Some("interleaved keys leave gaps, for which this type is too small: make it an `i64`, an `i32` or a `u32`")
+        ArrayType::BigUnsigned => {
+            Some("SeaORM reads no `u64` from PostgreSQL or SQLite: make it an `i64`, an `i32` or a `u32`")
         }
+        ArrayType::BigInt | ArrayType::Int | ArrayType::Unsigned => None,
+        _ if schema.keys == Keys::Interleaved => Some(
+            "interleaved keys are numbers, and leave gaps: make it an `i64`, an `i32` or a `u32`; or if it is the application that \
+             draws it, write `#[sea_orm(primary_key, auto_increment = false)]` and no `keys`",
+        ),
         _ => None,
     };
     let mut key = schema.key.iter().map(|place| &schema.columns[*place]);

@@ -25,9 +25,9 @@ const BATCH: u64 = 100;
 const NEXT_BATCH: Duration = Duration::from_millis(10);
 const POLL: Duration = Duration::from_secs(1);
 const IDLE_POLL: Duration = Duration::from_secs(10);
-/// After how long without another refusal a dead letter was taken, if by another process, or is none any more: it is tried
-/// every few seconds.
-const LETTER_TAKEN: Duration = Duration::from_secs(60);
+/// How long the refusal of a dead letter stands that is not repeated: a letter is tried every few seconds, and another process may
+/// have had it taken.
+const REFUSAL_STANDS: Duration = Duration::from_secs(60);
 
 impl Processor {
     /// Tries parked events whose time has come, until the bridge stops.
@@ -59,7 +59,7 @@ impl Processor {
             self.transport.problems.report(Task::Dlq, None);
             return Ok(false);
         }
-        self.transport.problems.expire(Task::Dlq, LETTER_TAKEN);
+        self.transport.problems.expire(Task::Dlq, REFUSAL_STANDS);
         let due = answer(inbox::due(&self.db, self.longest_wait(), BATCH)).await?;
         let is_full = due.len() == BATCH as usize;
         for stored in due {
@@ -127,23 +127,16 @@ impl Stored {
 #[cfg(test)]
 mod tests {
     use sea_orm::{ConnectionTrait, Database};
-    use tokio::time::Instant;
-    use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::config::Config;
-    use crate::jetstream::Transport;
 
-    /// A processor whose NATS is away, and in whose inbox an event waits for long.
+    /// A processor in whose inbox an event waits for long.
     async fn processor() -> Processor {
         let db = Database::connect("sqlite::memory:").await.expect("a database");
         let waiting = "CREATE TABLE inbox_events AS SELECT 'b' AS source_app, '1' AS event_id, 'parked' AS status, \
                        '' AS payload, strftime('%Y-%m-%dT%H:%M:%S+00:00', 'now', '1 minute') AS available_at";
         db.execute_unprepared(waiting).await.expect("an inbox");
-        let config = Arc::new(Config::new("a", "b").nats_url("nats://127.0.0.1:1"));
-        let transport = Transport::connect(Arc::clone(&config), Instant::now()).await;
-        let transport = transport.expect("a client that goes on trying");
-        Processor::new(db, transport, config, Arc::default(), CancellationToken::new())
+        Processor::without_nats(db).await
     }
 
     #[tokio::test]
@@ -151,7 +144,7 @@ mod tests {
         let processor = processor().await;
         let problems = &processor.transport.problems;
         problems.report(Task::Dlq, Some("it is full".to_owned()));
-        for (passed, is_problem) in [(LETTER_TAKEN / 2, true), (LETTER_TAKEN, false)] {
+        for (passed, is_problem) in [(REFUSAL_STANDS / 2, true), (REFUSAL_STANDS, false)] {
             tokio::time::pause();
             tokio::time::advance(passed).await;
             // The database goes by a clock that runs.

@@ -61,6 +61,16 @@ pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Res
     Ok((if is_acknowledged { floor.max(swept) } else { swept } + 1, delivered))
 }
 
+/// Somebody who listens to what the server gives up. What it gives up once they listen no more is found by a sweep, also where
+/// they have panicked.
+struct Listener<'a>(&'a Processor);
+
+impl Drop for Listener<'_> {
+    fn drop(&mut self) {
+        self.0.sweep_again();
+    }
+}
+
 impl ConsumeError {
     /// The error, if it is JetStream's.
     fn of_pull(&self) -> Option<&PullError> {
@@ -176,9 +186,12 @@ impl Processor {
     /// Processes messages as the server says that it gives them up, until the bridge stops.
     pub(crate) async fn rescue_spent(self: Arc<Self>) {
         while !self.stop.is_cancelled() {
-            if let Err(error) = self.rescue_while_attached().await {
+            let rescued = {
+                let _listener = Listener(&self);
+                self.rescue_while_attached().await
+            };
+            if let Err(error) = rescued {
                 tracing::warn!(error = chain(&error), "advisories of spent deliveries could not be read");
-                self.sweep_again();
                 let pause = if error.is_denied() { RETRY_DENIED } else { RETRY };
                 self.unless_stopped(tokio::time::sleep(pause)).await;
             }
@@ -190,8 +203,6 @@ impl Processor {
         let Some(spent) = self.unless_stopped(self.transport.spent(&attached)).await.transpose()? else {
             return Ok(());
         };
-        // What the server gave up while nobody listened is found by a sweep that begins now.
-        self.sweep_again();
         let mut spent = Box::pin(spent);
         let (mut look, mut reached) = (tokio::time::interval(CHECKPOINT), Reached::default());
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -227,5 +238,25 @@ impl Processor {
             reached.stored = known;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_listener_that_panics_leaves_a_sweep_behind() {
+        let db = sea_orm::Database::connect("sqlite::memory:").await.expect("a database");
+        let processor = Arc::new(Processor::without_nats(db).await);
+        processor.sweep_state().begin();
+        processor.sweep_state().end();
+        let listening = tokio::spawn(Arc::clone(&processor).rescue_spent());
+        tokio::task::yield_now().await;
+        assert!(!processor.is_sweep_due(), "it listens, or is about to");
+        // A task that is aborted is dropped where it stands, as one that panics is.
+        listening.abort();
+        assert!(listening.await.expect_err("an abort").is_cancelled());
+        assert!(processor.is_sweep_due());
     }
 }

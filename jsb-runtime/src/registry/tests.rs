@@ -92,7 +92,10 @@ fn a_key_is_of_a_type_by_which_both_sides_know_rows() {
         assert!(!is_fit(Keys::Natural, fraction.clone()), "{fraction:?}");
     }
     assert!(is_fit(Keys::Natural, ArrayType::String) && is_fit(Keys::SingleWriter, ArrayType::SmallInt));
-    assert!(is_fit(Keys::Interleaved, ArrayType::Unsigned) && !is_fit(Keys::Interleaved, ArrayType::SmallInt));
+    assert!(is_fit(Keys::Interleaved, ArrayType::Unsigned));
+    for of in [ArrayType::SmallInt, ArrayType::BigUnsigned, ArrayType::Uuid] {
+        assert!(!is_fit(Keys::Interleaved, of.clone()), "{of:?}");
+    }
 }
 
 /// A handler that is registered for these events of users, and whose type says what it takes.
