@@ -64,9 +64,7 @@ impl Processor {
     /// One whose NATS is away, and for which nothing is registered.
     #[cfg(test)]
     async fn without_nats(db: DatabaseConnection) -> Self {
-        let config = Arc::new(Config::new("a", "b").nats_url("nats://127.0.0.1:1"));
-        let transport = Transport::connect(Arc::clone(&config), tokio::time::Instant::now()).await;
-        let transport = transport.expect("a client that goes on trying");
+        let (config, transport) = Transport::without_nats().await;
         Self::new(db, transport, config, Arc::default(), CancellationToken::new())
     }
 

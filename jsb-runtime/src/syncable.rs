@@ -128,13 +128,19 @@ version_type!(DateTime<Utc>, |utc| utc, |time| time);
 version_type!(DateTime<FixedOffset>, |utc| utc.fixed_offset(), |time| time.to_utc());
 version_type!(NaiveDateTime, |utc| utc.naive_utc(), |time| time.and_utc());
 version_type!(OffsetDateTime, offset_from_utc, utc_from_offset);
-version_type!(PrimitiveDateTime, |utc| payload::without_offset(offset_from_utc(utc)), |time| utc_from_offset(
-    time.assume_utc()
-));
+version_type!(PrimitiveDateTime, primitive_from_utc, utc_from_primitive);
 
 /// Versions lie within a year of the present or are refused, far inside what both crates can hold.
 fn offset_from_utc(utc: DateTime<Utc>) -> OffsetDateTime {
     payload::offset(utc).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn primitive_from_utc(utc: DateTime<Utc>) -> PrimitiveDateTime {
+    payload::without_offset(offset_from_utc(utc))
+}
+
+fn utc_from_primitive(time: PrimitiveDateTime) -> DateTime<Utc> {
+    utc_from_offset(time.assume_utc())
 }
 
 fn utc_from_offset(time: OffsetDateTime) -> DateTime<Utc> {

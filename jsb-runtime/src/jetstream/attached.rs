@@ -68,6 +68,11 @@ impl Attached {
         Self { consumer, stream, max_deliver, ack_wait, most, is_unchecked, since }
     }
 
+    /// The consumer's name.
+    pub(super) fn durable(&self) -> &str {
+        &self.consumer.cached_info().name
+    }
+
     /// The delay to ask for, so that a delivery comes again after `wait`: the server adds by how much the step of the back-off list
     /// that the delivery has reached is longer than the first one, or takes off by how much it is shorter (as was tried, on
     /// 2.10.25 and 2.15.1).

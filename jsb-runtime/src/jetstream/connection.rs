@@ -51,6 +51,14 @@ impl fmt::Debug for Transport {
 }
 
 impl Transport {
+    /// One whose NATS is away, and the configuration that it has.
+    #[cfg(test)]
+    pub(crate) async fn without_nats() -> (Arc<Config>, Self) {
+        let config = Arc::new(Config::new("a", "b").nats_url("nats://127.0.0.1:1"));
+        let transport = Self::connect(Arc::clone(&config), Instant::now()).await;
+        (config, transport.expect("a client that goes on trying"))
+    }
+
     /// Connects, or goes on trying in the background if no server is there by `deadline`. Credentials that a server
     /// refuses by then are an error.
     pub(crate) async fn connect(config: Arc<Config>, deadline: Instant) -> Result<Self, ConnectError> {

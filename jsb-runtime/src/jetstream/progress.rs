@@ -30,7 +30,7 @@ impl Transport {
     /// How far the consumer is.
     pub(crate) async fn progress(&self) -> Result<Progress, PullError> {
         let attached = self.attached().await;
-        let subject = api::subject(&api::consumer_info(&attached.stream, &attached.consumer.cached_info().name));
+        let subject = api::subject(&api::consumer_info(&attached.stream, attached.durable()));
         let info = self.unless_denied(&subject, attached.consumer.get_info()).await?;
         let info = info.map_err(PullError::client)?;
         if attached.is_unchecked {
@@ -81,7 +81,7 @@ impl Transport {
         struct Advisory {
             stream_seq: u64,
         }
-        let subject = api::spent_deliveries(&attached.stream, &attached.consumer.cached_info().name);
+        let subject = api::spent_deliveries(&attached.stream, attached.durable());
         let permission = Permission::Subscribe(subject.clone());
         let denied = self.subscription_denied(permission);
         let advisories = self.context.client().subscribe(subject).await;

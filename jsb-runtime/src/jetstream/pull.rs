@@ -185,5 +185,5 @@ fn sent_of(asked: usize, word: &async_nats::Message) -> Result<usize, PullError>
 
 /// Where the next messages of a consumer are asked for.
 fn pull_subject(attached: &Attached) -> String {
-    api::subject(&api::next_messages(&attached.stream, &attached.consumer.cached_info().name))
+    api::subject(&api::next_messages(&attached.stream, attached.durable()))
 }

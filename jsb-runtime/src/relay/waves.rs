@@ -177,25 +177,19 @@ struct Queued<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use proptest::prelude::*;
     use sea_orm::{Database, DatabaseConnection, DbBackend, FromQueryResult, Statement};
-    use tokio::time::Instant;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::config::Config;
     use crate::jetstream::Transport;
 
     const ROWS: [&str; 4] = ["1", "2", "3", "4"];
 
     /// A relay whose NATS is away.
     async fn relay() -> Relay {
-        let config = Arc::new(Config::new("a", "b").nats_url("nats://127.0.0.1:1"));
-        let transport = Transport::connect(Arc::clone(&config), Instant::now()).await;
+        let (config, transport) = Transport::without_nats().await;
         let db = Database::connect("sqlite::memory:").await.expect("a database");
-        let transport = transport.expect("a client that goes on trying");
         Relay { db, transport, config, stop: CancellationToken::new() }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 
 use chrono::TimeDelta;
 use jsb_runtime::testing::skewed;
-use jsb_tests::{App, Pair, Remote, eventually, until};
+use jsb_tests::{App, Backend, Pair, Remote, eventually, until};
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
@@ -66,6 +66,17 @@ async fn waiting(app: &App, event: &Json) -> Vec<String> {
 async fn waits_unseen(app: &App, event: &Json) {
     eventually("an event is parked", || async { Ok::<_, ()>(waiting(app, event).await.pop()) }).await;
     put_off(app).await;
+}
+
+/// A pair whose B alone runs and has two plates of A's, and A's hand.
+async fn two_plates_on_both(backend: Backend) -> (Pair, Remote, [Uuid; 2]) {
+    let mut pair = Pair::create(backend).await;
+    let plates = two_plates(&pair.a, 0).await;
+    pair.b.start().await;
+    let remote = Remote::of(&pair.b).await;
+    remote.publish_all(&pair.a.recorded().await).await;
+    pair.b.has_settled(2).await;
+    (pair, remote, plates)
 }
 
 on_both! {
@@ -130,12 +141,7 @@ on_both! {
     }
 
     async fn a_row_that_was_changed_here_meanwhile_keeps_its_value_when_others_exchange_theirs(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        let [x, y] = two_plates(&pair.a, 0).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
-        remote.publish_all(&pair.a.recorded().await).await;
-        pair.b.has_settled(2).await;
+        let (pair, remote, [x, y]) = two_plates_on_both(backend).await;
         swap_plates(&pair.a, [x, y], 0).await;
         let [.., y_takes, x_takes] = &pair.a.recorded().await[..] else { panic!("the swap was not recorded") };
         remote.publish(y_takes).await;
@@ -153,12 +159,7 @@ on_both! {
     }
 
     async fn a_row_that_has_its_new_value_does_not_step_aside_again(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        let [x, y] = two_plates(&pair.a, 0).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
-        remote.publish_all(&pair.a.recorded().await).await;
-        pair.b.has_settled(2).await;
+        let (pair, remote, [x, y]) = two_plates_on_both(backend).await;
         set_plate(&pair.a, x, "FREE-0").await;
         set_plate(&pair.a, y, "X-0").await;
         set_plate(&pair.a, y, "X-0").await;
