@@ -17,16 +17,8 @@ pub(crate) async fn draw<M: Syncable, C: ConnectionTrait>(
     db: &C,
     are_interleaved: Option<bool>,
 ) -> Result<(), DbErr> {
-    if let Some(column) = integer_left_to_the_database::<M>(row) {
-        let (is, or) = match row::key_columns::<M>().count() {
-            1 => ("declared a natural key (`auto_increment = false`)", "or choose `keys = \"interleaved\"`"),
-            _ => ("a part of a composite key", "draw it yourself, or make it a `Uuid`"),
-        };
-        return Err(DbErr::Custom(format!(
-            "`{}.{}` is {is}, so that its number must be given: both systems would draw the same ones; {or}",
-            M::RESOURCE,
-            column.as_str()
-        )));
+    if let Some(column) = left_to_the_database::<M>(row) {
+        return Err(must_be_given::<M>(column));
     }
     if M::KEYS != Keys::Interleaved {
         return Ok(());
@@ -76,18 +68,31 @@ async fn is_taken<M: Syncable, C: ConnectionTrait>(db: &C, column: ColumnOf<M>, 
     Ok(db.query_one(&select).await?.is_some())
 }
 
-/// A number in a natural key that is not given, which the database would draw.
-pub(crate) fn integer_left_to_the_database<M: Syncable>(row: &ActiveModelOf<M>) -> Option<ColumnOf<M>> {
-    use ArrayType::{BigInt, BigUnsigned, Int, SmallInt, SmallUnsigned, TinyInt, TinyUnsigned, Unsigned};
-    let is_integer = |column: &ColumnOf<M>| {
-        matches!(
-            M::get_value_type(*column),
-            TinyInt | SmallInt | Int | BigInt | TinyUnsigned | SmallUnsigned | Unsigned | BigUnsigned
-        )
-    };
+/// A part of a natural key that is not given, and that the database may complete by a value that it has given before. A UUID
+/// it draws at random.
+pub(crate) fn left_to_the_database<M: Syncable>(row: &ActiveModelOf<M>) -> Option<ColumnOf<M>> {
     let is_missing = |column: &ColumnOf<M>| matches!(row.get(*column), ActiveValue::NotSet);
     let mut columns = row::key_columns::<M>().filter(|_| M::KEYS == Keys::Natural);
-    columns.find(|column| is_integer(column) && is_missing(column))
+    columns.find(|column| is_missing(column) && M::get_value_type(*column) != ArrayType::Uuid)
+}
+
+fn must_be_given<M: Syncable>(column: ColumnOf<M>) -> DbErr {
+    use ArrayType::{BigInt, BigUnsigned, Int, SmallInt, SmallUnsigned, TinyInt, TinyUnsigned, Unsigned};
+    let is_composite = row::key_columns::<M>().count() > 1;
+    let is =
+        if is_composite { "a part of a composite key" } else { "declared a natural key (`auto_increment = false`)" };
+    let (why, or) = match M::get_value_type(column) {
+        TinyInt | SmallInt | Int | BigInt | TinyUnsigned | SmallUnsigned | Unsigned | BigUnsigned => {
+            let or = if is_composite {
+                "draw it yourself, or make it a `Uuid`"
+            } else {
+                "or choose `keys = \"interleaved\"`"
+            };
+            ("its number must be given: both systems would draw the same ones", or)
+        }
+        _ => ("its value must be given: a default may be the key of a row that was deleted", "or make it a `Uuid`"),
+    };
+    DbErr::Custom(format!("`{}.{}` is {is}, so that {why}; {or}", M::RESOURCE, column.as_str()))
 }
 
 /// Takes a key that the caller chose, unless it is from the other node's share.

@@ -35,7 +35,7 @@ pub(super) async fn insert<M: Syncable, C: ConnectionTrait + TransactionTrait>(
     // Of interleaved keys a node may choose but its own, which the hooks know; they refuse what nobody chose.
     let is_left_to_hooks = match key {
         Some(_) => M::KEYS == Keys::Interleaved,
-        None => keys::integer_left_to_the_database::<M>(row).is_some(),
+        None => keys::left_to_the_database::<M>(row).is_some(),
     };
     if !is_simple::<M, C>(db) || is_left_to_hooks {
         return Ok(None);

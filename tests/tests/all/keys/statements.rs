@@ -1,7 +1,7 @@
 //! Statements that lack a key, come to no row, or have a key that is an enum.
 
 use jsb_tests::entities::specimen::Size;
-use jsb_tests::entities::{membership, organization, tally};
+use jsb_tests::entities::{label, membership, organization, tally};
 use jsb_tests::{Backend, Pair, Remote};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait, TransactionTrait};
@@ -37,6 +37,18 @@ on_both! {
         assert!(!refused.contains("keys ="), "{refused}");
         let refused = jsb_runtime::skip_publish(unnumbered().insert(&pair.a.db)).await.expect_err("no key").to_string();
         assert!(refused.contains("its number must be given"), "{refused}");
+    }
+
+    /// By a default of its column's it could be that of a row that was deleted, whose tombstone nobody has looked for.
+    async fn a_text_of_a_natural_key_is_not_left_to_the_database(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let nameless = || label::ActiveModel { caption: Set("X".to_owned()), ..Default::default() };
+        let refused = [nameless().insert(&app.db).await, jsb_runtime::skip_publish(nameless().insert(&app.db)).await];
+        for refused in refused.map(|saved| saved.expect_err("no key").to_string()) {
+            assert!(refused.contains("`label.code` is declared a natural key"), "{refused}");
+            assert!(refused.contains("its value must be given"), "{refused}");
+        }
+        assert_eq!(app.recorded().await.len(), 0);
     }
 
     async fn an_update_without_its_key_leaves_its_transaction_as_it_was(backend: Backend) {
