@@ -150,11 +150,12 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     insert: bool,
 ) -> Result<ActiveModelOf<M>, DbErr> {
     save::begin(Call::save::<M>());
+    must_be_in_transaction::<M, C>()?;
     forms::use_common_forms::<M>(&mut row, insert)?;
     if skip::publishing_is_skipped() {
         return keep_version::<M, C>(row, db, insert).await;
     }
-    let settings = settings_in_transaction::<M, C>(db).await?;
+    let settings = settings_of::<M, C>(db).await?;
     admit(&settings)?;
     let key = row::key_of::<M>(&row);
     let above = match &key {
@@ -171,16 +172,21 @@ async fn prepare<M: Syncable, C: ConnectionTrait>(
     Ok(row)
 }
 
-async fn settings_in_transaction<M: Syncable, C: ConnectionTrait>(db: &C) -> Result<SaveSettings, DbErr> {
-    if !is_transaction::<C>() {
-        return Err(DbErr::Custom(format!(
-            "a `{}` must be saved within a transaction, so that its event commits with it: call `insert`, `update`, `save` or \
-             `delete` on the entity's own ActiveModel, which begin one, or pass a `DatabaseTransaction`; \
-             `{}` is neither (code that is generic over `C: ConnectionTrait` needs `C: ConnectionTrait + TransactionTrait`)",
-            M::RESOURCE,
-            type_name::<C>()
-        )));
+/// Refuses a save or delete whose event, or tombstone, would not commit with the row.
+fn must_be_in_transaction<M: Syncable, C>() -> Result<(), DbErr> {
+    if is_transaction::<C>() {
+        return Ok(());
     }
+    Err(DbErr::Custom(format!(
+        "a `{}` must be saved within a transaction, so that its event commits with it: call `insert`, `update`, `save` or \
+         `delete` on the entity's own ActiveModel, which begin one, or pass a `DatabaseTransaction`; \
+         `{}` is neither (code that is generic over `C: ConnectionTrait` needs `C: ConnectionTrait + TransactionTrait`)",
+        M::RESOURCE,
+        type_name::<C>()
+    )))
+}
+
+async fn settings_of<M: Syncable, C: ConnectionTrait>(db: &C) -> Result<SaveSettings, DbErr> {
     settings::for_save(db, save::is_alone(), Some(keys::table::<M>())).await
 }
 

@@ -57,7 +57,7 @@ pub(crate) fn is_missing(resource: &str, id: Expr) -> Expr {
     Expr::exists(of(resource, Expr::col("resource_id").eq(id))).not()
 }
 
-/// Remembers a delete; the caller holds the key's lock and has found no newer tombstone.
+/// Remembers a delete; the caller holds the key's lock. A newer tombstone stays.
 pub(crate) async fn put<C: ConnectionTrait>(db: &C, resource: &str, id: &str, version: Version) -> Result<(), DbErr> {
     put_all(db, resource, &[(id.to_owned(), version)]).await
 }
@@ -73,7 +73,10 @@ pub(crate) async fn put_all<C: ConnectionTrait>(
     for (id, version) in deleted {
         insert.values_panic([resource.into(), id.as_str().into(), version.time().into()]);
     }
-    insert.on_conflict(OnConflict::columns(["resource_type", "resource_id"]).update_column("version").to_owned());
+    let is_newer = Expr::col(("excluded", "version")).gt(Expr::col((TABLE, "version")));
+    let mut newest = OnConflict::columns(["resource_type", "resource_id"]);
+    newest.update_column("version").action_and_where(is_newer);
+    insert.on_conflict(newest);
     db.execute(&insert).await.map(drop)
 }
 

@@ -5,7 +5,7 @@ use sea_orm::{ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IdenStatic,
 use serde_json::{Map, Value as Json};
 
 use super::versions::drawn;
-use super::{admit, publish_row, settings_in_transaction};
+use super::{admit, must_be_in_transaction, publish_row, settings_of};
 use crate::event::event_type;
 use crate::payload::PayloadError;
 use crate::save::{self, Call, mark, skip};
@@ -21,9 +21,10 @@ pub(super) async fn load_doomed<M: Syncable, C: ConnectionTrait>(
     db: &C,
 ) -> Result<ActiveModelOf<M>, DbErr> {
     save::begin(Call::delete::<M>());
+    must_be_in_transaction::<M, C>()?;
     let Some(key) = row::key_of::<M>(&row) else { return Ok(row) };
     if publishes_delete::<M>() {
-        admit(&settings_in_transaction::<M, C>(db).await?)?;
+        admit(&settings_of::<M, C>(db).await?)?;
     }
     dialect::lock_key(db, M::RESOURCE, &row::resource_id(key.iter().cloned())).await?;
     let found = M::Entity::find().filter(row::has_key::<M>(&key)).lock(LockType::Update).one(db).await?;
