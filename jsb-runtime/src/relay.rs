@@ -152,3 +152,13 @@ impl Relay {
         Pause::Failed(pause)
     }
 }
+
+#[cfg(test)]
+impl Relay {
+    /// A relay whose NATS is away, on a database without tables.
+    async fn without_nats() -> Self {
+        let (config, transport) = Transport::without_nats().await;
+        let db = sea_orm::Database::connect("sqlite::memory:").await.expect("a database");
+        Self { db, transport, config, stop: CancellationToken::new() }
+    }
+}

@@ -60,11 +60,8 @@ impl Relay {
                 Step::Idle if !is_empty => Ok(Step::Waiting),
                 step => Ok(step),
             },
-            // What is on its way goes out again under the same message ids, as after a crash.
-            None => {
-                hand.acknowledged = acknowledged;
-                Ok(Step::Elsewhere)
-            }
+            // What is on its way, or not marked yet, goes out again under the same message ids, as after a crash.
+            None => Ok(Step::Elsewhere),
         }
     }
 
@@ -107,7 +104,8 @@ impl Relay {
         }
         hand.acknowledged = acknowledged;
         let is_unanswered = matches!(refused, Some(PublishError::Unacknowledged(_)));
-        hand.tries_one = refused.as_ref().is_some_and(PublishError::doubts_stream);
+        hand.tries_one =
+            refused.as_ref().is_some_and(|error| error.doubts_stream() || matches!(error, PublishError::NotConnected));
         // Younger events of a row that was refused, or is still to go out shortened, keep their place behind it.
         hand.ahead = ahead.filter(|next| refused.is_none() && !is_any_shortened && !next.events.is_empty());
         if hand.ahead.is_none() {
@@ -124,10 +122,15 @@ impl Relay {
         })
     }
 
-    /// Marks what is acknowledged, and forgets what was read ahead.
+    /// Marks what is acknowledged, and forgets what was read ahead. Once another process may relay, nothing is marked: since then
+    /// an operator may have had it published again, which a mark would undo.
     async fn put_down(&self, hand: &mut Hand) -> Result<(), DbErr> {
         hand.ahead = None;
-        self.mark(&mem::take(&mut hand.acknowledged)).await
+        let acknowledged = mem::take(&mut hand.acknowledged);
+        if hand.lease.has_ended() {
+            return Ok(());
+        }
+        self.mark(&acknowledged).await
     }
 
     async fn mark(&self, acknowledged: &[Mark]) -> Result<(), DbErr> {
@@ -141,5 +144,40 @@ impl Relay {
     pub(crate) async fn leave(&self, mut hand: Hand) -> Result<(), DbErr> {
         self.put_down(&mut hand).await?;
         answer(hand.lease.release(&self.db)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use sea_orm::ConnectionTrait;
+
+    use super::*;
+    use crate::ask;
+
+    /// Whether what was acknowledged is marked by a process that has slept for so long with it in hand.
+    async fn is_marked_after(asleep: Duration) -> bool {
+        let relay = Relay::without_nats().await;
+        for sql in [
+            "CREATE TABLE sync_leases (name text PRIMARY KEY, holder text, expires_at integer)",
+            "CREATE TABLE outbox_events (id integer, event_id text, status text, sent_at text, last_error text)",
+            "INSERT INTO outbox_events VALUES (1, 'event', 'pending', NULL, NULL)",
+        ] {
+            relay.db.execute_unprepared(sql).await.expect("a table");
+        }
+        let mut hand = Hand::empty();
+        assert!(hand.lease.hold(&relay.db).await.expect("an answer"));
+        hand.acknowledged.push(Mark { id: 1, event_id: "event".to_owned() });
+        hand.lease.grow_old(asleep);
+        relay.put_down(&mut hand).await.expect("an answer");
+        let sent = outbox::Status::Sent.condition();
+        ask::count(&relay.db, outbox::TABLE, sent.into()).await.expect("a count") == 1
+    }
+
+    #[tokio::test]
+    async fn what_another_process_may_have_had_published_again_is_not_marked() {
+        assert!(is_marked_after(Duration::from_secs(3)).await);
+        assert!(!is_marked_after(Duration::from_secs(6)).await);
     }
 }

@@ -178,20 +178,11 @@ struct Queued<'a> {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use sea_orm::{Database, DatabaseConnection, DbBackend, FromQueryResult, Statement};
-    use tokio_util::sync::CancellationToken;
+    use sea_orm::{DatabaseConnection, DbBackend, FromQueryResult, Statement};
 
     use super::*;
-    use crate::jetstream::Transport;
 
     const ROWS: [&str; 4] = ["1", "2", "3", "4"];
-
-    /// A relay whose NATS is away.
-    async fn relay() -> Relay {
-        let (config, transport) = Transport::without_nats().await;
-        let db = Database::connect("sqlite::memory:").await.expect("a database");
-        Relay { db, transport, config, stop: CancellationToken::new() }
-    }
 
     /// Events of these rows and types, whose ids count from 1.
     async fn pending(db: &DatabaseConnection, events: &[(&str, &str)]) -> Vec<Unsent> {
@@ -206,7 +197,7 @@ mod tests {
 
     /// The ids of these events, wave by wave.
     async fn waves(events: &[(&str, &str)], alone: bool) -> Vec<Vec<i64>> {
-        let relay = relay().await;
+        let relay = Relay::without_nats().await;
         let waves = relay.waves(pending(&relay.db, events).await, alone);
         waves.iter().map(|wave| wave.iter().map(|event| event.id).collect()).collect()
     }
