@@ -144,16 +144,23 @@ impl Move<'_> {
         Query::update().table(TABLE).values(self.changes()).to_owned()
     }
 
-    /// What must hold of the row besides that it is not settled.
-    fn needs(&self) -> Condition {
+    /// What must hold of the row besides that it is not settled, if this is what becomes of `message`.
+    fn needs(&self, message: &Message) -> Condition {
         let is_not_parked = Expr::col("status").ne(Status::Parked);
         match self {
             // Nobody else has it.
             Self::Take { longest, .. } => Condition::any().add(is_not_parked).add(is_due(*longest)),
             Self::Adopt => Condition::all().add(is_not_parked),
-            // Else an operator has had it tried anew while its letter was on its way.
-            Self::Bury { reason, .. } if reason.is_counted() => {
-                Condition::any().add(Expr::col("starts").gt(0)).add(Expr::col("attempts").gt(0))
+            // Else an operator has had it tried anew while its letter was on its way: nothing is counted any more, or what waits
+            // here is the message that was replayed, which nobody else brings again.
+            Self::Bury { reason, .. } => {
+                let is_counted = Condition::any().add(Expr::col("starts").gt(0)).add(Expr::col("attempts").gt(0));
+                let place = || Expr::col("stream_seq");
+                let is_latest = Condition::any()
+                    .add(is_not_parked)
+                    .add(place().is_null())
+                    .add_option(message.stored_seq().map(|sequence| place().lte(sequence)));
+                Condition::all().add(is_latest).add_option(reason.is_counted().then_some(is_counted))
             }
             _ => Condition::all(),
         }
@@ -188,11 +195,12 @@ pub(crate) async fn make<C: ConnectionTrait>(
     step: Move<'_>,
 ) -> Result<Option<Counters>, DbErr> {
     db.execute(&insert_failed(message)).await?;
-    let needs = step.needs();
+    let needs = step.needs(message);
     let update = step
         .update()
-        // The same event may be in the stream again, replayed or republished.
+        // The same event may be in the stream again, replayed or republished, and a replay may have another name or fewer hops.
         .value("stream_seq", message.stored_seq())
+        .value("headers", headers_of(message))
         .cond_where(is(message))
         .and_where(Expr::col("status").is_not_in(Status::SETTLED))
         .cond_where(needs)
@@ -217,6 +225,10 @@ pub(crate) async fn make_giving_way(
     dialect::end(txn, made).await
 }
 
+fn headers_of(message: &Message) -> String {
+    serde_json::to_string(&message.headers).unwrap_or_default()
+}
+
 /// Makes the row of a failed message unless it is there.
 fn insert_failed(message: &Message) -> InsertStatement {
     let now = crate::clock::now();
@@ -230,7 +242,7 @@ fn insert_failed(message: &Message) -> InsertStatement {
         ("subject", message.subject.as_str().into()),
         ("status", Status::Failed.into()),
         ("payload", message.body.clone().into()),
-        ("headers", serde_json::to_string(&message.headers).unwrap_or_default().into()),
+        ("headers", headers_of(message).into()),
         ("stream_seq", message.stored_seq().into()),
         ("received_at", now.into()),
         ("available_at", (now + OVERDUE).into()),
@@ -259,4 +271,41 @@ pub(crate) async fn reopen_for<C: ConnectionTrait>(db: &C, message: &Message) ->
 
 fn opened(source: &str, event_id: &str) -> UpdateStatement {
     Move::Reopen.update().cond_where(has_key(source, event_id)).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use sea_orm::Database;
+
+    use super::*;
+
+    const INBOX: &str = "CREATE TABLE inbox_events (source_app text, event_id text, resource_type text, resource_id text, \
+                         event_type text, subject text, status text, starts integer DEFAULT 0, attempts integer DEFAULT 0, \
+                         last_error text, reason text, waits_for text, payload blob, headers text, stream_seq integer, \
+                         available_at text, received_at text, processed_at text, failed_at text, \
+                         PRIMARY KEY (source_app, event_id))";
+
+    /// One event, at this place in the stream.
+    fn message(stream_seq: u64) -> Message {
+        let body = br#"{"event_id":"1","resource_type":"r","resource_id":"1","event_type":"created","payload":{}}"#;
+        Message::read("a.sync.b".to_owned(), BTreeMap::new(), body.to_vec(), stream_seq)
+    }
+
+    #[tokio::test]
+    async fn a_death_that_is_recorded_late_does_not_bury_a_replay_that_waits() {
+        let db = Database::connect("sqlite::memory:").await.expect("a database");
+        db.execute_unprepared(INBOX).await.expect("a table");
+        let park = || Move::Park {
+            reason: Reason::ParentMissing,
+            waits_for: None,
+            retry_after: Duration::from_secs(60),
+            error: "",
+        };
+        let bury = || Move::Bury { reason: Reason::UnknownEvent, error: "" };
+        make(&db, &message(60), park()).await.expect("a move").expect("its row");
+        assert_eq!(make(&db, &message(10), bury()).await, Ok(None));
+        make(&db, &message(60), bury()).await.expect("a move").expect("a death of its own");
+    }
 }

@@ -1,5 +1,6 @@
 //! `jsb dlq`: dead events are listed, brought once more, looked for and deleted, while the pair runs.
 
+mod copies;
 mod deaths;
 mod interrupted;
 mod listed;
