@@ -2,6 +2,7 @@
 
 mod attached;
 mod attaching;
+mod call;
 mod connection;
 mod delivery;
 mod denials;
@@ -18,6 +19,7 @@ mod state;
 mod stored;
 
 pub(crate) use attached::Attached;
+pub use call::StreamError;
 pub(crate) use connection::Transport;
 pub(crate) use delivery::{Delivery, Disposition, Reply};
 pub use denials::{Denied, Permission};
@@ -33,4 +35,3 @@ pub use publish::PublishError;
 pub(crate) use pull::PullError;
 pub use state::{ConsumerState, StreamState};
 pub(crate) use stored::StoredMessage;
-pub use stored::StreamError;

@@ -7,6 +7,7 @@ use async_nats::jetstream::context::{RequestError, RequestErrorKind};
 use serde_json::{Value as Json, json};
 
 use super::attached::Attached;
+use super::call::StreamError;
 use super::connection::Transport;
 use super::denials::{Denied, Permission};
 use crate::causes::chain;
@@ -17,15 +18,6 @@ use crate::topology::{self, Adoption, Difference, FoundStream, Plan, Refusal, To
 /// How often the server is looked at anew when somebody else changes the same at the same time.
 pub(crate) const ROUNDS: usize = 8;
 
-const NOT_THERE: [ErrorCode; 2] = [ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
-const CONFLICTS: [ErrorCode; 5] = [
-    ErrorCode::STREAM_NAME_EXIST,
-    ErrorCode::STREAM_SUBJECT_OVERLAP,
-    ErrorCode::CONSUMER_NAME_EXIST,
-    ErrorCode::CONSUMER_ALREADY_EXISTS,
-    ErrorCode::CONSUMER_DOES_NOT_EXIST,
-];
-
 /// Why the stream or the consumer could not be brought about, or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -35,12 +27,12 @@ pub enum ProvisionError {
     Topology(#[from] TopologyError),
     /// A request got no answer.
     #[error("asking JetStream: {0}{hint}", hint = hint(.0))]
-    Request(#[from] RequestError),
+    Request(#[source] RequestError),
     /// The server refused a request.
-    #[error("{what}: {error}")]
+    #[error("{call}: {error}")]
     Refused {
         /// What was asked.
-        what: String,
+        call: String,
         /// The server's answer.
         error: jetstream::Error,
     },
@@ -48,7 +40,7 @@ pub enum ProvisionError {
     #[error(
         "{0}; an app with AUTO_PROVISION=false needs no right to provision: an operator runs `jsb provision` for it"
     )]
-    Denied(#[from] Denied),
+    Denied(#[source] Denied),
     /// What is wanted cannot be had without deleting something, which is left to a person.
     #[error("cannot be provisioned:\n{}", lines(.0))]
     Unattainable(Vec<Refusal>),
@@ -74,7 +66,7 @@ pub enum ProvisionError {
         /// The stream.
         stream: String,
         /// The server's answer.
-        source: Box<ProvisionError>,
+        source: StreamError,
     },
     /// Provisioning is left to somebody else, who did it otherwise than this application is configured.
     #[error(
@@ -215,10 +207,10 @@ impl Transport {
     async fn find_consumer(&self, stream: &str, wanted: &WantedConsumer) -> Result<FoundConsumer, ProvisionError> {
         let (consumer, stream) = (wanted.name.clone(), stream.to_owned());
         let (info, is_unchecked) = match self.ask(api::consumer_info(&stream, &consumer), &json!({})).await {
-            Err(error) if error.says_not_there() => {
-                return Err(ProvisionError::Missing { consumer, stream, source: Box::new(error) });
+            Err(source) if source.is_not_found() => {
+                return Err(ProvisionError::Missing { consumer, stream, source });
             }
-            Err(ProvisionError::Denied(denied)) if !self.is_deaf() => {
+            Err(StreamError::Denied(denied)) if !self.is_deaf() => {
                 tracing::warn!(
                     consumer,
                     "could not check the consumer's settings, which are taken for what is configured here: {denied}"
@@ -269,12 +261,6 @@ fn unchecked_info(stream: &str, wanted: &WantedConsumer) -> Json {
 }
 
 impl ProvisionError {
-    /// Whether the server answered that the stream or the consumer does not exist.
-    pub(super) fn says_not_there(&self) -> bool {
-        let Self::Refused { error, .. } = self else { return false };
-        NOT_THERE.contains(&error.error_code())
-    }
-
     /// Whether JetStream is away: nobody answers, or only a server without the others of its cluster.
     pub(crate) fn is_outage(&self) -> bool {
         match self {
@@ -282,12 +268,6 @@ impl ProvisionError {
             Self::Refused { error, .. } => error.error_code() == ErrorCode::CLUSTER_NOT_AVAILABLE,
             _ => false,
         }
-    }
-
-    /// Whether the server has changed since it was looked at.
-    pub(super) fn is_conflict(&self) -> bool {
-        let Self::Refused { error, .. } = self else { return false };
-        NOT_THERE.contains(&error.error_code()) || CONFLICTS.contains(&error.error_code())
     }
 }
 

@@ -11,10 +11,10 @@ use futures_util::StreamExt;
 use tokio::time::Instant;
 
 use super::attached::Attached;
+use super::call::StreamError;
 use super::connection::{LONGEST_WAY, REQUEST_TIMEOUT, SLOWEST_LINK, Transport};
 use super::delivery::Delivery;
 use super::denials::Denied;
-use super::stored::StreamError;
 use crate::subject::api;
 
 /// How long after a request's wait the server may take to say that none came.

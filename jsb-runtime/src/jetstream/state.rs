@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
+use super::call::StreamError;
 use super::connection::Transport;
-use super::stored::StreamError;
 use crate::subject::api;
 
 /// The state of a stream.
@@ -61,7 +61,7 @@ pub struct ConsumerState {
 
 impl Transport {
     pub(crate) async fn stream(&self, name: &str) -> Result<StreamState, StreamError> {
-        let info = self.call(&api::stream_info(name), &json!({})).await?;
+        let info = self.ask(api::stream_info(name), &json!({})).await?;
         let (state, cluster) = (&info["state"], &info["cluster"]);
         let is_empty = state["messages"] == 0;
         Ok(StreamState {
@@ -77,7 +77,7 @@ impl Transport {
     }
 
     pub(crate) async fn consumer(&self, stream: &str, name: &str) -> Result<ConsumerState, StreamError> {
-        let info = self.call(&api::consumer_info(stream, name), &json!({})).await?;
+        let info = self.ask(api::consumer_info(stream, name), &json!({})).await?;
         let (delivered, acknowledged) = (&info["delivered"], &info["ack_floor"]);
         Ok(ConsumerState {
             name: name.to_owned(),
@@ -96,7 +96,7 @@ impl Transport {
 
     /// How many messages a stream has of a subject.
     pub(crate) async fn count(&self, stream: &str, subject: &str) -> Result<u64, StreamError> {
-        let info = self.call(&api::stream_info(stream), &json!({"subjects_filter": subject})).await?;
+        let info = self.ask(api::stream_info(stream), &json!({"subjects_filter": subject})).await?;
         Ok(number(&info["state"]["subjects"][subject]))
     }
 }

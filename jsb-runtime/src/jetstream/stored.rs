@@ -4,17 +4,15 @@
 use std::collections::BTreeMap;
 
 use async_nats::jetstream::ErrorCode;
-use async_nats::jetstream::context::RequestError;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
+use super::call::StreamError;
 use super::connection::Transport;
-use super::denials::Denied;
 use super::headers;
-use super::provision::ProvisionError;
 use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
 use crate::subject::api;
@@ -63,56 +61,6 @@ impl Raw {
     }
 }
 
-/// Why the stream could not be read or changed.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum StreamError {
-    /// No answer came.
-    #[error(
-        "no answer to `$JS.API.{call}` ({source}): see that NATS runs with JetStream, and that this user may publish there; if it \
-         came with a reload of nats-server, reload once more"
-    )]
-    NoAnswer {
-        /// What was asked.
-        call: String,
-        /// The client's words.
-        source: RequestError,
-    },
-    /// This user may not ask.
-    #[error(transparent)]
-    Denied(#[from] Denied),
-    /// The server refused.
-    #[error(transparent)]
-    Refused(#[from] ProvisionError),
-    /// The server's answer has another form than expected.
-    #[error("the answer to `$JS.API.{call}` cannot be read: {source}")]
-    Unreadable {
-        /// What was asked.
-        call: String,
-        /// Why.
-        source: async_nats::Error,
-    },
-}
-
-impl StreamError {
-    /// Whether the server says that what was asked for is not there.
-    pub(crate) fn is_not_found(&self) -> bool {
-        const NOT_THERE: [ErrorCode; 3] =
-            [ErrorCode::NO_MESSAGE_FOUND, ErrorCode::STREAM_NOT_FOUND, ErrorCode::CONSUMER_NOT_FOUND];
-        matches!(self, Self::Refused(ProvisionError::Refused { error, .. }) if NOT_THERE.contains(&error.error_code()))
-    }
-
-    /// Whether this user may not ask.
-    pub fn is_denied(&self) -> bool {
-        matches!(self, Self::Denied(_))
-    }
-
-    fn is_no_message(&self) -> bool {
-        matches!(self, Self::Refused(ProvisionError::Refused { error, .. })
-            if error.error_code() == ErrorCode::NO_MESSAGE_FOUND)
-    }
-}
-
 impl Transport {
     /// The stream that carries the app's events: where the app may make it, the one that carries its subject already, as
     /// at a bridge's start; otherwise, or where this user may not ask, the one that is configured.
@@ -122,9 +70,8 @@ impl Transport {
             return Ok(configured);
         }
         match self.carrier_of(subject).await {
-            Ok(found) => Ok(found.unwrap_or(configured)),
-            Err(ProvisionError::Denied(_)) => Ok(configured),
-            Err(error) => Err(failed(api::STREAM_NAMES, error)),
+            Err(error) if error.is_denied() => Ok(configured),
+            found => Ok(found?.unwrap_or(configured)),
         }
     }
 
@@ -189,8 +136,8 @@ impl Transport {
 
     async fn stored(&self, stream: &str, which: &Json) -> Result<Option<StoredMessage>, StreamError> {
         let call = api::get_message(stream);
-        let mut answer = match self.ask_for_message(call.clone(), which).await.map_err(|error| failed(&call, error)) {
-            Err(error) if error.is_no_message() => return Ok(None),
+        let mut answer = match self.ask_for_message(call.clone(), which).await {
+            Err(error) if error.code() == Some(ErrorCode::NO_MESSAGE_FOUND) => return Ok(None),
             answer => answer?,
         };
         let read = |message: Json| serde_json::from_value::<Raw>(message).map_err(async_nats::Error::from)?.decoded();
@@ -199,23 +146,11 @@ impl Transport {
 
     /// Deletes one message; `false` if it is gone already.
     pub(crate) async fn delete_stored(&self, stream: &str, sequence: u64) -> Result<bool, StreamError> {
-        match self.call(&api::delete_message(stream), &json!({"seq": sequence})).await {
+        match self.ask(api::delete_message(stream), &json!({"seq": sequence})).await {
             Ok(_) => Ok(true),
             // Its store, memory or file, decides how the server words it.
-            Err(StreamError::Refused(_)) if self.stored_at(stream, sequence).await?.is_none() => Ok(false),
+            Err(StreamError::Refused { .. }) if self.stored_at(stream, sequence).await?.is_none() => Ok(false),
             Err(error) => Err(error),
         }
-    }
-
-    pub(super) async fn call(&self, call: &str, request: &Json) -> Result<Json, StreamError> {
-        self.ask(call.to_owned(), request).await.map_err(|error| failed(call, error))
-    }
-}
-
-fn failed(call: &str, error: ProvisionError) -> StreamError {
-    match error {
-        ProvisionError::Request(source) => StreamError::NoAnswer { call: call.to_owned(), source },
-        ProvisionError::Denied(denied) => StreamError::Denied(denied),
-        other => StreamError::Refused(other),
     }
 }
