@@ -213,7 +213,7 @@ impl Config {
     /// assert_eq!(jsb_runtime::Config::new("system_a", "system_b").inbox_prefix(), "_INBOX.system_a");
     /// ```
     pub fn inbox_prefix(&self) -> String {
-        self.nats_inbox_prefix.clone().unwrap_or_else(|| format!("_INBOX.{}", self.app_name))
+        self.nats_inbox_prefix.clone().unwrap_or_else(|| subject::inbox(&self.app_name))
     }
 
     /// Where this app publishes for the other one.

@@ -1,7 +1,7 @@
 //! Who may do what on the server, when every user may do only what it needs: pure, so that it can be shown and tested.
 
 use crate::subject::{self, api};
-use crate::topology::{Wanted, WantedConsumer};
+use crate::topology::{TopologyError, Wanted, WantedConsumer};
 
 /// The user that provisions the stream and looks after the events.
 pub const ADMIN: &str = "admin";
@@ -46,10 +46,8 @@ pub struct User {
 #[non_exhaustive]
 pub enum PermissionsError {
     /// A name cannot stand in a subject.
-    #[error(
-        "`{0}` is no name for an app or a stream: use letters, digits, `_` and `-`; an app must not be called `dlq`"
-    )]
-    Name(String),
+    #[error(transparent)]
+    Topology(#[from] TopologyError),
     /// A user of another purpose has the app's name.
     #[error("the app `{0}` is named like the user that is made for operators: give it another name")]
     Reserved(String),
@@ -65,8 +63,9 @@ impl Permissions {
         let stream = &wanted.stream.name;
         let apps: Vec<App<'_>> = wanted.consumers.iter().map(|consumer| App::of(stream, consumer)).collect();
         let names = apps.iter().flat_map(|app| [app.name, app.other]);
-        if let Some(wrong) = names.clone().chain([stream.as_str()]).find(|name| !subject::is_token(name)) {
-            return Err(PermissionsError::Name(wrong.to_owned()));
+        let no_stream = Some(stream.as_str()).filter(|name| !subject::is_token(name));
+        if let Some(wrong) = names.clone().find(|name| !subject::is_app(name)).or(no_stream) {
+            return Err(TopologyError::Name(wrong.to_owned()).into());
         }
         if let Some(reserved) = names.clone().find(|name| [ADMIN, OBSERVER].contains(name)) {
             return Err(PermissionsError::Reserved(reserved.to_owned()));
@@ -110,7 +109,7 @@ impl<'a> App<'a> {
         publish.extend(api::acknowledgements(stream, &durable));
         // Messages that the server has given up are read by their sequence.
         publish.extend(may_read.then(|| api::subject(&api::get_message(stream))));
-        let subscribe = vec![inbox(self.name), api::spent_deliveries(stream, &durable)];
+        let subscribe = vec![answers(self.name), api::spent_deliveries(stream, &durable)];
         User { name: self.name.to_owned(), publish, subscribe }
     }
 }
@@ -125,19 +124,19 @@ fn admin(stream: &str, apps: &[App<'_>]) -> User {
         publish.extend(calls.map(|call| api::subject(&call(stream, &app.durable()))));
         publish.extend(app.published());
     }
-    User { name: ADMIN.to_owned(), publish, subscribe: vec![inbox(ADMIN)] }
+    User { name: ADMIN.to_owned(), publish, subscribe: vec![answers(ADMIN)] }
 }
 
 fn observer(stream: &str, apps: &[App<'_>]) -> User {
     let calls = [api::stream_info(stream), api::get_message(stream)];
     let consumers = apps.iter().map(|app| api::consumer_info(stream, &app.durable()));
     let publish = calls.into_iter().chain(consumers).map(|call| api::subject(&call)).collect();
-    User { name: OBSERVER.to_owned(), publish, subscribe: vec![inbox(OBSERVER)] }
+    User { name: OBSERVER.to_owned(), publish, subscribe: vec![answers(OBSERVER)] }
 }
 
 /// Where the answers to a user arrive.
-fn inbox(user: &str) -> String {
-    format!("_INBOX.{user}.>")
+fn answers(user: &str) -> String {
+    subject::below(&subject::inbox(user))
 }
 
 #[cfg(test)]
@@ -203,7 +202,7 @@ mod tests {
         for user in of(&[("a", "b")]).users {
             let narrow = |subject: &String| !subject.contains(['*', '>']) || subject.starts_with("$JS.ACK.");
             assert!(user.publish.iter().all(narrow), "{user:?}");
-            let narrow = |subject: &String| !subject.contains(['*', '>']) || *subject == inbox(&user.name);
+            let narrow = |subject: &String| !subject.contains(['*', '>']) || *subject == answers(&user.name);
             assert!(user.subscribe.iter().all(narrow), "{user:?}");
         }
     }
@@ -214,11 +213,12 @@ mod tests {
             Permissions::of(&Wanted::of(&Config::new(app, other).stream_name(stream))).expect_err("a refusal")
         };
         for name in ["*", ">", ""] {
-            let no_name = PermissionsError::Name(name.to_owned());
+            let no_name = PermissionsError::Topology(TopologyError::Name(name.to_owned()));
             for refusal in [refused(name, "b", "s"), refused("a", name, "s"), refused("a", "b", name)] {
                 assert_eq!(refusal, no_name);
             }
         }
+        assert_eq!(refused("a", "dlq", "s"), PermissionsError::Topology(TopologyError::Name("dlq".to_owned())));
         for name in [ADMIN, OBSERVER] {
             assert_eq!(refused("a", name, "s"), PermissionsError::Reserved(name.to_owned()));
         }

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Config, ConfigError, STREAM_MAX_AGE};
-use crate::subject::{self, MAX_TOKEN};
+use crate::subject::{self, DLQ, MAX_TOKEN};
 
 /// Beyond it, times and what NATS counts in nanoseconds run over.
 const LONGEST: Duration = Duration::from_secs(36_500 * 24 * 60 * 60);
@@ -58,15 +58,14 @@ impl Config {
         let token = &format!("must be a token of at most {MAX_TOKEN} letters, digits, `_` and `-`");
         for (variable, name) in [("APP_NAME", &self.app_name), ("DESTINATION_APP", &self.destination_app)] {
             rule(!name.is_empty(), &format!("{variable} must be set"));
-            rule(name.is_empty() || subject::is_token(name), &format!("{variable} {token}"));
+            rule(
+                name.is_empty() || subject::is_app(name),
+                &format!("{variable} {token}, and not `{DLQ}`, the name of the dead letter subject"),
+            );
         }
         rule(
             self.app_name.is_empty() || self.app_name != self.destination_app,
             "DESTINATION_APP must differ from APP_NAME",
-        );
-        rule(
-            self.app_name != "dlq" && self.destination_app != "dlq",
-            "APP_NAME and DESTINATION_APP must not be `dlq`, the name of the dead letter subject",
         );
         rule(subject::is_token(&self.stream_name), &format!("STREAM_NAME {token}"));
         rule(self.nats_url.split(',').any(|entry| !entry.trim().is_empty()), "NATS_URL must name a server");

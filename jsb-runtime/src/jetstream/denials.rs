@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::connection::Transport;
 use crate::clock;
-use crate::subject::api;
+use crate::subject::{self, api};
 
 /// How many denials are kept: what a bridge uses is far less.
 const CAPACITY: usize = 64;
@@ -59,7 +59,7 @@ impl Permission {
         let subject = message[what..].split('"').nth(1).filter(|subject| !subject.is_empty())?;
         if lower[what..].starts_with("subscription") {
             let is_answer = subject.strip_prefix(inbox_prefix).is_some_and(|rest| rest.starts_with('.'));
-            Some(Self::Subscribe(if is_answer { below(inbox_prefix) } else { subject.to_owned() }))
+            Some(Self::Subscribe(if is_answer { subject::below(inbox_prefix) } else { subject.to_owned() }))
         } else {
             Some(Self::Publish(acknowledgements(subject).unwrap_or_else(|| subject.to_owned())))
         }
@@ -68,18 +68,18 @@ impl Permission {
     /// What does not work without it.
     fn consequence<'a>(&self, unsent: &'a str) -> &'a str {
         match self {
-            Self::Subscribe(subject) if subject.starts_with("$JS.EVENT.") => SPENT,
+            Self::Subscribe(subject) if subject.starts_with(api::EVENT) => SPENT,
             Self::Subscribe(_) => "no answer of the server arrives, and nothing is sent or received",
-            Self::Publish(subject) => match subject.as_str() {
-                subject if subject.starts_with("$JS.ACK.") => "the server delivers again what is done",
-                subject if subject.starts_with("$JS.API.CONSUMER.MSG.NEXT.") => "nothing is received",
-                subject if subject.starts_with("$JS.API.CONSUMER.INFO.") => "its consumer could not be checked",
-                subject if subject.starts_with("$JS.API.STREAM.MSG.GET.") => SPENT,
-                subject if subject.starts_with("$JS.API.STREAM.MSG.DELETE.") => "the message stays in the stream",
-                subject if subject.starts_with("$JS.API.STREAM.INFO.") => "the stream could not be looked at",
-                subject if subject.starts_with("$JS.API.") => "stream and consumer cannot be provisioned by this app",
-                subject if subject.ends_with(".sync.dlq") => "dead events stay in the stream",
-                _ => unsent,
+            Self::Publish(subject) => match api::call(subject) {
+                Some(call) if call.starts_with(api::NEXT_MESSAGES) => "nothing is received",
+                Some(call) if call.starts_with(api::CONSUMER_INFO) => "its consumer could not be checked",
+                Some(call) if call.starts_with(api::GET_MESSAGE) => SPENT,
+                Some(call) if call.starts_with(api::DELETE_MESSAGE) => "the message stays in the stream",
+                Some(call) if call.starts_with(api::STREAM_INFO) => "the stream could not be looked at",
+                Some(_) => "stream and consumer cannot be provisioned by this app",
+                None if subject.starts_with(api::ACKNOWLEDGEMENT) => "the server delivers again what is done",
+                None if subject::destination(subject) == subject::DLQ => "dead events stay in the stream",
+                None => unsent,
             },
         }
     }
@@ -87,19 +87,16 @@ impl Permission {
     /// Whether only AUTO_PROVISION needs it.
     pub(super) fn is_management(&self) -> bool {
         let Self::Publish(subject) = self else { return false };
-        subject.starts_with("$JS.API.") && !subject.contains(".MSG.")
+        let of_messages = [api::NEXT_MESSAGES, api::GET_MESSAGE, api::DELETE_MESSAGE];
+        api::call(subject).is_some_and(|call| !of_messages.iter().any(|prefix| call.starts_with(prefix)))
     }
 }
 
 const SPENT: &str = "events whose deliveries are spent are not looked for";
 
-fn below(prefix: &str) -> String {
-    format!("{prefix}.>")
-}
-
 /// The subject that allows every acknowledgement on the consumer of one: newer servers put domain and account first.
 fn acknowledgements(subject: &str) -> Option<String> {
-    let tokens: Vec<&str> = subject.strip_prefix("$JS.ACK.")?.split('.').collect();
+    let tokens: Vec<&str> = subject.strip_prefix(api::ACKNOWLEDGEMENT)?.split('.').collect();
     let (form, stream, consumer) = match tokens.as_slice() {
         [stream, consumer, _, _, _, _, _] => (0, stream, consumer),
         [_, _, stream, consumer, _, _, _, _, _] => (1, stream, consumer),
@@ -143,7 +140,7 @@ impl Denials {
 
     /// The right to receive answers.
     fn inbox(&self) -> Permission {
-        Permission::Subscribe(below(&self.inbox_prefix))
+        Permission::Subscribe(subject::below(&self.inbox_prefix))
     }
 
     /// Keeps a denial; whether the server's message is one.

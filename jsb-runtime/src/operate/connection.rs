@@ -99,7 +99,7 @@ impl Connection {
 pub(crate) fn as_user(mut config: Config, otherwise: &str) -> Config {
     config.nats_inbox_prefix.get_or_insert_with(|| {
         let user = user_name(&config.nats_url).filter(|user| subject::is_token(user));
-        format!("_INBOX.{}", user.as_deref().unwrap_or(otherwise))
+        subject::inbox(user.as_deref().unwrap_or(otherwise))
     });
     // What an operator cannot publish stays where it is.
     config.use_outbox = true;

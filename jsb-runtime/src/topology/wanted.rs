@@ -56,7 +56,7 @@ pub struct WantedConsumer {
 }
 
 /// Why no stream can carry the apps.
-#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TopologyError {
     /// The subjects are spread over several streams.
@@ -120,7 +120,7 @@ impl Wanted {
         for (a, b) in pairs {
             let (a, b) = (a.as_ref(), b.as_ref());
             for app in [a, b] {
-                if !subject::is_token(app) || app == "dlq" {
+                if !subject::is_app(app) {
                     return Err(TopologyError::Name(app.to_owned()));
                 }
                 if !apps.insert(app.to_owned()) {
