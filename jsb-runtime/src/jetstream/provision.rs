@@ -13,7 +13,7 @@ use super::denials::{Denied, Permission};
 use crate::causes::chain;
 use crate::problems::Task;
 use crate::subject::api;
-use crate::topology::{self, Adoption, Difference, FoundStream, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
+use crate::topology::{self, Difference, FoundStream, Plan, Refusal, TopologyError, Wanted, WantedConsumer};
 
 /// How often the server is looked at anew when somebody else changes the same at the same time.
 pub(crate) const ROUNDS: usize = 8;
@@ -188,8 +188,7 @@ impl Transport {
         let mut rounds = 0..ROUNDS;
         let mut conflict = None;
         loop {
-            let Adoption { stream, change } = topology::adopt(&wanted, &self.look_at_streams(&wanted).await?)?;
-            let mut plan = Plan::from_iter(change);
+            let (stream, mut plan) = topology::adopt(&wanted, &self.look_at_streams(&wanted).await?)?;
             plan.add_consumer(&stream, durable, self.consumer_settings(&stream, &durable.name).await?.as_ref());
             if plan.is_empty() {
                 self.denials.all_work(Permission::is_management);

@@ -4,24 +4,15 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::plan::object;
-use super::{Change, Difference, Found, TopologyError, Wanted};
+use super::{Change, Difference, Found, Plan, TopologyError, Wanted};
 
-/// The stream to use, and what is to be done about it first. Of a stream that is there nothing changes but its subjects.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Adoption {
-    /// The stream that carries the pair, whatever its name.
-    pub(crate) stream: String,
-    /// What is missing, if anything is.
-    pub(crate) change: Option<Change>,
-}
-
-/// Compares what is wanted with what is found.
+/// The stream that carries the pair, whatever its name, and what is missing of it. Of one that is there nothing changes but its
+/// subjects.
 ///
 /// # Errors
 ///
 /// [`TopologyError`] when no change short of deleting something would do.
-pub(crate) fn adopt(wanted: &Wanted, found: &Found) -> Result<Adoption, TopologyError> {
+pub(crate) fn adopt(wanted: &Wanted, found: &Found) -> Result<(String, Plan), TopologyError> {
     let streams: BTreeSet<&String> = found.carriers.values().collect();
     let stream = match streams.into_iter().collect::<Vec<_>>().as_slice() {
         [] => wanted.stream.name.clone(),
@@ -32,12 +23,12 @@ pub(crate) fn adopt(wanted: &Wanted, found: &Found) -> Result<Adoption, Topology
         wanted.stream.subjects.iter().filter(|subject| !found.carriers.contains_key(*subject)).collect();
     let is_there = found.stream.is_some() || !found.carriers.is_empty();
     let change = match (is_there, missing.is_empty()) {
-        (false, _) => Some(Change::CreateStream { stream: stream.clone(), settings: object(wanted.stream.settings()) }),
+        (false, _) => Some(Change::CreateStream { stream: stream.clone(), settings: wanted.stream.settings() }),
         (true, true) => None,
         (true, false) => {
             let differences = vec![Difference::new("subjects", &json!([]), &json!(missing))];
             Some(Change::UpdateStream { stream: stream.clone(), differences })
         }
     };
-    Ok(Adoption { stream, change })
+    Ok((stream, Plan { changes: change.into_iter().collect(), ..Plan::default() }))
 }

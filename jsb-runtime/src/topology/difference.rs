@@ -82,13 +82,12 @@ impl fmt::Display for Difference {
 }
 
 /// What of `wanted` is different in `found`, in the order of `wanted`.
-pub(super) fn differences(found: &Json, wanted: &Json) -> Vec<Difference> {
-    let wanted = wanted.as_object().into_iter().flatten();
+pub(super) fn differences(found: &Json, wanted: &Map<String, Json>) -> Vec<Difference> {
     let differs = |(setting, wanted): (&String, &Json)| {
         let found = value(found, setting, wanted);
         (found != *wanted).then(|| Difference::new(setting, &found, wanted))
     };
-    wanted.filter_map(differs).collect()
+    wanted.iter().filter_map(differs).collect()
 }
 
 /// The settings that are to be made; those that are off say nothing.

@@ -10,12 +10,12 @@ mod plan;
 mod rules;
 mod wanted;
 
-pub(crate) use adopt::{Adoption, adopt};
+pub(crate) use adopt::adopt;
 pub use difference::Difference;
 pub(crate) use found::{Found, FoundStream};
-pub(crate) use plan::object;
 pub(crate) use plan::plan;
 pub use plan::{Change, Plan, Refusal};
+pub(crate) use wanted::object;
 pub use wanted::{TopologyError, Wanted, WantedConsumer, WantedStream};
 
 #[cfg(test)]

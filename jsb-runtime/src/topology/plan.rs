@@ -75,10 +75,9 @@ pub(crate) fn plan(wanted: &Wanted, found: &Found) -> Plan {
         return plan;
     }
     match &found.stream {
-        None => plan.changes.push(Change::CreateStream {
-            stream: wanted.stream.name.clone(),
-            settings: object(wanted.stream.settings()),
-        }),
+        None => plan
+            .changes
+            .push(Change::CreateStream { stream: wanted.stream.name.clone(), settings: wanted.stream.settings() }),
         Some(stream) => {
             let (differences, refusals) = rules::stream(&wanted.stream, stream, found);
             plan.refusals.extend(refusals);
@@ -118,7 +117,7 @@ impl Plan {
     pub(crate) fn add_consumer(&mut self, stream: &str, wanted: &WantedConsumer, found: Option<&Json>) {
         let (stream, consumer) = (stream.to_owned(), wanted.name.clone());
         let Some(found) = found else {
-            let settings = object(wanted.settings());
+            let settings = wanted.settings();
             return self.changes.push(Change::CreateConsumer { stream, consumer, settings });
         };
         let (differences, refusals) = rules::consumer(wanted, &stream, found);
@@ -126,20 +125,6 @@ impl Plan {
         if !differences.is_empty() {
             self.changes.push(Change::UpdateConsumer { stream, consumer, differences });
         }
-    }
-}
-
-impl FromIterator<Change> for Plan {
-    fn from_iter<I: IntoIterator<Item = Change>>(changes: I) -> Self {
-        Self { changes: changes.into_iter().collect(), ..Self::default() }
-    }
-}
-
-/// Settings as the object that they are.
-pub(crate) fn object(settings: Json) -> Map<String, Json> {
-    match settings {
-        Json::Object(settings) => settings,
-        _ => Map::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::difference::{Difference, differences};
 use super::plan::Refusal;
@@ -41,7 +41,7 @@ pub(super) fn stream(wanted: &WantedStream, stream: &FoundStream, found: &Found)
     settings["subjects"] = with_missing_subjects(wanted, stream, found);
     let further = stream.further_subjects(wanted);
     if !further.is_empty() {
-        settings = json!({"subjects": settings["subjects"]});
+        settings.retain(|setting, _| setting == "subjects");
     }
     let (refused, changing): (Vec<Difference>, Vec<Difference>) = differences(&stream.config, &settings)
         .into_iter()

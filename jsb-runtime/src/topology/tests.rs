@@ -281,8 +281,8 @@ mod adopting {
 
     #[test]
     fn nothing_there_is_made() {
-        let adoption = adopt(&wanted(), &Found::default()).expect("an adoption");
-        assert!(matches!(adoption.change, Some(Change::CreateStream { stream, .. }) if stream == "sync-stream"));
+        let (_, plan) = adopt(&wanted(), &Found::default()).expect("a stream");
+        assert!(matches!(plan.changes(), [Change::CreateStream { stream, .. }] if stream == "sync-stream"));
     }
 
     #[test]
@@ -290,22 +290,21 @@ mod adopting {
         let wanted = wanted();
         let carriers = wanted.stream.subjects.iter().map(|subject| (subject.clone(), "rails".to_owned())).collect();
         let found = Found { carriers, ..Found::default() };
-        assert_eq!(adopt(&wanted, &found), Ok(Adoption { stream: "rails".to_owned(), change: None }));
+        assert_eq!(adopt(&wanted, &found), Ok(("rails".to_owned(), Plan::default())));
     }
 
     #[test]
     fn missing_subjects_are_added_to_the_stream_that_carries_the_others() {
         let found = carried_by(&[("system_a.sync.system_b", "rails"), ("system_b.sync.system_a", "rails")]);
-        let adoption = adopt(&wanted(), &found).expect("an adoption");
-        let change = adoption.change.expect("a change").to_string();
-        assert_eq!(change, "~ stream rails\n    + subjects: system_a.sync.dlq, system_b.sync.dlq");
+        let (_, plan) = adopt(&wanted(), &found).expect("a stream");
+        assert_eq!(plan.to_string(), "~ stream rails\n    + subjects: system_a.sync.dlq, system_b.sync.dlq");
     }
 
     #[test]
     fn a_stream_of_the_name_that_carries_other_things_gets_the_subjects_too() {
         let found = Found { stream: Some(FoundStream::default()), ..Found::default() };
-        let adoption = adopt(&wanted(), &found).expect("an adoption");
-        assert!(matches!(adoption.change, Some(Change::UpdateStream { stream, .. }) if stream == "sync-stream"));
+        let (_, plan) = adopt(&wanted(), &found).expect("a stream");
+        assert!(matches!(plan.changes(), [Change::UpdateStream { stream, .. }] if stream == "sync-stream"));
     }
 
     #[test]

@@ -152,9 +152,9 @@ impl WantedStream {
     }
 
     /// As the server writes one that is made.
-    pub(crate) fn settings(&self) -> Json {
+    pub(crate) fn settings(&self) -> Map<String, Json> {
         let max_age = self.max_age.unwrap_or(STREAM_MAX_AGE);
-        json!({
+        object(json!({
             "name": self.name,
             "subjects": self.subjects,
             "retention": "limits",
@@ -164,7 +164,7 @@ impl WantedStream {
             "duplicate_window": nanoseconds(DUPLICATE_WINDOW.min(max_age)),
             // Without its acknowledgements no event ever counts as sent.
             "no_ack": false,
-        })
+        }))
     }
 
     /// What somebody has set, and a stream with these settings has otherwise.
@@ -172,12 +172,12 @@ impl WantedStream {
         let mut set = Map::new();
         set.extend(self.replicas.map(|replicas| ("num_replicas".to_owned(), replicas.into())));
         set.extend(self.max_age.map(|age| ("max_age".to_owned(), nanoseconds(age).into())));
-        differences(found, &set.into())
+        differences(found, &set)
     }
 
     /// The same of one that is there, with these settings: what nobody has set stays as it is, and no message id is forgotten
     /// sooner than now.
-    pub(super) fn settings_beside(&self, found: &Json) -> Json {
+    pub(super) fn settings_beside(&self, found: &Json) -> Map<String, Json> {
         let mut settings = self.settings();
         if self.replicas.is_none() {
             settings["num_replicas"] = found["num_replicas"].clone();
@@ -209,8 +209,8 @@ impl WantedConsumer {
     }
 
     /// As the server writes it.
-    pub(crate) fn settings(&self) -> Json {
-        json!({
+    pub(crate) fn settings(&self) -> Map<String, Json> {
+        object(json!({
             "durable_name": self.name,
             "filter_subject": self.filter,
             "deliver_policy": "all",
@@ -225,12 +225,20 @@ impl WantedConsumer {
             // It stays, and knows its position, while its app is away and the server restarts.
             "inactive_threshold": 0,
             "mem_storage": false,
-        })
+        }))
     }
 
     /// What about a consumer is not as wanted.
     pub(crate) fn differences(&self, found: &Json) -> Vec<Difference> {
         differences(found, &self.settings())
+    }
+}
+
+/// Settings as the object that they are.
+pub(crate) fn object(settings: Json) -> Map<String, Json> {
+    match settings {
+        Json::Object(settings) => settings,
+        _ => Map::new(),
     }
 }
 
