@@ -103,7 +103,7 @@ impl Transport {
             return self.context.client().publish(subject, kind.into()).await.map_err(|error| error.to_string());
         };
         let acker = jetstream::message::Acker::new(self.context.clone(), Some(subject));
-        let told = self.unless(|permission| *permission == denied, acker.double_ack_with(kind)).await;
+        let told = self.unless_any_denied(|permission| *permission == denied, acker.double_ack_with(kind)).await;
         told.map_err(|denied| denied.to_string())?.map_err(|error| error.to_string())?;
         self.denials.works(&denied);
         Ok(())

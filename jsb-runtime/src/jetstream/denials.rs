@@ -241,7 +241,7 @@ impl Transport {
         request: impl Future<Output = Result<T, E>>,
     ) -> Result<Result<T, E>, Denied> {
         let permission = Permission::Publish(subject.to_owned());
-        let answer = self.unless(|denied| *denied == permission, request).await?;
+        let answer = self.unless_any_denied(|denied| *denied == permission, request).await?;
         if answer.is_ok() {
             self.denials.works(&permission);
         }
@@ -249,7 +249,7 @@ impl Transport {
     }
 
     /// Does what needs answers, unless NATS denies these or what `concerns`.
-    pub(super) async fn unless<T>(
+    pub(super) async fn unless_any_denied<T>(
         &self,
         concerns: impl Fn(&Permission) -> bool,
         work: impl Future<Output = T>,

@@ -1,5 +1,6 @@
 //! JetStream: the only folder that names the client library.
 
+mod advisories;
 mod attached;
 mod attaching;
 mod call;
@@ -27,7 +28,7 @@ pub use denials::{Denied, Permission};
 pub(crate) use headers::check as check_headers;
 pub use options::ConnectError;
 pub(crate) use options::user_name;
-pub(crate) use progress::Progress;
+pub(crate) use progress::ConsumerProgress;
 pub use provision::ProvisionError;
 pub(crate) use provision::ROUNDS;
 pub(crate) use publish::Outgoing;

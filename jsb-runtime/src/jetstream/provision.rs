@@ -97,36 +97,36 @@ impl Transport {
     ///
     /// After [`ProvisionError::Differs`] it is attached all the same if it can be: the caller may go on with what is there.
     pub(crate) async fn provision(&self) -> Result<(), ProvisionError> {
-        let durable = self.durable();
+        let wanted_consumer = self.wanted_consumer();
         let stream = match self.config.auto_provision {
-            true => self.provide(&durable).await?,
+            true => self.provide(&wanted_consumer).await?,
             false => self.config.stream_name.clone(),
         };
         if self.config.auto_provision {
             self.report_stream(&stream).await;
         }
-        self.attach_as_found(&stream, &durable).await
+        self.attach_as_found(&stream, &wanted_consumer).await
     }
 
     /// Attaches once more to the consumer that is attached, whose settings somebody has changed, or that somebody has made anew.
     /// They stay as they are until the next start or connection: another process of this app may be configured so.
     pub(super) async fn look_again(&self) -> Result<(), ProvisionError> {
-        self.attach_as_found(&self.stream_name(), &self.durable()).await
+        self.attach_as_found(&self.stream_name(), &self.wanted_consumer()).await
     }
 
-    fn durable(&self) -> WantedConsumer {
+    fn wanted_consumer(&self) -> WantedConsumer {
         WantedConsumer::of(&self.config.app_name, &self.config.destination_app, &self.config)
     }
 
-    async fn attach_as_found(&self, stream: &str, durable: &WantedConsumer) -> Result<(), ProvisionError> {
-        let FoundConsumer { consumer, differences, is_unchecked } = self.find_consumer(stream, durable).await?;
+    async fn attach_as_found(&self, stream: &str, wanted_consumer: &WantedConsumer) -> Result<(), ProvisionError> {
+        let FoundConsumer { consumer, differences, is_unchecked } = self.find_consumer(stream, wanted_consumer).await?;
         let found = Attached::to(consumer, stream, is_unchecked);
-        tracing::info!(stream, consumer = durable.name, ack_wait = ?found.ack_wait, "attached to JetStream");
+        tracing::info!(stream, consumer = wanted_consumer.name, ack_wait = ?found.ack_wait, "attached to JetStream");
         self.attach(found);
         match differences.is_empty() || self.config.auto_provision {
             true => Ok(()),
             false => {
-                let (consumer, stream) = (durable.name.clone(), stream.to_owned());
+                let (consumer, stream) = (wanted_consumer.name.clone(), stream.to_owned());
                 Err(ProvisionError::Differs { consumer, stream, differences })
             }
         }
@@ -143,7 +143,7 @@ impl Transport {
         let is_there = match self.config.auto_provision {
             true => self.carrier_of(&self.config.outgoing()).await.map(|stream| stream.is_some()),
             false => {
-                let settings = self.consumer_settings(&self.config.stream_name, &self.durable().name).await;
+                let settings = self.consumer_settings(&self.config.stream_name, &self.wanted_consumer().name).await;
                 settings.map(|settings| settings.is_some())
             }
         };
@@ -183,13 +183,17 @@ impl Transport {
     }
 
     /// Makes the stream and the durable, or adds to them what is missing, and says which stream carries the pair.
-    async fn provide(&self, durable: &WantedConsumer) -> Result<String, ProvisionError> {
+    async fn provide(&self, wanted_consumer: &WantedConsumer) -> Result<String, ProvisionError> {
         let wanted = Wanted::of(&self.config);
         let mut rounds = 0..ROUNDS;
         let mut conflict = None;
         loop {
             let (stream, mut plan) = topology::adopt(&wanted, &self.look_at_streams(&wanted).await?)?;
-            plan.add_consumer(&stream, durable, self.consumer_settings(&stream, &durable.name).await?.as_ref());
+            plan.add_consumer(
+                &stream,
+                wanted_consumer,
+                self.consumer_settings(&stream, &wanted_consumer.name).await?.as_ref(),
+            );
             if plan.is_empty() {
                 self.denials.all_work(Permission::is_management);
                 return Ok(stream);

@@ -159,7 +159,7 @@ impl Transport {
         let silence = match self.is_connected() {
             true => tokio::select! {
                 biased;
-                end = self.unless(|denied| *denied == permission, self.send_all(messages, &mut sent)) => {
+                end = self.unless_any_denied(|denied| *denied == permission, self.send_all(messages, &mut sent)) => {
                     end.err().map_or(Silence::Late, Silence::Denied)
                 }
                 // The acknowledgements would be waited for in vain.

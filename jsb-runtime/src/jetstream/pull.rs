@@ -100,7 +100,7 @@ impl Transport {
         let mut answers = client.subscribe(inbox.clone()).await.map_err(PullError::client)?;
         attached.consumer.request_batch(request, inbox).await.map_err(PullError::client)?;
         let (mut deliveries, mut sent) = (Vec::new(), None);
-        let mut incoming = Incoming::of(&client);
+        let mut arriving = ArrivingBytes::of(&client);
         while deliveries.len() < sent.unwrap_or(asked) {
             let silence = match (deliveries.is_empty(), sent) {
                 // The server waits for the acknowledgement of what is here, and nobody tells it yet that it is in hand.
@@ -118,7 +118,7 @@ impl Transport {
                     Err(_) if !deliveries.is_empty() => break,
                     Err(error) => return Err(error),
                 },
-                Err(_) if deliveries.is_empty() && incoming.goes_on() => {}
+                Err(_) if deliveries.is_empty() && arriving.goes_on() => {}
                 Err(_) if deliveries.is_empty() && sent.is_none() => {
                     return if is_full(attached).await { Ok(deliveries) } else { Err(PullError::NoAnswer) };
                 }
@@ -130,23 +130,23 @@ impl Transport {
 }
 
 /// Whether a large message is on its way, which nobody sees before it is here, and behind which all others wait.
-struct Incoming {
+struct ArrivingBytes {
     statistics: Arc<Statistics>,
     bytes: u64,
     messages: u64,
     until: Instant,
 }
 
-impl Incoming {
+impl ArrivingBytes {
     fn of(client: &Client) -> Self {
-        let mut incoming = Self {
+        let mut arriving = Self {
             statistics: client.statistics(),
             bytes: 0,
             messages: 0,
             until: Instant::now() + REQUEST_TIMEOUT + LONGEST_WAY,
         };
-        incoming.look();
-        incoming
+        arriving.look();
+        arriving
     }
 
     /// How many bytes and messages have come since the last look.

@@ -1,5 +1,4 @@
-//! What the stream holds, read and deleted message by message, for operators. No consumer is made, and nothing is
-//! delivered.
+//! What the stream holds, read and deleted message by message. No consumer is made, and nothing is delivered.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,9 @@ use serde_json::{Value as Json, json};
 
 use super::call::StreamError;
 use super::connection::Transport;
+use super::denials::Permission;
 use super::headers;
+use super::pull::PullError;
 use crate::config::MAX_BATCH_BYTES;
 use crate::message::Message;
 use crate::subject::api;
@@ -152,5 +153,23 @@ impl Transport {
             Err(StreamError::Refused { .. }) if self.stored_at(stream, sequence).await?.is_none() => Ok(false),
             Err(error) => Err(error),
         }
+    }
+
+    /// The first message for this app at or after a sequence of the stream.
+    pub(crate) async fn message_from(&self, sequence: u64) -> Result<Option<Message>, PullError> {
+        let stream = self.attached().await.stream;
+        Ok(self.stored_from(&stream, &self.config.incoming(), sequence).await?.map(StoredMessage::into_message))
+    }
+
+    /// The next messages for this app from one sequence of the stream to another, as many as fit in memory.
+    pub(crate) async fn messages_within(&self, from: u64, to: u64) -> Result<Vec<Message>, PullError> {
+        let stream = self.attached().await.stream;
+        let stored = self.stored_within(&stream, &self.config.incoming(), from, to).await?;
+        Ok(stored.into_iter().map(StoredMessage::into_message).collect())
+    }
+
+    /// Whether NATS denied looking for a message the last time.
+    pub(crate) fn may_not_look(&self) -> bool {
+        self.denials.stands(&Permission::Publish(api::subject(&api::get_message(&self.stream_name()))))
     }
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Connection, OperateError};
 use crate::dialect::{self, Fault};
 use crate::inbox::{self, Move};
-use crate::jetstream::{ConsumerState, Progress, StoredMessage, StreamError};
+use crate::jetstream::{ConsumerProgress, ConsumerState, StoredMessage, StreamError};
 use crate::message::Message;
 use crate::processor::rescue::unswept;
 use crate::{clock, preflight, subject};
@@ -113,7 +113,7 @@ impl Connection {
             }
             (false, 0) => {
                 let is_acknowledged = self.transport.has_given_up_nothing(consumer.max_deliver, consumer.redelivered);
-                let progress = Progress { floor: acknowledged, is_acknowledged, delivered, in_flight: 0 };
+                let progress = ConsumerProgress { floor: acknowledged, is_acknowledged, delivered, in_flight: 0 };
                 let (first, last) = unswept(db, &progress).await?;
                 Ok(Range { first, last, since })
             }

@@ -14,7 +14,7 @@ use super::Processor;
 use super::origin::Origin;
 use crate::causes::chain;
 use crate::dialect::answer;
-use crate::jetstream::{Progress, PullError};
+use crate::jetstream::{ConsumerProgress, PullError};
 use crate::locked::locked;
 use crate::message::Message;
 use crate::outcome::{Outcome, Settled};
@@ -46,8 +46,8 @@ pub(crate) enum ConsumeError {
 }
 
 /// The first and the last sequence that are to be looked at, by how far the server is.
-pub(crate) async fn unswept(db: &DatabaseConnection, progress: &Progress) -> Result<(u64, u64), DbErr> {
-    let &Progress { floor, is_acknowledged, delivered, .. } = progress;
+pub(crate) async fn unswept(db: &DatabaseConnection, progress: &ConsumerProgress) -> Result<(u64, u64), DbErr> {
+    let &ConsumerProgress { floor, is_acknowledged, delivered, .. } = progress;
     let swept = match settings::swept_seq(db).await? {
         Some(swept) if swept <= delivered => swept,
         found => {
