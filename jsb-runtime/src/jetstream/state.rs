@@ -16,9 +16,10 @@ pub struct StreamState {
     pub name: String,
     /// How many messages it holds.
     pub messages: u64,
-    /// How large they are together.
+    /// How many bytes one copy of them takes in the store: subjects, headers and bodies, and what the server writes beside each,
+    /// some 30 bytes in a file.
     pub bytes: u64,
-    /// How many replicas it has.
+    /// How many copies it is set to have, the leader's among them: 1 on a server without a cluster.
     pub replicas: u64,
     /// The server that leads it; none on a server without a cluster, or while there is no leader.
     pub leader: Option<String>,
