@@ -16,8 +16,8 @@ pub(crate) use catalog::{
 use chrono::{DateTime, Utc};
 pub use fault::Fault;
 pub(crate) use fault::{
-    Refusal, ended_connection, explained, fault, fault_behind, is_locked, is_missing_table, is_passing, is_timeout,
-    refusal, unique_columns,
+    ended_connection, explained, fault, fault_behind, is_for_hooks, is_locked, is_missing_table, is_passing,
+    is_timeout, unique_columns,
 };
 use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{

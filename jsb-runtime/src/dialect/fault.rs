@@ -134,26 +134,16 @@ pub(crate) fn ended_connection(error: &DbErr) -> bool {
     }
 }
 
-/// What it means that PostgreSQL refused a save in one statement.
-pub(crate) enum Refusal {
-    /// What would be so in whatever way the row is saved: a constraint of it does not hold, or it took longer than it may.
-    Alike,
-    /// Anything else.
-    Other,
-}
-
-/// Why PostgreSQL refused such a save; `None` if it did not answer, so that the save may have been made.
-pub(crate) fn refusal(error: &DbErr) -> Option<Refusal> {
+/// Whether the hooks may succeed where PostgreSQL refused a save in one statement: not if it did not answer, so that the save may
+/// have been made, and not for what would be so in whatever way the row is saved.
+pub(crate) fn is_for_hooks(error: &DbErr) -> bool {
     // A pooler says so too, when it lost the server that may have made the save.
-    if ended_connection(error) {
-        return None;
+    if ended_connection(error) || is_timeout(error) {
+        return false;
     }
-    let is_timeout = is_timeout(error);
-    let error = database_error(error)?;
-    Some(match error.code()?.as_ref() {
-        code if code.starts_with("23") && error.table() != Some("outbox_events") => Refusal::Alike,
-        _ if is_timeout => Refusal::Alike,
-        _ => Refusal::Other,
+    database_error(error).is_some_and(|error| {
+        let is_of_row = |code: &str| code.starts_with("23") && error.table() != Some("outbox_events");
+        error.code().is_some_and(|code| !is_of_row(&code))
     })
 }
 
@@ -344,17 +334,14 @@ mod tests {
     }
 
     #[test]
-    fn a_save_is_refused_only_by_a_database_that_answers() {
-        for code in ["08006", "57P01", "57P05"] {
-            assert!(refusal(&said(code)).is_none(), "{code}");
+    fn a_save_is_left_to_the_hooks_where_they_may_succeed() {
+        for code in ["08006", "57P01", "57P05", "55P03", "57014"] {
+            assert!(!is_for_hooks(&said(code)), "{code}");
         }
-        assert!(refusal(&error(sqlx::Error::PoolTimedOut)).is_none());
+        assert!(!is_for_hooks(&error(sqlx::Error::PoolTimedOut)));
         let unique = |table| error(Said { code: "23505", table: Some(table), ..Said::default() });
-        assert!(matches!(refusal(&unique("organizations")), Some(Refusal::Alike)));
-        assert!(matches!(refusal(&unique("outbox_events")), Some(Refusal::Other)));
-        assert!(matches!(refusal(&said("42P01")), Some(Refusal::Other)));
-        assert!(matches!(refusal(&said("55P03")), Some(Refusal::Alike)));
-        assert!(matches!(refusal(&said("57014")), Some(Refusal::Alike)));
+        assert!(!is_for_hooks(&unique("organizations")));
+        assert!(is_for_hooks(&unique("outbox_events")) && is_for_hooks(&said("42P01")));
     }
 
     #[test]

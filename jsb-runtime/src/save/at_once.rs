@@ -12,11 +12,10 @@ use serde_json::Value as Json;
 use statement::Kind;
 
 use super::{forms, skip};
-use crate::dialect::{self, Refusal};
 use crate::event::{NewEvent, event_type};
 use crate::syncable::{ActiveModelOf, ColumnOf, Keys, Syncable, VersionType};
 use crate::version::{MAX_AHEAD, Version};
-use crate::{clock, keys, outbox, row};
+use crate::{clock, dialect, keys, outbox, row};
 
 /// Whether saves on this connection are simple enough.
 fn is_simple<M: Syncable, C: ConnectionTrait>(db: &C) -> bool {
@@ -45,12 +44,12 @@ pub(super) async fn insert<M: Syncable, C: ConnectionTrait + TransactionTrait>(
     row::set_version::<M>(&mut row, Version::at(clock::now()));
     let Some(key) = key else {
         let event = NewEvent::new(M::RESOURCE, "", event_type::CREATED, Json::Null);
-        let Some(statement) = statement::<M>(Kind::Insert, &event, [], &row)? else { return Ok(None) };
+        let Some(statement) = bound_statement::<M>(Kind::Insert, &event, [], &row)? else { return Ok(None) };
         return committed(written_by(db, statement).await?);
     };
     let Some(event) = event_of::<M>(&key, event_type::CREATED) else { return Ok(None) };
     let id = event.resource_id.as_str();
-    let Some(statement) = statement::<M>(Kind::InsertByKey, &event, [id.into()], &row)? else { return Ok(None) };
+    let Some(statement) = bound_statement::<M>(Kind::InsertByKey, &event, [id.into()], &row)? else { return Ok(None) };
     let txn = db.begin().await?;
     dialect::lock_key(&txn, M::RESOURCE, id).await?;
     match written_by(&txn, statement).await.and_then(read::<M>) {
@@ -78,7 +77,7 @@ pub(super) async fn update<M: Syncable, C: ConnectionTrait>(
     let version_at = |time| -> Value { M::Version::from_version(Version::at(time)).into() };
     let now = clock::now();
     let before = [version_at(now), version_at(now + MAX_AHEAD)].into_iter().chain(key);
-    let Some(statement) = statement::<M>(Kind::Update, &event, before, &row)? else { return Ok(None) };
+    let Some(statement) = bound_statement::<M>(Kind::Update, &event, before, &row)? else { return Ok(None) };
     committed(written_by(db, statement).await?)
 }
 
@@ -90,7 +89,7 @@ fn event_of<M: Syncable>(key: &[Value], event_type: &str) -> Option<NewEvent> {
 
 /// The statement with its values: what is new in the event, what this kind of save needs besides, and the row's own; `None` if
 /// it is left to the hooks.
-fn statement<M: Syncable>(
+fn bound_statement<M: Syncable>(
     kind: Kind,
     event: &NewEvent,
     needed: impl IntoIterator<Item = Value>,
@@ -113,10 +112,8 @@ fn statement<M: Syncable>(
 
 /// Runs the statement. What the database refuses is for the hooks, unless they would be refused alike.
 async fn written_by<C: ConnectionTrait>(db: &C, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-    db.query_one_raw(statement).await.or_else(|error| match dialect::refusal(&error) {
-        Some(Refusal::Other) => Ok(None),
-        Some(Refusal::Alike) | None => Err(error),
-    })
+    let written = db.query_one_raw(statement).await;
+    written.or_else(|error| if dialect::is_for_hooks(&error) { Ok(None) } else { Err(error) })
 }
 
 fn read<M: Syncable>(saved: Option<QueryResult>) -> Result<Option<M>, DbErr> {

@@ -47,7 +47,7 @@ fn a_bare_list_is_left_to_the_hooks() {
     let is_at_once = |items| {
         let row = basket::ActiveModel { id: Set(Uuid::now_v7()), items, updated_at: Set(clock::now()) };
         let event = NewEvent::new("basket", "1", event_type::CREATED, Json::Null);
-        statement::<basket::Model>(Kind::Insert, &event, [], &row).expect("values that can be written").is_some()
+        bound_statement::<basket::Model>(Kind::Insert, &event, [], &row).expect("values that can be written").is_some()
     };
     assert!(is_at_once(NotSet));
     assert!(!is_at_once(Set(Some(Vec::new()))) && !is_at_once(Set(None)));
