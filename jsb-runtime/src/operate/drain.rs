@@ -1,22 +1,25 @@
 //! The outbox is drained now, in this process: for an application whose relay does not run, and to see what is in the way.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 use serde::Serialize;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{PATIENCE, as_user};
-use crate::backoff;
 use crate::causes::chain;
 use crate::config::Config;
 use crate::dialect::answer;
 use crate::jetstream::{PublishError, Transport};
-use crate::operate::outbox::{Event, Status, count_of, ids_of, span_of_pending, with_ids};
+use crate::operate::outbox::{Event, Status, with_ids};
+use crate::outbox::TABLE;
 use crate::preflight::{self, StartError};
 use crate::relay::{Hand, Relay, Step};
+use crate::{ask, backoff};
 
 /// How soon it is looked again where nothing can be done for now.
 const POLL: Duration = Duration::from_millis(200);
@@ -72,7 +75,7 @@ pub async fn process_pending(
 ) -> Result<Drained, StartError> {
     config.validate()?;
     preflight::check_owner(db, &config.app_name).await?;
-    let Some(span) = span_of_pending(db).await? else { return Ok(Drained::default()) };
+    let Some(span) = Span::of_pending(db).await? else { return Ok(Drained::default()) };
     let app = config.app_name.clone();
     let config = Arc::new(as_user(config, &app));
     let until = Instant::now() + timeout;
@@ -85,22 +88,58 @@ pub async fn process_pending(
 
 struct Drain {
     relay: Relay,
-    span: (i64, i64),
+    span: Span,
     until: Instant,
+}
+
+/// The events from one id to another: those that waited at the beginning, and what was sent in between.
+struct Span {
+    first: i64,
+    last: i64,
+}
+
+impl Span {
+    /// From the first to the last of the events that wait; `None` if none does.
+    async fn of_pending(db: &DatabaseConnection) -> Result<Option<Self>, DbErr> {
+        let select = Query::select()
+            .expr_as(Expr::col("id").min(), "first")
+            .expr_as(Expr::col("id").max(), "last")
+            .from(TABLE)
+            .and_where(Status::Pending.condition())
+            .to_owned();
+        let Some(row) = db.query_one(&select).await? else { return Ok(None) };
+        let (first, last): (Option<i64>, Option<i64>) = (row.try_get("", "first")?, row.try_get("", "last")?);
+        Ok(first.zip(last).map(|(first, last)| Self { first, last }))
+    }
+
+    /// How many of its events stand there.
+    async fn count(&self, db: &DatabaseConnection, status: Status) -> Result<u64, DbErr> {
+        ask::count(db, TABLE, self.with(status)).await
+    }
+
+    /// The ids of its events that stand there.
+    async fn ids(&self, db: &DatabaseConnection, status: Status) -> Result<BTreeSet<i64>, DbErr> {
+        let select = Query::select().column("id").from(TABLE).cond_where(self.with(status)).to_owned();
+        ask::all(db, &select).await
+    }
+
+    fn with(&self, status: Status) -> Condition {
+        Condition::all().add(status.condition()).add(Expr::col("id").between(self.first, self.last))
+    }
 }
 
 impl Drain {
     async fn run(&self, mut progress: impl FnMut(&Drained)) -> Result<Drained, DbErr> {
         let db = &self.relay.db;
-        let waited = answer(count_of(db, Status::Pending, self.span)).await?;
-        let failed_before = ids_of(db, Status::Failed, self.span).await?;
+        let waited = answer(self.span.count(db, Status::Pending)).await?;
+        let failed_before = self.span.ids(db, Status::Failed).await?;
         let mut drained = Drained { left: waited, ..Drained::default() };
         let mut hand = Hand::empty();
         let mut failures = 0;
         loop {
             let step = self.relay.step(&mut hand, self.relay.transport.is_connected()).await?;
             drained.by_running_relay = matches!(step, Step::Elsewhere);
-            drained.left = answer(count_of(db, Status::Pending, self.span)).await?;
+            drained.left = answer(self.span.count(db, Status::Pending)).await?;
             drained.published = waited.saturating_sub(drained.left);
             progress(&drained);
             failures = if let Step::Refused(_) = &step { failures + 1 } else { 0 };
@@ -116,7 +155,7 @@ impl Drain {
             let _ = tokio::time::timeout_at(self.until, self.sit_out(step, failures)).await;
         }
         self.relay.leave(hand).await?;
-        let failed = ids_of(db, Status::Failed, self.span).await?;
+        let failed = self.span.ids(db, Status::Failed).await?;
         let failed: Vec<i64> = failed.difference(&failed_before).copied().collect();
         let first_failed = with_ids(db, failed.iter().copied().take(TOLD).collect()).await?;
         let failed = failed.len() as u64;

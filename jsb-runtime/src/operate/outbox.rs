@@ -8,8 +8,8 @@ use sea_orm::sea_query::{Condition, Expr, ExprTrait};
 
 pub(crate) use change::unsend;
 pub use change::{discard, prune, retry, retry_all};
+pub(crate) use look::with_ids;
 pub use look::{Details, Event, newest, oldest, sent_before, sent_since, show};
-pub(crate) use look::{count_of, ids_of, span_of_pending, with_ids};
 
 pub use crate::outbox::Status;
 use crate::outbox::TABLE;

@@ -4,7 +4,6 @@ use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, UpdateStatement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
-use super::look::first_sent_since;
 use super::{Filter, Status, TABLE, was_sent_since};
 use crate::operate::{BATCH, Changed, by_the_clock_behind, change_named, event_id, in_batches};
 use crate::{ask, outbox};
@@ -115,6 +114,19 @@ pub(crate) async fn unsend(
         due_now().and_where(Expr::col("id").is_in(ids.iter().copied())).and_where(Status::Sent.condition()).to_owned();
     let changed = db.execute(&update).await?.rows_affected();
     Ok(ids.last().map(|last| (changed, *last)))
+}
+
+/// The first id of the events that were sent at this time or later. By a sum, so that databases look for it by the time: by
+/// the ids, as for a batch, they would go through all that was sent before.
+async fn first_sent_since(
+    db: &DatabaseConnection,
+    since: DateTime<Utc>,
+    resource: Option<&str>,
+) -> Result<Option<i64>, DbErr> {
+    let first = Expr::cust("MIN(id + 0)");
+    let which = was_sent_since(since, resource);
+    let select = Query::select().expr_as(first, "first").from(TABLE).cond_where(which).to_owned();
+    Ok(ask::one(db, &select).await?.flatten())
 }
 
 /// Deletes the events that were sent before this time, which can then not be published again; returns how many.

@@ -1,7 +1,5 @@
 //! What an operator sees of the outbox.
 
-use std::collections::BTreeSet;
-
 use chrono::{DateTime, Utc};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Order, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, FromQueryResult};
@@ -47,7 +45,7 @@ impl Event {
     }
 }
 
-pub(super) const COLUMNS: [&str; 11] = [
+const COLUMNS: [&str; 11] = [
     "id",
     "event_id",
     "resource_type",
@@ -119,7 +117,7 @@ async fn first(db: &DatabaseConnection, filter: &Filter, order: Order, limit: u6
     read(db, &select).await
 }
 
-pub(super) async fn read(db: &DatabaseConnection, select: &SelectStatement) -> Result<Vec<Event>, DbErr> {
+async fn read(db: &DatabaseConnection, select: &SelectStatement) -> Result<Vec<Event>, DbErr> {
     db.query_all(select).await?.iter().map(|row| Event::from_query_result(row, "")).collect()
 }
 
@@ -156,19 +154,6 @@ pub async fn sent_since(db: &DatabaseConnection, since: DateTime<Utc>, resource:
     ask::count(db, TABLE, was_sent_since(since, resource)).await
 }
 
-/// The first id of the events that were sent at this time or later. By a sum, so that databases look for it by the time: by
-/// the ids, as for a batch, they would go through all that was sent before.
-pub(super) async fn first_sent_since(
-    db: &DatabaseConnection,
-    since: DateTime<Utc>,
-    resource: Option<&str>,
-) -> Result<Option<i64>, DbErr> {
-    let first = Expr::cust("MIN(id + 0)");
-    let which = was_sent_since(since, resource);
-    let select = Query::select().expr_as(first, "first").from(TABLE).cond_where(which).to_owned();
-    Ok(ask::one(db, &select).await?.flatten())
-}
-
 /// How many events were sent before this time, which is taken as [`prune`](super::prune) takes it.
 ///
 /// # Errors
@@ -177,30 +162,6 @@ pub(super) async fn first_sent_since(
 pub async fn sent_before(db: &DatabaseConnection, before: DateTime<Utc>) -> Result<u64, DbErr> {
     let before = by_the_clock_behind(db, before).await?;
     ask::count(db, TABLE, Condition::all().add(Status::Sent.condition()).add(Expr::col("sent_at").lt(before))).await
-}
-
-/// The first and the last of the events that wait, `None` if none does.
-pub(crate) async fn span_of_pending(db: &DatabaseConnection) -> Result<Option<(i64, i64)>, DbErr> {
-    let select = Query::select()
-        .expr_as(Expr::col("id").min(), "first")
-        .expr_as(Expr::col("id").max(), "last")
-        .from(TABLE)
-        .and_where(Status::Pending.condition())
-        .to_owned();
-    let Some(row) = db.query_one(&select).await? else { return Ok(None) };
-    let (first, last): (Option<i64>, Option<i64>) = (row.try_get("", "first")?, row.try_get("", "last")?);
-    Ok(first.zip(last))
-}
-
-/// How many events of a span stand there.
-pub(crate) async fn count_of(db: &DatabaseConnection, status: Status, span: (i64, i64)) -> Result<u64, DbErr> {
-    ask::count(db, TABLE, within(span, status)).await
-}
-
-/// The ids of the events of a span that stand there.
-pub(crate) async fn ids_of(db: &DatabaseConnection, status: Status, span: (i64, i64)) -> Result<BTreeSet<i64>, DbErr> {
-    let select = Query::select().column("id").from(TABLE).cond_where(within(span, status)).to_owned();
-    ask::all(db, &select).await
 }
 
 /// The events with these ids, in their order.
@@ -212,8 +173,4 @@ pub(crate) async fn with_ids(db: &DatabaseConnection, ids: Vec<i64>) -> Result<V
         .order_by("id", Order::Asc)
         .to_owned();
     read(db, &select).await
-}
-
-fn within(span: (i64, i64), status: Status) -> Condition {
-    Condition::all().add(status.condition()).add(Expr::col("id").between(span.0, span.1))
 }
