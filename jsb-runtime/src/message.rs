@@ -32,7 +32,7 @@ pub(crate) struct Message {
 impl Message {
     pub(crate) fn read(subject: String, headers: BTreeMap<String, String>, body: Vec<u8>, stream_seq: u64) -> Self {
         let source_app = subject::source(&subject).to_owned();
-        let id = header(&headers, EVENT_ID).or_else(|| header(&headers, MESSAGE_ID));
+        let id = header_named(&headers, EVENT_ID).or_else(|| header_named(&headers, MESSAGE_ID));
         let envelope = Envelope::read(&body, id, &source_app);
         let event_id = match &envelope {
             Ok(envelope) => envelope.event_id.clone(),
@@ -43,7 +43,7 @@ impl Message {
 
     /// Whether an operator brought it back from the DLQ.
     pub(crate) fn is_replay(&self) -> bool {
-        header(&self.headers, MESSAGE_ID).is_some_and(|id| id.starts_with(REPLAY))
+        header_named(&self.headers, MESSAGE_ID).is_some_and(|id| id.starts_with(REPLAY))
     }
 
     /// The event, or why it is refused before anybody tries it.
@@ -69,7 +69,7 @@ impl Message {
     /// The trace that the message belongs to, and how far along it is.
     pub(crate) fn trace(&self) -> Trace {
         let trace_id = self.envelope.as_ref().ok().map(|envelope| envelope.trace_id.as_str());
-        Trace::received(trace_id, header(&self.headers, HOPS))
+        Trace::received(trace_id, header_named(&self.headers, HOPS))
     }
 
     /// The row that it speaks of, as `resource/id`.
@@ -90,6 +90,6 @@ impl Message {
 }
 
 /// A header by its name, whatever its case.
-pub(crate) fn header<'a>(headers: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
+pub(crate) fn header_named<'a>(headers: &'a BTreeMap<String, String>, name: &str) -> Option<&'a str> {
     headers.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
 }

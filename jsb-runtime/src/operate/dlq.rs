@@ -66,6 +66,10 @@ impl Connection {
 
 impl Dlq<'_> {
     /// The letters after a sequence, oldest first; 0 gives all. Each is read when it is asked for.
+    ///
+    /// # Errors
+    ///
+    /// An item is a [`StreamError`] where the stream cannot be read; there is none after it.
     pub fn letters(&self, after: u64) -> impl Stream<Item = Result<Letter, StreamError>> + '_ {
         stream::try_unfold(after, move |after| async move {
             let letter = self.next(after).await?;
@@ -77,6 +81,10 @@ impl Dlq<'_> {
     }
 
     /// As [`letters`](Self::letters), by the batch: as many as fit in memory.
+    ///
+    /// # Errors
+    ///
+    /// As there.
     pub fn batches(&self, after: u64) -> impl Stream<Item = Result<Vec<Letter>, StreamError>> + '_ {
         stream::try_unfold(after, move |after| async move {
             let batch = self.batch(after).await?;

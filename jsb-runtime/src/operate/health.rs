@@ -54,7 +54,7 @@ pub enum Finding {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Check {
-    /// What.
+    /// What: `stream`, `consumer`, `consumer_lag`, `consumer_age`, `dead_letters`, `outbox_age`, `outbox_failed` or `inbox_age`.
     pub name: &'static str,
     /// What was found.
     pub finding: Finding,

@@ -1,6 +1,7 @@
 //! A dead letter, as it is read back.
 
 use std::collections::BTreeMap;
+use std::mem;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::dlq::header;
 use crate::event::{Envelope, EnvelopeError};
 use crate::jetstream::StoredMessage;
-use crate::message::{EVENT_ID, Message, header as header_in};
+use crate::message::{EVENT_ID, Message, header_named};
 use crate::{event, subject};
 
 /// A message of a DLQ: an event that could not be applied, and why.
@@ -69,12 +70,12 @@ impl Letter {
     /// Reads a message of a DLQ; `incoming` is the subject that its app consumes.
     pub(crate) fn read(stored: StoredMessage, incoming: &str) -> Self {
         let StoredMessage { sequence, headers, body, stored_at, .. } = stored;
-        let context = header_in(&headers, header::CONTEXT).and_then(|text| serde_json::from_str(text).ok());
+        let context = header_named(&headers, header::CONTEXT).and_then(|text| serde_json::from_str(text).ok());
         let mut context: Context = context.unwrap_or_default();
         if context.original_subject.is_empty() {
             incoming.clone_into(&mut context.original_subject);
         }
-        let text = |name| header_in(&headers, name).unwrap_or_default().to_owned();
+        let text = |name| header_named(&headers, name).unwrap_or_default().to_owned();
         let mut letter = Self {
             sequence,
             event_id: context.event_id,
@@ -88,18 +89,20 @@ impl Letter {
             original_subject: context.original_subject,
             original_sequence: context.sequence,
             dead_since: stored_at,
-            is_reference: header_in(&headers, header::IS_REFERENCE).is_some(),
+            is_reference: header_named(&headers, header::IS_REFERENCE).is_some(),
             headers,
             body,
         };
-        let original = letter.original(letter.headers.clone(), letter.body.clone());
-        if let (Ok(event), false) = (original.envelope, letter.is_reference) {
+        let body = mem::take(&mut letter.body);
+        let Message { envelope, event_id, body, .. } = letter.original(letter.headers.clone(), body);
+        letter.body = body;
+        if let (Ok(event), false) = (envelope, letter.is_reference) {
             letter.resource_type = Some(event.resource_type);
             letter.resource_id = Some(event.resource_id);
             letter.event_type = Some(event.event_type);
         }
         if letter.event_id.is_empty() {
-            letter.event_id = original.event_id;
+            letter.event_id = event_id;
         }
         letter
     }
@@ -113,7 +116,7 @@ impl Letter {
     /// an event id gets it by a header of its own.
     pub(crate) fn original(&self, mut headers: BTreeMap<String, String>, body: Vec<u8>) -> Message {
         headers.retain(|name, _| header::is_original(name));
-        let named = header_in(&headers, EVENT_ID);
+        let named = header_named(&headers, EVENT_ID);
         let nameless = Envelope::read(&body, named, self.source_app());
         if matches!(nameless, Err(EnvelopeError::Missing("event_id"))) && !self.event_id.is_empty() {
             headers.insert(EVENT_ID.to_owned(), self.event_id.clone());

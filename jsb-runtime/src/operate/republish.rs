@@ -41,6 +41,20 @@ pub enum RepublishError {
 /// # Errors
 ///
 /// [`RepublishError`], with how many are pending again.
+///
+/// # Example
+///
+/// ```
+/// # async fn example(db: &sea_orm::DatabaseConnection) -> Result<(), jsb_runtime::operate::RepublishError> {
+/// use chrono::{TimeDelta, Utc};
+///
+/// // The server came back without the last hour.
+/// let an_hour_ago = Utc::now() - TimeDelta::hours(1);
+/// let republished = jsb_runtime::operate::republish(db, an_hour_ago, None, |_| {}).await?;
+/// println!("{republished} events are pending again");
+/// # Ok(())
+/// # }
+/// ```
 pub async fn republish(
     db: &DatabaseConnection,
     since: DateTime<Utc>,

@@ -15,6 +15,20 @@ use crate::operate::{BATCH, Changed, by_the_clock_behind, change_named, event_id
 /// # Errors
 ///
 /// When the database fails. What was changed until then stays changed.
+///
+/// # Example
+///
+/// ```
+/// # async fn example(db: &sea_orm::DatabaseConnection) -> Result<(), sea_orm::DbErr> {
+/// use jsb_runtime::operate::inbox;
+///
+/// let changed = inbox::retry(db, "system_b", &["01a20104-70f0-7367-b21f-f33e54c64b96".to_owned()]).await?;
+/// for refused in &changed.refused {
+///     println!("{} stays as it is", refused.event_id);
+/// }
+/// # Ok(())
+/// # }
+/// ```
 pub async fn retry(db: &DatabaseConnection, source: &str, event_ids: &[String]) -> Result<Changed, DbErr> {
     let retry = |named: Condition| {
         Move::Retry.update().and_where(is_free(named.add(is_retryable()))).returning(event_id()).to_owned()
