@@ -135,7 +135,7 @@ pub(crate) async fn claim(db: &DatabaseConnection, config: &Config) -> Result<St
 ///
 /// [`StartError::ForeignDatabase`], [`StartError::NotMigrated`], or the database's own.
 pub async fn check_owner(db: &DatabaseConnection, app_name: &str) -> Result<(), StartError> {
-    match answer(settings::app_name(db)).await.map_err(unless_migrated)? {
+    match answer(settings::app_name(db)).await.map_err(as_start_error)? {
         Some(found) => is_owner(found, app_name),
         None => Ok(()),
     }
@@ -148,7 +148,7 @@ fn is_owner(found: String, app_name: &str) -> Result<(), StartError> {
     Err(StartError::ForeignDatabase { found, configured: app_name.to_owned() })
 }
 
-fn unless_migrated(error: DbErr) -> StartError {
+fn as_start_error(error: DbErr) -> StartError {
     if dialect::is_missing_table(&error) { StartError::NotMigrated(error) } else { StartError::Db(error) }
 }
 

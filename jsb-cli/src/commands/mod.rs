@@ -24,7 +24,7 @@ pub(crate) enum Command {
     /// Make the stream and the consumers, or bring them to what is wanted; nothing is ever deleted
     Provision(provision::Args),
     /// Show how far events have come: stream, consumers, outbox and inbox
-    Status(status::Args),
+    Status,
     /// Check whether an operator should look: exit code 4 if so
     Health(health::Args),
     /// Events that could not be applied
@@ -43,7 +43,7 @@ impl Command {
         match self {
             Self::Permissions(args) => permissions::run(args, &settings.without_nats(), terminal),
             Self::Provision(args) => provision::run(args, settings, terminal).await,
-            Self::Status(args) => status::run(args, settings, terminal).await,
+            Self::Status => status::run(settings, terminal).await,
             Self::Health(args) => health::run(args, settings, terminal).await,
             Self::Dlq(command) => dlq::run(command, settings, terminal).await,
             Self::Outbox(command) => outbox::run(command, settings, terminal).await,

@@ -12,10 +12,6 @@ use crate::settings::Settings;
 use crate::terminal::{Terminal, facts, note, table};
 use crate::times;
 
-/// Nothing is to be said.
-#[derive(clap::Args)]
-pub(crate) struct Args {}
-
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
@@ -23,7 +19,7 @@ struct Shown {
     problems: Vec<String>,
 }
 
-pub(crate) async fn run(_: Args, settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
+pub(crate) async fn run(settings: &Settings, terminal: &Terminal) -> anyhow::Result<Exit> {
     let report = report(settings, Extent::Everything).await?;
     let faults = report.checks(&Limits::default()).into_iter().filter(|check| check.is_fault());
     let problems = faults.map(|check| format!("{}: {}", check.name, check.detail)).collect();
