@@ -89,10 +89,8 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
         direct: TaskTracker::new(),
         stop_direct: CancellationToken::new(),
     };
-    {
-        let (transport, stop) = (transport.clone(), stop.clone());
-        bridge.spawn(Task::Provisioner, move || transport.clone().stay_attached(stop.clone()));
-    }
+    let attaching = (transport.clone(), stop.clone());
+    bridge.spawn(Task::Provisioner, attaching, |(transport, stop)| transport.stay_attached(stop));
     if !config.use_outbox {
         let events = direct::register(&database_id);
         bridge.direct.spawn(direct::run(transport.clone(), Arc::clone(&config), events, bridge.stop_direct.clone()));
@@ -100,14 +98,16 @@ pub async fn start(config: Config, db: DatabaseConnection) -> Result<Bridge, Sta
     // Not before, or a start that fails would change how the processes save that run.
     settings::store_use_outbox(&db, config.use_outbox).await?;
     if config.roles.contains(&Role::Relay) {
-        let (db, config, stop) = (db.clone(), Arc::clone(&config), stop.clone());
-        let relay =
-            Relay { db: db.clone(), transport: transport.clone(), config: Arc::clone(&config), stop: stop.clone() };
-        bridge.spawn(Task::Relay, move || relay.clone().run());
-        bridge.spawn(Task::Retention, move || retention::run(db.clone(), Arc::clone(&config), stop.clone()));
+        let (db, transport, config, stop) = (db.clone(), transport.clone(), Arc::clone(&config), stop.clone());
+        let pruning = (db.clone(), Arc::clone(&config), stop.clone());
+        bridge.spawn(Task::Relay, Relay { db, transport, config, stop }, Relay::run);
+        bridge.spawn(Task::Retention, pruning, |(db, config, stop)| retention::run(db, config, stop));
     }
     if config.roles.contains(&Role::Consumer) {
-        bridge.consume(Processor::new(db, transport, config, registry, stop));
+        let processor = Arc::new(Processor::new(db, transport, config, registry, stop));
+        bridge.spawn(Task::Consumer, Arc::clone(&processor), consumer::run);
+        bridge.spawn(Task::Rescue, Arc::clone(&processor), Processor::rescue_spent);
+        bridge.spawn(Task::Parked, processor, Processor::retry_parked);
     }
     Ok(bridge)
 }
@@ -131,20 +131,13 @@ async fn first_attachment(transport: &Transport, deadline: Instant) -> Result<()
 }
 
 impl Bridge {
-    fn consume(&self, processor: Processor) {
-        let processor = Arc::new(processor);
-        let [consuming, rescuing, retrying] = std::array::from_fn(|_| Arc::clone(&processor));
-        self.spawn(Task::Consumer, move || consumer::run(Arc::clone(&consuming)));
-        self.spawn(Task::Rescue, move || Arc::clone(&rescuing).rescue_spent());
-        self.spawn(Task::Parked, move || Arc::clone(&retrying).retry_parked());
-    }
-
-    /// Runs a task under the caller's clock, and begins it again if it panics.
-    fn spawn<F>(&self, name: Task, task: impl Fn() -> F + Send + Sync + 'static)
+    /// Runs a task on a copy of its state, under the caller's clock; again on another copy if it panics.
+    fn spawn<S, F>(&self, name: Task, state: S, run: impl Fn(S) -> F + Send + Sync + 'static)
     where
+        S: Clone + Send + Sync + 'static,
         F: Future<Output = ()> + Send + 'static,
     {
-        let supervised = supervise::run(name, self.transport.problems.clone(), task);
+        let supervised = supervise::run(name, self.transport.problems.clone(), move || run(state.clone()));
         self.tasks.spawn(clock::skewed(clock::offset(), supervised));
     }
 
