@@ -181,7 +181,10 @@ impl<'a> Trial<'a> {
     }
 
     /// The event as attempt `number` takes it up.
-    pub(crate) fn attempt_on<'b>(&'b self, event: &'b Envelope, number: u32) -> Attempt<'b> {
+    pub(crate) fn attempt_on<'b>(&self, event: &'b Envelope, number: u32) -> Attempt<'b>
+    where
+        'a: 'b,
+    {
         let (registry, applier) = (&self.processor.registry, self.processor.applier());
         let in_inbox = self.inbox_keeps();
         Attempt { registry, applier, message: self.message, event, in_inbox, number, takes_time: false }

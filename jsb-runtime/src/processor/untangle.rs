@@ -5,7 +5,7 @@ mod outages;
 
 use std::collections::VecDeque;
 
-use among::Among;
+use among::{Among, Member};
 use chrono::TimeDelta;
 use sea_orm::DbErr;
 
@@ -112,18 +112,18 @@ impl Processor {
 
     /// Applies these events in one transaction, or none of them.
     async fn apply_circle(&self, events: &[Stored], takes_time: bool) -> Result<Circled, ApplyError> {
+        let Some(members) = self.members(events) else { return Ok(Circled::Undone(None)) };
         let own = OwnTransaction::begin(&self.db).await?;
         match takes_time {
             true => dialect::take_time(&own.txn).await?,
             false => dialect::give_way(&own.txn).await?,
         }
-        let rows: Vec<String> = events.iter().filter_map(|stored| stored.message.row()).collect();
-        let mut to_come = Circle::of(rows.iter().cloned());
+        let mut to_come = Circle::of(members.iter().map(|member| member.row.clone()));
         let (mut all_written, mut incomplete) = (Vec::new(), Vec::new());
-        let (mut queue, mut put_off): (VecDeque<usize>, _) = ((0..events.len()).collect(), 0);
+        let (mut queue, mut put_off): (VecDeque<usize>, _) = ((0..members.len()).collect(), 0);
         while let Some(place) = queue.pop_front() {
-            let message = &events[place].message;
-            let (written, lacks_references) = match own.run(self.write_among(&own.txn, message, &to_come)).await? {
+            let member = &members[place];
+            let (written, lacks_references) = match own.run(self.write_among(&own.txn, member, &to_come)).await? {
                 Among::Tried(written, lacks_references) => (written, lacks_references),
                 Among::TooEarly(error) if put_off == queue.len() => return Err(error),
                 Among::TooEarly(_) => {
@@ -138,30 +138,31 @@ impl Processor {
             };
             put_off = 0;
             let applied = written.filter(|written| written.effect == Effect::Applied);
-            if !to_come.tried(&rows[place], applied.is_some()) {
+            if !to_come.tried(&member.row, applied.is_some()) {
                 // A row was changed here since its event was parked, which the event's own next try will find.
                 own.txn.rollback().await?;
                 return Ok(Circled::Undone(None));
             }
             all_written.extend(applied.map(|written| (place, written)));
-            incomplete.extend(lacks_references.then_some(message));
+            incomplete.extend(lacks_references.then_some(member));
         }
-        for message in incomplete {
-            self.complete(&own.txn, message).await?;
+        for member in incomplete {
+            self.complete(&own.txn, member).await?;
         }
         // Until now some of the rows held stand-ins, which no handler is to see.
         for (place, written) in all_written {
-            let message = &events[place].message;
-            match own.run(self.finish_among(&own.txn, message, written)).await {
+            let member = &members[place];
+            match own.run(self.finish_among(&own.txn, member, written)).await {
                 Err(error) if error.is_handlers() => {
                     own.txn.rollback().await?;
-                    let death = self.handler_failed(message, error, takes_time).await?;
+                    let death = self.handler_failed(member, error, takes_time).await?;
                     return Ok(Circled::Undone(death.map(|death| (place, death))));
                 }
                 finished => finished?,
             }
         }
         own.end(Ok::<_, ApplyError>(())).await?;
+        let rows: Vec<&str> = members.iter().map(|member| member.row.as_str()).collect();
         tracing::info!(?rows, "rows that waited for one another were applied together");
         Ok(Circled::Applied)
     }
@@ -170,11 +171,10 @@ impl Processor {
     /// with a database is given back the first time.
     async fn handler_failed(
         &self,
-        message: &Message,
+        &Member { message, event, .. }: &Member<'_>,
         error: ApplyError,
         takes_time: bool,
     ) -> Result<Option<Death>, ApplyError> {
-        let Ok(event) = &message.envelope else { return Ok(None) };
         if !takes_time && verdict(&error, event) == Verdict::AtOnce {
             return Err(error);
         }

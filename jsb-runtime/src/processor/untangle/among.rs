@@ -5,16 +5,28 @@ use std::borrow::Cow;
 use sea_orm::{DatabaseTransaction, TransactionTrait};
 
 use super::CIRCLE;
-use crate::apply::Written;
+use crate::apply::{Attempt, Written};
 use crate::dialect::{self, Fault};
+use crate::event::Envelope;
+use crate::inbox::Stored;
 use crate::message::Message;
 use crate::processor::Processor;
 use crate::processor::circle::Circle;
 use crate::processor::obstacle::{self, Obstacle};
 use crate::processor::trial::Trial;
+use crate::registry::EntityRegistration;
 use crate::row::RowId;
 use crate::schema::Said;
 use crate::upsert::{self, ApplyError};
+
+/// One event of a circle.
+pub(super) struct Member<'a> {
+    pub(super) message: &'a Message,
+    pub(super) event: &'a Envelope,
+    entity: &'static EntityRegistration,
+    /// The row that it speaks of, as `resource/id`.
+    pub(super) row: String,
+}
 
 /// What came of trying one event of a circle.
 pub(super) enum Among {
@@ -27,23 +39,31 @@ pub(super) enum Among {
 }
 
 impl Processor {
+    /// These events as those of a circle; `None` if one of them can be of none.
+    pub(super) fn members<'a>(&self, events: &'a [Stored]) -> Option<Vec<Member<'a>>> {
+        let member = |Stored { message, .. }: &'a Stored| {
+            let event = message.envelope.as_ref().ok()?;
+            let entity = self.registry.entity(&event.resource_type)?;
+            Some(Member { message, event, entity, row: message.row()? })
+        };
+        events.iter().map(member).collect()
+    }
+
     /// Writes one event of a circle. A row of the circle that is in its way steps aside for the moment, and a reference to one that is
     /// to come is left out.
     pub(super) async fn write_among(
         &self,
         txn: &DatabaseTransaction,
-        message: &Message,
+        &Member { message, event, entity, .. }: &Member<'_>,
         to_come: &Circle<String>,
     ) -> Result<Among, ApplyError> {
-        let Ok(event) = &message.envelope else { return Ok(Among::Tried(None, false)) };
-        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(Among::Tried(None, false)) };
-        let (trial, schema) = (Trial::of(self, message, CIRCLE), entity.schema());
+        let schema = entity.schema();
         let is_to_come = |row: &RowId| self.registry.name_of(row).is_some_and(|name| to_come.is_to_come(&name));
         let (mut event, mut lacks_references) = (Cow::Borrowed(event), false);
         // Each row of the circle is in the way once at the most for each unique index and reference, of which a column is enough.
         for _ in 0..to_come.size() * schema.columns.len() {
             let savepoint = txn.begin().await?;
-            let error = match trial.attempt_on(&event, 1).write_in(&savepoint).await {
+            let error = match self.attempt_among(message, &event).write_in(&savepoint).await {
                 Ok(written) => {
                     savepoint.commit().await?;
                     return Ok(Among::Tried(written, lacks_references));
@@ -71,14 +91,16 @@ impl Processor {
                 },
             }
         }
-        let written = trial.attempt_on(&event, 1).write_in(txn).await?;
+        let written = self.attempt_among(message, &event).write_in(txn).await?;
         Ok(Among::Tried(written, lacks_references))
     }
 
     /// Gives the row of an event, which was written just now, the references that it lacked.
-    pub(super) async fn complete(&self, txn: &DatabaseTransaction, message: &Message) -> Result<(), ApplyError> {
-        let Ok(event) = &message.envelope else { return Ok(()) };
-        let Some(entity) = self.registry.entity(&event.resource_type) else { return Ok(()) };
+    pub(super) async fn complete(
+        &self,
+        txn: &DatabaseTransaction,
+        &Member { event, entity, .. }: &Member<'_>,
+    ) -> Result<(), ApplyError> {
         let Said { key, values, .. } = entity.schema().said_by(event)?;
         Ok(upsert::update(txn, entity.schema(), values, &key).await?)
     }
@@ -87,10 +109,14 @@ impl Processor {
     pub(super) async fn finish_among(
         &self,
         txn: &DatabaseTransaction,
-        message: &Message,
+        &Member { message, event, .. }: &Member<'_>,
         written: Written,
     ) -> Result<(), ApplyError> {
-        let Ok(event) = &message.envelope else { return Ok(()) };
-        Trial::of(self, message, CIRCLE).attempt_on(event, 1).finish_in(txn, written).await
+        self.attempt_among(message, event).finish_in(txn, written).await
+    }
+
+    /// Within a circle each event is tried once.
+    fn attempt_among<'a>(&'a self, message: &'a Message, event: &'a Envelope) -> Attempt<'a> {
+        Trial::of(self, message, CIRCLE).attempt_on(event, 1)
     }
 }
