@@ -58,7 +58,7 @@ impl Handler {
         // With the span of its definition, the compiler would offer to mend that where the call is wrong.
         let mut name = function.name.clone();
         name.set_span(Span::call_site());
-        let decoded = quote_spanned!(takes.span()=> ::jsb_runtime::__private::decode(envelope));
+        let decoded = quote_spanned!(takes.span()=> ::jsb_runtime::__private::decode(incoming));
         let event_argument = quote_spanned!(takes.span()=> &event);
         let context_argument = quote_spanned!(function.context=> ctx);
         let handled = quote!(#name(#event_argument, #context_argument).await);
@@ -68,7 +68,7 @@ impl Handler {
                 event: #event,
                 takes: #takes,
                 name: ::core::concat!(::core::module_path!(), "::", #label),
-                run: |envelope, ctx| ::jsb_runtime::__private::Box::pin(async move {
+                run: |incoming, ctx| ::jsb_runtime::__private::Box::pin(async move {
                     let event = #decoded?;
                     let result: ::jsb_runtime::__private::HandlerResult = #handled;
                     result

@@ -1,6 +1,7 @@
 //! One attempt on one event: the inbox row, the upsert and the handlers, in one transaction.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
 
 use futures_util::{FutureExt, TryFutureExt};
 use sea_orm::{DatabaseConnection, DatabaseTransaction};
@@ -108,7 +109,7 @@ async fn run_all(
     trace: Trace,
     number: u32,
 ) -> Result<(), ApplyError> {
-    let incoming = Incoming { envelope: event.clone(), stale: effect == Effect::Stale };
+    let incoming = Incoming { envelope: Arc::new(event.clone()), stale: effect == Effect::Stale };
     for HandlerRegistration { name, run, .. } in handlers {
         let context = HandlerContext::new(txn, number);
         let handled = trace::caused_by(trace, run(&incoming, &context));

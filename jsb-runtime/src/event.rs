@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::de::Visitor;
@@ -274,14 +275,14 @@ pub(crate) fn named_row(name: &str) -> (&str, &str) {
 /// An event as a handler gets it: the envelope, with its payload decoded.
 #[derive(Clone, Debug)]
 pub struct Event<P = Json> {
-    envelope: Envelope,
+    envelope: Arc<Envelope>,
     /// The decoded payload.
     pub payload: P,
     stale: bool,
 }
 
 impl<P> Event<P> {
-    pub(crate) fn new(envelope: Envelope, payload: P, stale: bool) -> Self {
+    pub(crate) fn new(envelope: Arc<Envelope>, payload: P, stale: bool) -> Self {
         Self { envelope, payload, stale }
     }
 

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use std::sync::Arc;
 
 use sea_orm::{ActiveModelTrait, DatabaseTransaction, TryIntoModel};
 use serde::de::DeserializeOwned;
@@ -90,7 +91,7 @@ impl<'a> HandlerContext<'a> {
 /// An event on its way to the handlers.
 #[derive(Clone, Debug)]
 pub struct Incoming {
-    pub(crate) envelope: Envelope,
+    pub(crate) envelope: Arc<Envelope>,
     pub(crate) stale: bool,
 }
 
@@ -169,5 +170,5 @@ impl<T: ?Sized> NoEvent for T {}
 /// Reads an event for a handler; the payload's type is the one in the handler's signature.
 pub fn decode<P: Payload>(incoming: &Incoming) -> Result<Event<P>, HandlerError> {
     let payload = P::read(&incoming.envelope).map_err(HandlerError::permanent)?;
-    Ok(Event::new(incoming.envelope.clone(), payload, incoming.stale))
+    Ok(Event::new(Arc::clone(&incoming.envelope), payload, incoming.stale))
 }

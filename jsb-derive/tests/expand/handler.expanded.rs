@@ -3,15 +3,15 @@ async fn welcome(event: &Event<user::Model>, ctx: &HandlerContext<'_>) -> Handle
 }
 ::jsb_runtime::__private::register_handler! {
     resource : "user", event : "invited", takes : Event < user::Model >, name :
-    ::core::concat!(::core::module_path!(), "::", "welcome"), run : | envelope, ctx |
+    ::core::concat!(::core::module_path!(), "::", "welcome"), run : | incoming, ctx |
     ::jsb_runtime::__private::Box::pin(async move { let event =
-    ::jsb_runtime::__private::decode(envelope) ?; let result :
+    ::jsb_runtime::__private::decode(incoming) ?; let result :
     ::jsb_runtime::__private::HandlerResult = welcome(& event, ctx). await; result })
 }
 ::jsb_runtime::__private::register_handler! {
     resource : "user", event : "created", takes : Event < user::Model >, name :
-    ::core::concat!(::core::module_path!(), "::", "welcome"), run : | envelope, ctx |
+    ::core::concat!(::core::module_path!(), "::", "welcome"), run : | incoming, ctx |
     ::jsb_runtime::__private::Box::pin(async move { let event =
-    ::jsb_runtime::__private::decode(envelope) ?; let result :
+    ::jsb_runtime::__private::decode(incoming) ?; let result :
     ::jsb_runtime::__private::HandlerResult = welcome(& event, ctx). await; result })
 }
