@@ -144,7 +144,7 @@ async fn run_all(
 /// # }
 /// ```
 pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
-    let entity = registry::entity(&event.resource_type).filter(|_| event.is_of_row());
+    let entity = registry::all().entity(&event.resource_type).filter(|_| event.is_of_row());
     let entity = entity.ok_or_else(|| unknown(event))?;
     let settings = settings::for_save(txn, true, Some(entity.schema().table)).await?;
     settings.must_see_commits()?;
@@ -179,13 +179,13 @@ pub async fn sync_from_event(txn: &DatabaseTransaction, event: &Envelope) -> Res
 /// # }
 /// ```
 pub async fn handle_event(txn: &DatabaseTransaction, event: &Envelope) -> Result<Effect, ApplyError> {
-    let handlers = registry::handlers(&event.resource_type, &event.event_type);
+    let handlers = registry::all().handlers(&event.resource_type, &event.event_type);
     let effect = match sync_from_event(txn, event).await {
         Err(ApplyError::Unknown { .. }) if !handlers.is_empty() => Effect::Applied,
         applied => applied?,
     };
     let trace = Trace::received(Some(&event.trace_id), None);
-    run_all(&handlers, event, effect, txn, trace, 1).await?;
+    run_all(handlers, event, effect, txn, trace, 1).await?;
     Ok(effect)
 }
 

@@ -123,7 +123,7 @@ impl<M: Syncable> Payload for M {
 
 /// A model out of an event: skipped columns, and those that the event does not carry, hold their type's default.
 fn model_in<M: Syncable>(event: &Envelope) -> Result<M, PayloadError> {
-    let values = match registry::schema_of::<M>() {
+    let values = match registry::all().schema_of::<M>() {
         Some(schema) => schema.values_of(event),
         None => Schema::of::<M>().values_of(event),
     };

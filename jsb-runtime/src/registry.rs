@@ -67,6 +67,21 @@ impl EntityRegistration {
     pub(crate) fn schema(&self) -> &Schema {
         &self.schema.0
     }
+
+    fn check(&self) -> Result<(), RegistryError> {
+        let (resource, columns) = (self.resource, &self.schema().columns);
+        if let Some(column) = columns.iter().find(|column| !has_form(column)) {
+            return Err(RegistryError::Type { resource, column: column.name });
+        }
+        if let Some((column, fault)) = key_fault(self.schema()) {
+            return Err(RegistryError::Key { resource, column, fault });
+        }
+        let mut fields = BTreeSet::new();
+        match columns.iter().find(|column| !fields.insert(column.field)) {
+            Some(column) => Err(RegistryError::SameField { resource, field: column.field }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A custom handler.
@@ -100,32 +115,31 @@ impl HandlerRegistration {
 inventory::collect!(EntityRegistration);
 inventory::collect!(HandlerRegistration);
 
-/// The entity that is called `resource` on the wire.
-pub(crate) fn entity(resource: &str) -> Option<&'static EntityRegistration> {
-    inventory::iter::<EntityRegistration>.into_iter().find(|entity| entity.resource == resource)
+/// What this binary has registered, as a save and an application that consumes by itself find it: they need no bridge.
+pub(crate) fn all() -> &'static Registry {
+    static ALL: LazyLock<Registry> = LazyLock::new(Registry::index);
+    &ALL
 }
 
-/// The resources of this binary's entities, by name.
-pub(crate) fn resources() -> Vec<&'static str> {
-    let mut resources: Vec<_> =
-        inventory::iter::<EntityRegistration>.into_iter().map(|entity| entity.resource).collect();
-    resources.sort_unstable();
-    resources
-}
-
-/// The schema of the entity whose model is `M`, if it is registered.
-pub(crate) fn schema_of<M: Syncable>() -> Option<&'static Schema> {
-    let mut entities = inventory::iter::<EntityRegistration>.into_iter();
-    entities.find(|entity| (entity.model)() == type_name::<M>()).map(EntityRegistration::schema)
-}
-
-/// The handlers of this binary that take such events, in their order.
-pub(crate) fn handlers(resource: &str, event: &str) -> Vec<&'static HandlerRegistration> {
-    let handlers = inventory::iter::<HandlerRegistration>.into_iter();
-    let mut handlers: Vec<_> =
-        handlers.filter(|handler| handler.resource == resource && handler.event == event).collect();
-    handlers.sort_by_key(|handler| handler.name);
-    handlers
+/// Refuses two entities of one name, columns and keys that cannot travel, a handler of other rows than its own, and a binary without
+/// any of them.
+fn check(
+    entities: impl IntoIterator<Item = &'static EntityRegistration>,
+    handlers: impl IntoIterator<Item = &'static HandlerRegistration>,
+) -> Result<(), RegistryError> {
+    let mut models = BTreeMap::new();
+    for entity in entities {
+        entity.check()?;
+        if let Some(first) = models.insert(entity.resource, entity.model) {
+            let (first, second) = (first(), (entity.model)());
+            return Err(RegistryError::Duplicate { resource: entity.resource, first, second });
+        }
+    }
+    let mut handlers = handlers.into_iter().peekable();
+    if models.is_empty() && handlers.peek().is_none() {
+        return Err(RegistryError::Empty);
+    }
+    handlers.try_for_each(HandlerRegistration::check)
 }
 
 /// Whether a column's values can travel: null can be read into every type that is known on the wire.
@@ -165,42 +179,21 @@ pub(crate) struct Registry {
 
 impl Registry {
     pub(crate) fn collect() -> Result<Self, RegistryError> {
-        Self::of(inventory::iter::<EntityRegistration>, inventory::iter::<HandlerRegistration>)
+        check(inventory::iter::<EntityRegistration>, inventory::iter::<HandlerRegistration>)?;
+        Ok(Self::index())
     }
 
-    fn of(
-        registered_entities: impl IntoIterator<Item = &'static EntityRegistration>,
-        registered_handlers: impl IntoIterator<Item = &'static HandlerRegistration>,
-    ) -> Result<Self, RegistryError> {
-        let mut entities = BTreeMap::new();
-        for entity in registered_entities {
-            if let Some(column) = entity.schema().columns.iter().find(|column| !has_form(column)) {
-                return Err(RegistryError::Type { resource: entity.resource, column: column.name });
-            }
-            if let Some((column, fault)) = key_fault(entity.schema()) {
-                return Err(RegistryError::Key { resource: entity.resource, column, fault });
-            }
-            let mut fields = BTreeSet::new();
-            if let Some(column) = entity.schema().columns.iter().find(|column| !fields.insert(column.field)) {
-                return Err(RegistryError::SameField { resource: entity.resource, field: column.field });
-            }
-            if let Some(first) = entities.insert(entity.resource, entity) {
-                let (first, second) = ((first.model)(), (entity.model)());
-                return Err(RegistryError::Duplicate { resource: entity.resource, first, second });
-            }
-        }
+    fn index() -> Self {
+        let entities = inventory::iter::<EntityRegistration>.into_iter();
+        let entities = entities.map(|entity| (entity.resource, entity)).collect();
         let mut handlers = BTreeMap::<_, BTreeMap<_, Vec<_>>>::new();
-        for handler in registered_handlers {
-            handler.check()?;
+        for handler in inventory::iter::<HandlerRegistration> {
             handlers.entry(handler.resource).or_default().entry(handler.event).or_default().push(handler);
-        }
-        if entities.is_empty() && handlers.is_empty() {
-            return Err(RegistryError::Empty);
         }
         // The linker's order is not the source's; by name it is at least always the same.
         let by_event = handlers.values_mut().flat_map(BTreeMap::values_mut);
         by_event.for_each(|handlers| handlers.sort_by_key(|handler| handler.name));
-        Ok(Self { entities, depths: BTreeMap::new(), handlers })
+        Self { entities, depths: BTreeMap::new(), handlers }
     }
 
     /// Learns which tables refer to which, so that parents are written before their children. Tables that refer to one
@@ -225,8 +218,15 @@ impl Registry {
         (self.depth(entity.schema().table), entity.resource)
     }
 
+    /// The entity that is called `resource` on the wire.
     pub(crate) fn entity(&self, resource: &str) -> Option<&'static EntityRegistration> {
         self.entities.get(resource).copied()
+    }
+
+    /// The schema of the entity whose model is `M`, if it is registered.
+    pub(crate) fn schema_of<M: Syncable>(&self) -> Option<&'static Schema> {
+        let entity = self.entity(M::RESOURCE).filter(|entity| (entity.model)() == type_name::<M>())?;
+        Some(entity.schema())
     }
 
     /// A row as the inbox names what is waited for, `resource/id`; `None` where its table is not synced.
@@ -235,10 +235,12 @@ impl Registry {
         Some(event::row_name(entity.resource, &row.id))
     }
 
+    /// By their names.
     pub(crate) fn entities(&self) -> impl Iterator<Item = &'static EntityRegistration> + '_ {
         self.entities.values().copied()
     }
 
+    /// Those that take such events, in their order.
     pub(crate) fn handlers(&self, resource: &str, event: &str) -> &[&'static HandlerRegistration] {
         self.handlers.get(resource).and_then(|by_event| by_event.get(event)).map_or(&[], Vec::as_slice)
     }

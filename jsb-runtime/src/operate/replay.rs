@@ -162,7 +162,7 @@ impl Replayer<'_> {
         let Some(event) = message.envelope.as_ref().ok().filter(|event| event.is_of_row()) else {
             return Ok(Ok(None));
         };
-        let Some(entity) = registry::entity(&event.resource_type) else {
+        let Some(entity) = registry::all().entity(&event.resource_type) else {
             let resource = &event.resource_type;
             return Ok(Err(format!("this program does not know `{resource}`, so a newer row was not looked for")));
         };
@@ -190,7 +190,7 @@ impl Replayer<'_> {
 }
 
 fn pointless(message: &Message, versions: Overtaken) -> String {
-    let is_handled = |event: &Envelope| !registry::handlers(&event.resource_type, &event.event_type).is_empty();
+    let is_handled = |event: &Envelope| !registry::all().handlers(&event.resource_type, &event.event_type).is_empty();
     let handlers = if message.envelope.as_ref().is_ok_and(is_handled) { "; only its handlers would run" } else { "" };
     let [here, event] =
         [versions.here, versions.event].map(|version| version.time().to_rfc3339_opts(SecondsFormat::Micros, true));

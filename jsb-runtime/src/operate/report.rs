@@ -164,7 +164,7 @@ async fn server(config: Config) -> Report {
         peer: Part::not_asked(NO_CONNECTION),
         dead_letters: Part::not_asked(NO_CONNECTION),
         tables: Part::not_asked(NO_DATABASE),
-        resources: registry::resources(),
+        resources: registry::all().entities().map(|entity| entity.resource).collect(),
         app,
         destination,
     };

@@ -75,7 +75,7 @@ fn a_list_travels_in_a_struct_of_its_own_and_never_bare() {
     let columns = BASKET.schema().columns.iter();
     let bare: Vec<_> = columns.filter(|column| !has_form(column)).map(|column| column.name).collect();
     assert_eq!(bare, ["bare", "bare_or_none", "texts", "numbers"]);
-    let refused = Registry::of([&BASKET], []).err().expect("a refusal");
+    let refused = check([&BASKET], []).expect_err("a refusal");
     assert!(matches!(refused, RegistryError::Type { resource: "basket", column: "bare" }), "{refused}");
     assert!(refused.to_string().contains("wrapped in a struct of your own"), "{refused}");
 }
@@ -109,10 +109,10 @@ fn a_handler_takes_the_rows_of_its_own_resource() {
     let takes_right = [("created", Some("user")), ("updated", None), ("deleted", Some("user"))];
     // What a custom event carries is the application's own choice.
     for (event, entity) in takes_right.into_iter().chain([("banned", Some("organization"))]) {
-        assert!(Registry::of([], [handler(event, entity)]).is_ok(), "{event} {entity:?}");
+        assert!(check([], [handler(event, entity)]).is_ok(), "{event} {entity:?}");
     }
     for event in ["created", "updated", "deleted"] {
-        let refused = Registry::of([], [handler(event, Some("organization"))]).err().expect("a refusal").to_string();
+        let refused = check([], [handler(event, Some("organization"))]).expect_err("a refusal").to_string();
         let said = ["welcome", "`user`", event, "`organization`"];
         assert!(said.iter().all(|said| refused.contains(said)), "{refused}");
     }

@@ -140,7 +140,7 @@ impl Offered {
         let (resource, payload) = self.deleted.as_ref()?;
         let mut fields: Map<String, Json> = serde_json::from_str(payload).ok()?;
         let all = fields.len();
-        let schema = registry::entity(resource)?.schema();
+        let schema = registry::all().entity(resource)?.schema();
         fields.retain(|field, _| schema.identifies(field));
         (fields.len() < all).then(|| Json::Object(fields).to_string())
     }
