@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query, SelectStatement};
+use sea_orm::sea_query::{Condition, Expr, ExprTrait, IntoTableRef, Query, SelectStatement};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult, StatementBuilder, TryGetable};
 
 /// The value in the first row, if there is one.
@@ -28,6 +28,12 @@ pub(crate) async fn pairs<K: TryGetable + Ord, V: TryGetable>(
 ) -> Result<BTreeMap<K, V>, DbErr> {
     let pair = |row: &QueryResult| Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?));
     db.query_all(select).await?.iter().map(pair).collect()
+}
+
+/// Whether any row of a table is meant.
+pub(crate) async fn any(db: &impl ConnectionTrait, table: impl IntoTableRef, which: Condition) -> Result<bool, DbErr> {
+    let select = Query::select().expr(Expr::val(1)).from(table).cond_where(which).limit(1).to_owned();
+    Ok(db.query_one(&select).await?.is_some())
 }
 
 /// How many rows of a table are meant.

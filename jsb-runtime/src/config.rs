@@ -225,6 +225,11 @@ impl Config {
     pub(crate) fn incoming(&self) -> String {
         subject::sync(&self.destination_app, &self.app_name)
     }
+
+    /// The longest delay before something is tried again.
+    pub(crate) fn longest_backoff(&self) -> Duration {
+        self.backoff.iter().copied().max().unwrap_or_default()
+    }
 }
 
 /// Shows who syncs with whom and what is on, and no credentials.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use crate::causes::{shortened, storable};
@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::jetstream::{Outgoing, PublishError, Transport};
 use crate::message::{MESSAGE_ID, Message};
 use crate::outcome::Death;
-use crate::{clock, subject};
+use crate::{clock, payload, subject};
 
 /// The longest error text that travels in a header.
 const MAX_ERROR_CHARS: usize = 1_000;
@@ -85,7 +85,7 @@ impl DeadLetter<'_> {
             "sequence": message.stream_seq,
             "consumer": subject::durable(&config.app_name),
             "stream": self.stream,
-            "published_at": clock::now().to_rfc3339_opts(SecondsFormat::Micros, true),
+            "published_at": payload::format_time(clock::now()),
         });
         [
             (MESSAGE_ID, self.id(config)),

@@ -1,12 +1,12 @@
 //! Interleaved keys: node `k` of `n` draws only ids with `id mod n = k`, so that two systems never draw the same.
 
-use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Query, Value};
+use sea_orm::sea_query::{ArrayType, Condition, Expr, ExprTrait, Query, Value};
 use sea_orm::{ActiveModelTrait, ActiveValue, ConnectionTrait, DbBackend, DbErr, EntityName, IdenStatic};
 
 use crate::config::Node;
 use crate::schema::{Schema, Values};
 use crate::syncable::{ActiveModelOf, ColumnOf, Keys, Syncable};
-use crate::{dialect, row};
+use crate::{ask, dialect, row};
 
 const TABLE: &str = "sync_keys";
 
@@ -60,12 +60,7 @@ async fn next<M: Syncable, C: ConnectionTrait>(db: &C, column: ColumnOf<M>) -> R
 }
 
 async fn is_taken<M: Syncable, C: ConnectionTrait>(db: &C, column: ColumnOf<M>, id: &Value) -> Result<bool, DbErr> {
-    let select = Query::select()
-        .expr(Expr::val(1))
-        .from(table::<M>())
-        .and_where(Expr::col(column).eq(Expr::val(id.clone())))
-        .to_owned();
-    Ok(db.query_one(&select).await?.is_some())
+    ask::any(db, table::<M>(), Condition::all().add(Expr::col(column).eq(Expr::val(id.clone())))).await
 }
 
 /// A part of a natural key that is not given, and that the database may complete by a value that it has given before. A UUID

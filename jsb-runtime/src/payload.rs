@@ -150,7 +150,7 @@ fn finite(number: f64) -> Result<Json, String> {
 
 fn timestamp(time: DateTime<Utc>) -> Result<Json, String> {
     let time = on_wire(whole_micros(time)).ok_or_else(|| format!("{time} {NO_FORM}"))?;
-    Ok(time.to_rfc3339_opts(SecondsFormat::Micros, true).into())
+    Ok(format_time(time).into())
 }
 
 fn date_text(date: NaiveDate) -> Result<Json, String> {
@@ -244,6 +244,11 @@ pub(crate) enum TimeError {
     Unreadable(#[from] chrono::ParseError),
     #[error("its year is not from 0 to 9999")]
     Year,
+}
+
+/// A timestamp as the wire has it.
+pub(crate) fn format_time(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
 /// A timestamp with a zone, or without one, which is read as UTC; any precision, cut to microseconds.

@@ -128,6 +128,11 @@ impl Processor {
         true
     }
 
+    /// Waits out a failure of the database; `false` if the bridge stops first.
+    async fn outlast(&self, failures: u32) -> bool {
+        self.pause(failures).await && self.until_database_answers().await
+    }
+
     /// Waits a little, longer with every failure; `false` if the bridge stops first.
     async fn pause(&self, failures: u32) -> bool {
         let pause = backoff::doubling(Duration::from_millis(50), Duration::from_secs(2), failures);
@@ -136,6 +141,6 @@ impl Processor {
 
     /// The longest that an event waits by the configuration.
     fn longest_wait(&self) -> Duration {
-        self.config.backoff.iter().copied().fold(self.config.ack_wait, Duration::max)
+        self.config.longest_backoff().max(self.config.ack_wait)
     }
 }

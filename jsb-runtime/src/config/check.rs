@@ -37,7 +37,7 @@ impl Config {
     fn durations(&self) -> impl Iterator<Item = (&'static str, Duration)> {
         [
             ("ACK_WAIT", self.ack_wait),
-            ("BACKOFF", self.backoff.iter().copied().max().unwrap_or_default()),
+            ("BACKOFF", self.longest_backoff()),
             ("STREAM_MAX_AGE", self.stream_max_age.unwrap_or_default()),
             ("OUTBOX_RETENTION", self.outbox_retention),
             ("INBOX_RETENTION", self.inbox_retention),

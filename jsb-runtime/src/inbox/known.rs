@@ -113,17 +113,13 @@ pub(crate) async fn among<C: ConnectionTrait>(
 pub(crate) async fn is_delete_tried_again<C: ConnectionTrait>(db: &C, message: &Message) -> Result<bool, DbErr> {
     let Some(sequence) = message.stored_seq() else { return Ok(false) };
     let given_up = Expr::col("reason").eq(Reason::DeliveriesSpent);
-    let select = Query::select()
-        .expr(Expr::val(1))
-        .from(TABLE)
-        .and_where(Expr::cust(OPEN))
-        .and_where(Expr::col("source_app").eq(message.source_app.as_str()))
-        .and_where(Expr::col("event_type").eq(event_type::DELETED))
-        .and_where(Expr::col("stream_seq").lt(sequence))
-        .and_where(Expr::col("status").eq(Status::Failed).or(given_up))
-        .limit(1)
-        .to_owned();
-    Ok(db.query_one(&select).await?.is_some())
+    let earlier_deletes = Condition::all()
+        .add(Expr::cust(OPEN))
+        .add(Expr::col("source_app").eq(message.source_app.as_str()))
+        .add(Expr::col("event_type").eq(event_type::DELETED))
+        .add(Expr::col("stream_seq").lt(sequence))
+        .add(Expr::col("status").eq(Status::Failed).or(given_up));
+    ask::any(db, TABLE, earlier_deletes).await
 }
 
 fn any_of(source: &str, event_ids: &[&str]) -> Condition {

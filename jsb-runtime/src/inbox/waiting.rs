@@ -59,8 +59,7 @@ pub(super) fn is_due(longest: Duration) -> Condition {
 
 /// Whether any event waits.
 pub(crate) async fn any_open<C: ConnectionTrait>(db: &C) -> Result<bool, DbErr> {
-    let select = Query::select().expr(Expr::val(1)).from(TABLE).and_where(is_open()).limit(1).to_owned();
-    Ok(db.query_one(&select).await?.is_some())
+    ask::any(db, TABLE, Condition::all().add(is_open())).await
 }
 
 /// How many events are parked.

@@ -1,6 +1,5 @@
 //! Replay: a dead event is brought to its app once more, as a new message of the same event.
 
-use chrono::SecondsFormat;
 use sea_orm::{DatabaseConnection, DbErr, TransactionTrait};
 
 use super::{Dlq, Letter, OperateError};
@@ -12,7 +11,7 @@ use crate::message::{MESSAGE_ID, Message, REPLAY};
 use crate::reason::Reason;
 use crate::trace::HOPS;
 use crate::upsert::{self, ApplyError, Overtaken};
-use crate::{causes, preflight, registry};
+use crate::{causes, payload, preflight, registry};
 
 /// Replays the letters of a DLQ.
 #[derive(Debug)]
@@ -192,7 +191,6 @@ impl Replayer<'_> {
 fn pointless(message: &Message, versions: Overtaken) -> String {
     let is_handled = |event: &Envelope| !registry::all().handlers(&event.resource_type, &event.event_type).is_empty();
     let handlers = if message.envelope.as_ref().is_ok_and(is_handled) { "; only its handlers would run" } else { "" };
-    let [here, event] =
-        [versions.here, versions.event].map(|version| version.time().to_rfc3339_opts(SecondsFormat::Micros, true));
+    let [here, event] = [versions.here, versions.event].map(|version| payload::format_time(version.time()));
     format!("a newer version is here ({here}, the event's is {event}){handlers}")
 }

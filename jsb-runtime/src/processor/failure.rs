@@ -20,7 +20,7 @@ impl Trial<'_> {
     pub(crate) async fn fail(&self, error: &ApplyError) -> Result<Tried, DbErr> {
         let text = error.described();
         let attempts = if self.inbox_keeps() {
-            let longest = self.processor.config.backoff.iter().max().copied().unwrap_or_default();
+            let longest = self.processor.config.longest_backoff();
             match inbox::make(&self.processor.db, self.message, Move::Fail { error: &text, longest }).await? {
                 Some(counters) => counters.attempts.unsigned_abs(),
                 None => return Ok(Outcome::Settled(Settled::Duplicate).into()),
@@ -53,7 +53,7 @@ impl Trial<'_> {
         if !self.inbox_keeps() {
             return self.fail(&error).await;
         }
-        let age = self.origin.age().to_std().unwrap_or_default();
+        let age = self.origin.age();
         let text = error.described();
         match self.patience(reason, age) {
             Patience::Keep if !self.child_may_go(age).await? => return self.keep_parent(event).await,

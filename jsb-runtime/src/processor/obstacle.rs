@@ -2,11 +2,12 @@
 
 use chrono::DateTime;
 use rand::distr::{Alphanumeric, SampleString};
-use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, Query, TableName, TableRef, Value};
+use sea_orm::sea_query::{ArrayType, Expr, ExprTrait, TableName, TableRef, Value};
 use sea_orm::{Condition, ConnectionTrait, DatabaseTransaction, QueryResult, TransactionTrait};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
+use crate::ask;
 use crate::dialect::{self, Fault};
 use crate::event::Envelope;
 use crate::payload;
@@ -87,13 +88,12 @@ async fn exists(
     reference: &Reference,
     key: &[Value],
 ) -> Result<bool, ApplyError> {
-    let mut select = Query::select();
-    select.expr(Expr::val(1)).from(reference.parent.clone());
+    let mut is_parent = Condition::all();
     for ((from, to), value) in reference.from.iter().zip(&reference.to).zip(key) {
         let Some(place) = schema.column_named(from) else { return Ok(true) };
-        select.and_where(Expr::col(to.clone()).eq(schema.bound(place, value.clone())));
+        is_parent = is_parent.add(Expr::col(to.clone()).eq(schema.bound(place, value.clone())));
     }
-    Ok(db.query_one(&select).await?.is_some())
+    Ok(ask::any(db, reference.parent.clone(), is_parent).await?)
 }
 
 fn table_name(table: &TableRef) -> String {

@@ -1,6 +1,8 @@
 //! How an event came, which decides who would bring it again.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 /// How an event came.
 #[derive(Clone, Copy, Debug)]
@@ -10,7 +12,7 @@ pub(crate) enum Origin {
     /// The server delivered it as often as it does, and crashes or restarts spent the deliveries.
     GivenUp,
     /// It was kept in the inbox, where it waits for this long, and may have died before it was retried.
-    Stored { age: TimeDelta, died_before: Option<DateTime<Utc>> },
+    Stored { age: Duration, died_before: Option<DateTime<Utc>> },
 }
 
 impl Origin {
@@ -39,9 +41,9 @@ impl Origin {
     }
 
     /// How long ago it was received.
-    pub(crate) fn age(self) -> TimeDelta {
+    pub(crate) fn age(self) -> Duration {
         match self {
-            Self::Delivery { .. } | Self::GivenUp => TimeDelta::zero(),
+            Self::Delivery { .. } | Self::GivenUp => Duration::ZERO,
             Self::Stored { age, .. } => age,
         }
     }

@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::TimeDelta;
 use sea_orm::DbErr;
 
 use super::Processor;
@@ -119,8 +118,8 @@ impl Processor {
 
 impl Stored {
     fn origin(&self) -> Origin {
-        let age = self.waits_since.map_or(TimeDelta::zero(), |since| clock::now() - since);
-        Origin::Stored { age, died_before: self.died_before }
+        let age = self.waits_since.and_then(|since| (clock::now() - since).to_std().ok());
+        Origin::Stored { age: age.unwrap_or_default(), died_before: self.died_before }
     }
 }
 

@@ -59,7 +59,7 @@ impl<'a> Trial<'a> {
                     tracing::warn!(error = chain(&error), "the database is away; the event waits");
                     self.outages += 1;
                     // A database that is full or read-only answers, so there is a pause in any case.
-                    if !(processor.pause(self.outages).await && processor.until_database_answers().await) {
+                    if !processor.outlast(self.outages).await {
                         return Outcome::Undecided;
                     }
                 }

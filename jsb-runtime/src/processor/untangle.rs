@@ -4,9 +4,9 @@ mod among;
 mod outages;
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use among::{Among, Member};
-use chrono::TimeDelta;
 use sea_orm::DbErr;
 
 use super::Processor;
@@ -21,7 +21,7 @@ use crate::outcome::{Death, Tried, Verdict, verdict};
 use crate::upsert::{ApplyError, Effect};
 
 /// How the events of a circle came, however long ago.
-const CIRCLE: Origin = Origin::Stored { age: TimeDelta::zero(), died_before: None };
+const CIRCLE: Origin = Origin::Stored { age: Duration::ZERO, died_before: None };
 /// How many events a circle has at the most.
 const MOST: usize = 100;
 

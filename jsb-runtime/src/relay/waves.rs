@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value as Json};
 
-use super::{FIRST_PAUSE, Relay};
+use super::Relay;
 use crate::backoff;
 use crate::causes::chain;
 use crate::event::event_type::DELETED;
@@ -43,7 +43,7 @@ impl Relay {
     /// failure of its own are left out. Where the oldest is to go `alone`, or the last event was denied, there is only one, to see
     /// what comes of it.
     pub(super) fn waves(&self, events: Vec<Unsent>, alone: bool) -> Vec<Vec<Unsent>> {
-        let longest_delay = self.config.backoff.iter().max().copied().unwrap_or(FIRST_PAUSE);
+        let longest_delay = self.config.longest_backoff();
         let now = crate::clock::now();
         let numbers = wave_of_each(events.iter().map(|event| Queued {
             row: event.row(),

@@ -25,7 +25,7 @@ impl Processor {
             );
             let goes_on = outages < MOST_OUTAGES || !error.ended_connection();
             outages += 1;
-            if !(goes_on && self.pause(outages).await && self.until_database_answers().await) {
+            if !(goes_on && self.outlast(outages).await) {
                 return Err(error);
             }
         }
@@ -40,7 +40,7 @@ impl Processor {
                 noted => return noted,
             };
             failures += 1;
-            if !(self.pause(failures).await && self.until_database_answers().await) {
+            if !self.outlast(failures).await {
                 return Err(error);
             }
         }
