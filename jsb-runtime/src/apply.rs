@@ -100,7 +100,7 @@ impl Attempt<'_> {
     }
 }
 
-/// Runs handlers one after another, as attempt `number` on an event of this trace, whose row has come to this.
+/// Runs handlers one after another on an event whose row was applied with `effect`; `number` counts the attempt.
 async fn run_all(
     handlers: &[&HandlerRegistration],
     event: &Envelope,

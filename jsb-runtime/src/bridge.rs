@@ -33,7 +33,7 @@ pub struct Bridge {
     transport: Transport,
     tasks: TaskTracker,
     stop: CancellationToken,
-    /// What publishes without an outbox, for the other tasks too, and so ends after them.
+    /// Publishes without an outbox. It outlives the other tasks, since they may still hand it events.
     direct: TaskTracker,
     stop_direct: CancellationToken,
 }

@@ -33,7 +33,6 @@ use crate::upsert::Applier;
 use crate::upsert::ApplyError;
 use crate::{backoff, dialect, inbox};
 
-/// What the consuming tasks of a bridge share.
 pub(crate) struct Processor {
     pub(crate) db: DatabaseConnection,
     pub(crate) transport: Transport,

@@ -6,7 +6,7 @@ mod here;
 mod keep;
 
 pub use decide::{Change, Found, decide, is_kept};
-use here::{Here, found};
+use here::{Here, look_up};
 pub(crate) use here::{Overtaken, lock_for, overtaken};
 pub(crate) use keep::{keep, keep_by_hooks};
 use sea_orm::sea_query::Value;
@@ -31,7 +31,7 @@ pub(crate) struct Applier<'a> {
     pub(crate) problems: Option<&'a Problems>,
 }
 
-/// What became of an event that was not in the way of anything.
+/// What applying an event did to its row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Effect {
@@ -138,7 +138,7 @@ pub(crate) async fn apply(
     }
     dialect::lock_key(txn, schema.resource, &said.id).await?;
     let deletes = event.deletes();
-    let Here { found, is_own_key } = found(txn, schema, &said.key, &said.id, lock_for(deletes)).await?;
+    let Here { found, is_own_key } = look_up(txn, schema, &said.key, &said.id, lock_for(deletes)).await?;
     if is_own_key && collision::is_likely(schema, event, &said, &found) {
         collision::notice(txn, schema, &[(event, &said)], applier).await?;
     }

@@ -43,8 +43,7 @@ pub(super) async fn keep_version<M: Syncable, C: ConnectionTrait>(
     Ok(row)
 }
 
-/// The version of the row with this key and what these columns hold, under a lock that keeps others from changing it until the
-/// transaction ends.
+/// The version of the row with this key and what these columns hold, once the row is locked.
 async fn locked<M: Syncable, C: ConnectionTrait>(
     db: &C,
     key: &[Value],

@@ -1,4 +1,4 @@
-//! Where an event of the outbox stands.
+//! The statuses of the outbox, and the words in which SQL asks for one.
 
 use sea_orm::sea_query::Expr;
 

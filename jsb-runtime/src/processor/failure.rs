@@ -17,6 +17,7 @@ use crate::upsert::ApplyError;
 use crate::{backoff, clock, dialect, row, trace};
 
 impl Trial<'_> {
+    /// Counts a failure, and puts the event off or finds it dead. If the database is away in truth, nothing is counted.
     pub(crate) async fn fail(&self, error: &ApplyError) -> Result<Tried, DbErr> {
         let text = error.described();
         let attempts = if self.inbox_keeps() {
@@ -44,7 +45,6 @@ impl Trial<'_> {
     pub(super) async fn handler_failed(&self, event: &Envelope, error: &ApplyError) -> Result<Tried, DbErr> {
         match verdict(error, event) {
             Verdict::Bury(reason) => Ok(Tried::Dead(Death::of(reason, error))),
-            // If the database is away in truth, the failure is not recorded either.
             _ => self.fail(error).await,
         }
     }
@@ -183,7 +183,7 @@ impl Trial<'_> {
     async fn keep_parent_in_transaction(&self, event: &Envelope) -> Result<Option<Settled>, ApplyError> {
         let own = OwnTransaction::begin(&self.processor.db).await?;
         match own.run(self.keep_parent_in(&own.txn, event)).await {
-            // Nor is the event processed, as its row says that was inserted just now.
+            // The inbox row that `claim` has just inserted already says processed; roll it back.
             Ok(None) => Ok(own.txn.rollback().await.map(|()| None)?),
             kept => own.end(kept).await,
         }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-/// How an event came.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Origin {
     /// The server delivered it; this was delivery `number` of at most `of`.

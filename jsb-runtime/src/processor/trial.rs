@@ -175,7 +175,6 @@ impl<'a> Trial<'a> {
             Verdict::AwaitDatabase if self.outages < MOST_OUTAGES || !error.ended_connection() => Err(outage(&error)),
             Verdict::Park(reason) => self.park(event, reason, error).await,
             Verdict::Bury(reason) => Ok(Tried::Dead(Death::of(reason, &error))),
-            // If the database is away in truth, the failure is not recorded either.
             Verdict::AwaitDatabase | Verdict::Retry | Verdict::AtOnce => self.fail(&error).await,
         }
     }

@@ -1,4 +1,4 @@
-//! What an event does to its row, by versions alone.
+//! The decisions that are made by versions alone.
 
 use crate::version::{self, Version};
 

@@ -24,7 +24,7 @@ pub(crate) async fn overtaken(
     own_app: &str,
 ) -> Result<Option<Overtaken>, ApplyError> {
     let (version, (key, id)) = (schema.version_in(event)?, schema.key_in(event)?);
-    let Here { found, .. } = found(txn, schema, &key, &id, LockType::KeyShare).await?;
+    let Here { found, .. } = look_up(txn, schema, &key, &id, LockType::KeyShare).await?;
     let here =
         found.row.max(found.tombstone).filter(|here| !version::wins(version, &event.producer, Some(*here), own_app));
     Ok(here.map(|here| Overtaken { event: version, here }))
@@ -36,20 +36,19 @@ pub(crate) fn lock_for(deletes: bool) -> LockType {
     if deletes { LockType::Update } else { LockType::NoKeyUpdate }
 }
 
-/// What is known here of a key.
 pub(super) struct Here {
     pub(super) found: Found,
-    /// Whether this node could draw it.
+    /// Whether this node could draw the key.
     pub(super) is_own_key: bool,
 }
 
-/// What [`found`] finds, beside the column of the entity's.
+/// What [`look_up`] finds, beside the column of the entity's.
 const TOMBSTONE: &str = "jsb_tombstone";
 const PRUNED: &str = "jsb_pruned";
 const IS_OWN_KEY: &str = "jsb_is_own_key";
 
 /// Finds it by one statement: an event that comes alone waits for each.
-pub(super) async fn found(
+pub(super) async fn look_up(
     txn: &DatabaseTransaction,
     schema: &Schema,
     key: &[Value],

@@ -1,4 +1,4 @@
-//! Keeps a parent that the other side deleted while it still has children here.
+//! A parent that the other side deleted while it still has children here.
 
 use sea_orm::sea_query::Value;
 use sea_orm::{ActiveModelTrait, ConnectionTrait, DatabaseTransaction, DbErr, EntityTrait, QueryFilter};
@@ -10,8 +10,8 @@ use crate::schema::Schema;
 use crate::syncable::{ActiveModelOf, Syncable};
 use crate::{capture, dialect, hooks, row};
 
-/// Keeps a parent that the other side deleted while it still has children here: it gets a version above the delete, and
-/// is published, so that it comes back on the other side. `false` if it is gone or newer than the delete by now.
+/// Keeps the parent: it gets a version above the delete, and is published, so that it comes back on the other side. `false` if it is
+/// gone or newer than the delete by now.
 pub(crate) async fn keep(txn: &DatabaseTransaction, schema: &Schema, event: &Envelope) -> Result<bool, ApplyError> {
     let Some(key) = may_keep(txn, schema, event).await? else { return Ok(false) };
     hooks::may_save(txn).await?;

@@ -27,7 +27,7 @@ impl Sweep {
         matches!(self, Self::Due { at, .. } if at <= Instant::now())
     }
 
-    /// Takes it up if it is due; up to where.
+    /// Starts a sweep that is due; returns the sequence that it must not go beyond.
     pub(super) fn begin(&mut self) -> Option<u64> {
         let Self::Due { up_to, .. } = *self else { return None };
         self.is_due().then(|| {

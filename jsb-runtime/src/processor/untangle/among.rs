@@ -19,7 +19,6 @@ use crate::row::RowId;
 use crate::schema::Said;
 use crate::upsert::{self, ApplyError};
 
-/// One event of a circle.
 pub(super) struct Member<'a> {
     pub(super) message: &'a Message,
     pub(super) event: &'a Envelope,
