@@ -73,14 +73,6 @@ fn joined(parts: &[String]) -> String {
     }
 }
 
-/// The parts of a key of so many columns, the inverse of [`joined`].
-pub(crate) fn parts(id: &str, columns: usize) -> Vec<String> {
-    match columns {
-        1 => vec![id.to_owned()],
-        _ => id.split('/').map(|part| part.replace("%2F", "/").replace("%25", "%")).collect(),
-    }
-}
-
 fn part_text(part: Value) -> String {
     match payload::to_json(part) {
         Ok(Json::String(text)) => text,
@@ -124,6 +116,14 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    /// The parts of a key of so many columns, the inverse of [`joined`].
+    fn parts(id: &str, columns: usize) -> Vec<String> {
+        match columns {
+            1 => vec![id.to_owned()],
+            _ => id.split('/').map(|part| part.replace("%2F", "/").replace("%25", "%")).collect(),
+        }
+    }
 
     proptest! {
         #[test]

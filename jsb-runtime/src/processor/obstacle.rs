@@ -13,6 +13,7 @@ use crate::event::Envelope;
 use crate::payload;
 use crate::row::{self, RowId};
 use crate::schema::{Column, Reference, Said, Schema, Values};
+use crate::syncable::OnDelete;
 use crate::upsert::{self, ApplyError};
 
 /// How many rows are looked at that have the same values, of which a unique index covers one.
@@ -135,17 +136,19 @@ fn place_of(db: &impl ConnectionTrait, schema: &Schema, name: &str) -> Option<us
     schema.columns.iter().position(|column| dialect::is_same_name(backend, column.name, name))
 }
 
-/// Takes the value of a unique index from a row that is about to get another in the same transaction; `false` if there is no
-/// way to. One column is enough, and no part of the key can be it.
+/// Takes the value of a unique index from a row that is about to get another in the same transaction, by `its` event; `false` if
+/// there is no way to. One column is enough: none that the event leaves as it is, and no part of the key can be it.
 pub(crate) async fn move_aside(
     txn: &DatabaseTransaction,
     schema: &Schema,
-    id: &str,
+    its: &Envelope,
     columns: &[String],
 ) -> Result<bool, ApplyError> {
-    let key = schema.key_from_id(id)?;
-    let places: Vec<usize> = columns.iter().filter_map(|name| place_of(txn, schema, name)).collect();
-    let free: Vec<usize> = places.into_iter().filter(|place| !schema.is_key(*place)).collect();
+    let Said { key, values, .. } = schema.said_by(its)?;
+    let goes = its.deletes() && schema.on_delete == OnDelete::Apply;
+    let places = columns.iter().filter_map(|name| place_of(txn, schema, name));
+    let free: Vec<usize> =
+        places.filter(|place| !schema.is_key(*place) && (goes || values[*place].is_some())).collect();
     if free.is_empty() {
         return Ok(false);
     }

@@ -123,19 +123,20 @@ impl Processor {
         let (mut queue, mut put_off): (VecDeque<usize>, _) = ((0..members.len()).collect(), 0);
         while let Some(place) = queue.pop_front() {
             let member = &members[place];
-            let (written, lacks_references) = match own.run(self.write_among(&own.txn, member, &to_come)).await? {
-                Among::Tried(written, lacks_references) => (written, lacks_references),
-                Among::TooEarly(error) if put_off == queue.len() => return Err(error),
-                Among::TooEarly(_) => {
-                    queue.push_back(place);
-                    put_off += 1;
-                    continue;
-                }
-                Among::Blocked(rows, error) => {
-                    own.txn.rollback().await?;
-                    return Ok(Circled::Blocked(rows, error));
-                }
-            };
+            let (written, lacks_references) =
+                match own.run(self.write_among(&own.txn, member, &members, &to_come)).await? {
+                    Among::Tried(written, lacks_references) => (written, lacks_references),
+                    Among::TooEarly(error) if put_off == queue.len() => return Err(error),
+                    Among::TooEarly(_) => {
+                        queue.push_back(place);
+                        put_off += 1;
+                        continue;
+                    }
+                    Among::Blocked(rows, error) => {
+                        own.txn.rollback().await?;
+                        return Ok(Circled::Blocked(rows, error));
+                    }
+                };
             put_off = 0;
             let applied = written.filter(|written| written.effect == Effect::Applied);
             if !to_come.tried(&member.row, applied.is_some()) {

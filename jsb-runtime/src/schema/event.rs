@@ -49,12 +49,6 @@ impl Schema {
         if row::is_too_long(&id) { Err(PayloadError::KeyTooLong) } else { Ok((key, id)) }
     }
 
-    /// The key that a resource id stands for, the inverse of [`row::resource_id`].
-    pub(crate) fn key_from_id(&self, id: &str) -> Result<Vec<Value>, PayloadError> {
-        let parts = row::parts(id, self.key.len());
-        self.key.iter().zip(parts).map(|(place, part)| self.columns[*place].value_of(&part)).collect()
-    }
-
     /// Whether a field of a payload is of the key, or the version.
     pub(crate) fn identifies(&self, field: &str) -> bool {
         let mut places = self.key.iter().chain([&self.version]);

@@ -4,6 +4,7 @@ mod arrivals;
 mod detours;
 mod handlers;
 mod meanwhile;
+mod partial;
 
 use std::fmt::Debug;
 

@@ -19,6 +19,7 @@ use crate::row::RowId;
 use crate::schema::Said;
 use crate::upsert::{self, ApplyError};
 
+/// An event of a circle, resolved.
 pub(super) struct Member<'a> {
     pub(super) message: &'a Message,
     pub(super) event: &'a Envelope,
@@ -54,10 +55,14 @@ impl Processor {
         &self,
         txn: &DatabaseTransaction,
         &Member { message, event, entity, .. }: &Member<'_>,
+        members: &[Member<'_>],
         to_come: &Circle<String>,
     ) -> Result<Among, ApplyError> {
         let schema = entity.schema();
-        let is_to_come = |row: &RowId| self.registry.name_of(row).is_some_and(|name| to_come.is_to_come(&name));
+        let still_to_come = |row: &RowId| {
+            let name = self.registry.name_of(row).filter(|name| to_come.is_to_come(name))?;
+            members.iter().find(|member| member.row == name)
+        };
         let (mut event, mut lacks_references) = (Cow::Borrowed(event), false);
         // Each row of the circle is in the way once at the most for each unique index and reference, of which a column is enough.
         for _ in 0..to_come.size() * schema.columns.len() {
@@ -77,12 +82,12 @@ impl Processor {
                 _ => return Err(error),
             };
             let rows = obstacle::blocked_by(txn, schema, &event, &obstacle).await?;
-            let Some(row) = rows.iter().find(|row| is_to_come(row)) else {
+            let Some((row, its)) = rows.iter().find_map(|row| Some((row, still_to_come(row)?))) else {
                 let names = rows.iter().filter_map(|row| self.registry.name_of(row)).collect();
                 return Ok(Among::Blocked(names, error));
             };
             match &obstacle {
-                Obstacle::Unique(columns) if obstacle::move_aside(txn, schema, &row.id, columns).await? => {}
+                Obstacle::Unique(columns) if obstacle::move_aside(txn, schema, its.event, columns).await? => {}
                 Obstacle::Unique(_) => return Err(error),
                 Obstacle::Parent => match obstacle::without_reference(schema, &event, row)? {
                     Some(without) => (event, lacks_references) = (Cow::Owned(without), true),
