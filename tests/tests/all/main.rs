@@ -53,7 +53,6 @@ mod one_statement;
 mod order;
 mod outage;
 mod own_hooks;
-mod pace;
 mod patience;
 mod payloads;
 mod permissions;
