@@ -2,7 +2,7 @@
 
 use jsb_runtime::{Config, StartError};
 use jsb_tests::entities::ticket;
-use jsb_tests::{App, Pair};
+use jsb_tests::{App, Backend, Pair};
 
 async fn refusal(app: &App, config: Config) -> StartError {
     jsb_runtime::start(config, app.db.clone()).await.expect_err("a refusal")
@@ -41,5 +41,24 @@ on_both! {
         let refused = refusal(&app, app.config.clone()).await;
         assert!(matches!(refused, StartError::NotMigrated(_)), "{refused}");
         assert!(refused.to_string().contains("add `jsb_migrations::all()` to your Migrator"), "{refused}");
+    }
+
+    async fn a_column_that_takes_no_values_is_refused_at_start(backend: Backend) {
+        let app = Pair::create(backend).await.a;
+        let (table, column) = match backend {
+            Backend::Postgres => {
+                app.sql("ALTER TABLE organizations ALTER COLUMN id SET GENERATED ALWAYS").await;
+                ("organizations", "id")
+            }
+            Backend::Sqlite => {
+                let tallies = "DROP TABLE tallies; CREATE TABLE tallies (id BLOB PRIMARY KEY, remark TEXT, updated_at TEXT, \
+                               VALUE BIGINT GENERATED ALWAYS AS (length(remark)) STORED)";
+                app.sql(tallies).await;
+                ("tallies", "value")
+            }
+        };
+        let refused = jsb_runtime::start(app.config.clone(), app.db.clone()).await.expect_err("a refusal");
+        let StartError::Generated { table: of, column: found } = refused else { panic!("{refused}") };
+        assert_eq!((of, found), (table, column));
     }
 }
