@@ -6,7 +6,7 @@ use std::time::Duration;
 use jsb_tests::entities::{organization, seat};
 use jsb_tests::least_privilege::{Auth, LeastPrivilege};
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, effects, eventually, until};
+use jsb_tests::{App, DEADLINE, effects, eventually, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::EntityTrait;
 use uuid::Uuid;
@@ -63,13 +63,16 @@ async fn what_is_spent_is_rescued(least: &mut LeastPrivilege) {
     let durable = format!("{stream}.{name}-workers");
     crashing.subscribe(&format!("$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES.{durable}")).await;
     let pull = serde_json::json!({"batch": 10, "expires": 200_000_000});
-    loop {
-        let next = crashing.ask(&format!("$JS.API.CONSUMER.MSG.NEXT.{durable}"), &pull.to_string()).await;
-        if next.subject.starts_with("$JS.EVENT.") {
-            assert!(next.body.contains(&durable.replace('.', "\",\"consumer\":\"")), "{next:?}");
-            break;
+    let given_up = async {
+        loop {
+            let next = crashing.ask(&format!("$JS.API.CONSUMER.MSG.NEXT.{durable}"), &pull.to_string()).await;
+            if next.subject.starts_with("$JS.EVENT.") {
+                break next;
+            }
         }
-    }
+    };
+    let advisory = tokio::time::timeout(DEADLINE, given_up).await.expect("an advisory in time");
+    assert!(advisory.body.contains(&durable.replace('.', "\",\"consumer\":\"")), "{advisory:?}");
     assert_eq!(crashing.denials().await, Vec::<String>::new());
     drop(crashing);
     let b = &mut least.pair.b;
