@@ -75,6 +75,8 @@ on_both! {
         for (gap, delay) in attempts.windows(2).zip(delays) {
             assert!(gap[1] - gap[0] >= delay, "tried again after {:?} rather than {delay:?}", gap[1] - gap[0]);
         }
+        let second = attempts[2] - attempts[1];
+        assert!(second < delays[0], "tried again after {second:?}, no sooner than the first time");
         pair.stop().await;
     }
 
