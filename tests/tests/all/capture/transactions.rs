@@ -49,32 +49,6 @@ on_both! {
         assert_eq!(counts(&app).await, (200, 201));
     }
 
-    async fn isolation_above_read_committed_is_refused(backend: Backend) {
-        let app = Pair::create(backend).await.a;
-        if backend == Backend::Sqlite {
-            // Its transactions are serial: a save that began after another one's commit has seen it.
-            let txn = app.db.begin().await.expect("a transaction");
-            tally::new(1).insert(&txn).await.expect("a save");
-            txn.commit().await.expect("a commit");
-            return;
-        }
-        let payload = json!({"value": 2, "remark": "new", "updated_at": "2026-01-01T00:00:00Z"});
-        let event = Remote::event("tally", "created", Uuid::now_v7(), payload);
-        let event = Envelope::read(event.to_string().as_bytes(), None, &app.config.destination_app).expect("an event");
-        for level in [IsolationLevel::RepeatableRead, IsolationLevel::Serializable] {
-            let txn = app.db.begin_with_config(Some(level), None).await.expect("a transaction");
-            let refused = tally::new(1).insert(&txn).await.expect_err("a snapshot");
-            assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
-            let _ = txn.commit().await;
-
-            let txn = app.db.begin_with_config(Some(level), None).await.expect("a transaction");
-            let refused = jsb_runtime::sync_from_event(&txn, &event).await.expect_err("a snapshot");
-            assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
-            let _ = txn.commit().await;
-        }
-        assert_eq!(counts(&app).await, (0, 0));
-    }
-
     async fn isolation_above_read_committed_by_default_is_refused_at_start(backend: Backend) {
         let app = Pair::create(backend).await.a;
         if backend == Backend::Postgres {
@@ -105,4 +79,25 @@ on_both! {
             }
         }
     }
+}
+
+/// SQLite's transactions are serial: a save that began after another one's commit has seen it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn isolation_above_read_committed_is_refused() {
+    let app = Pair::create(Backend::Postgres).await.a;
+    let payload = json!({"value": 2, "remark": "new", "updated_at": "2026-01-01T00:00:00Z"});
+    let event = Remote::event("tally", "created", Uuid::now_v7(), payload);
+    let event = Envelope::read(event.to_string().as_bytes(), None, &app.config.destination_app).expect("an event");
+    for level in [IsolationLevel::RepeatableRead, IsolationLevel::Serializable] {
+        let txn = app.db.begin_with_config(Some(level), None).await.expect("a transaction");
+        let refused = tally::new(1).insert(&txn).await.expect_err("a snapshot");
+        assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
+        let _ = txn.commit().await;
+
+        let txn = app.db.begin_with_config(Some(level), None).await.expect("a transaction");
+        let refused = jsb_runtime::sync_from_event(&txn, &event).await.expect_err("a snapshot");
+        assert!(refused.to_string().contains("READ COMMITTED"), "{refused}");
+        let _ = txn.commit().await;
+    }
+    assert_eq!(counts(&app).await, (0, 0));
 }
