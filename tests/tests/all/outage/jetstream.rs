@@ -20,7 +20,7 @@ async fn a_jetstream_that_was_silent_for_long_is_published_to_at_once() {
     let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
     until("it was published four times in vain", async || {
         let times = LOST.lock().expect("no test panics here").iter().filter(|lost| **lost == subject).count();
-        times == 4
+        times >= 4
     })
     .await;
     proxy.lose(|_| false);
