@@ -223,6 +223,7 @@ on_both! {
         Stream::of(&pair.a.config).await.context.create_stream(theirs).await.expect("a stream");
         pair.a.config.max_ack_pending = 100;
         pair.a.start().await;
+        pair.a.until_attached().await;
         let problems = pair.a.status().await.problems;
         for says in ["dead letters", "it acknowledges nothing"] {
             assert!(problems.iter().any(|problem| problem.contains(says)), "{says}: {problems:?}");
@@ -233,10 +234,12 @@ on_both! {
     async fn a_stream_that_is_kept_otherwise_than_it_is_set_here_is_used_and_the_status_says_so(backend: Backend) {
         let (_nats, mut pair) = named_pair(backend).await;
         pair.a.start().await;
+        pair.a.until_attached().await;
         assert_eq!(problem_of(&pair.a, "stream").await, None);
         pair.a.stop().await;
         pair.a.config.stream_max_age = Some(Duration::from_secs(29 * 24 * 60 * 60));
         pair.a.start().await;
+        pair.a.until_attached().await;
         let problem = problem_of(&pair.a, "stream").await.expect("a problem");
         assert!(problem.contains("max_age: 30d -> 29d") && problem.contains("run `jsb provision`"), "{problem}");
         pair.a.stop().await;
