@@ -69,7 +69,7 @@ on_both! {
         let (_, rows) = pair.rows::<tally::Entity>().await;
         let rows: Vec<_> = rows.iter().map(|row| (row.id, row.value, row.remark.as_str())).collect();
         assert_eq!(rows, [(id, 2, "kept"), (absent, 3, "none")]);
-        assert_eq!(pair.b.count("inbox_events", "dead").await, 1);
+        assert_eq!(pair.b.reasons_of_death().await, ["constraint_violated"]);
         pair.stop().await;
     }
 }
