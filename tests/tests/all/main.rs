@@ -29,6 +29,7 @@ mod cli_provision;
 mod cli_status;
 mod cli_tables;
 mod cli_terminal;
+mod conflicts;
 mod convergence;
 mod crash;
 mod credentials;
