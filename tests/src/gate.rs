@@ -25,7 +25,7 @@ pub fn gate(name: &str) -> Arc<Gate> {
 
 impl Gate {
     /// Waits until the gate is open.
-    pub(crate) async fn pass(&self) {
+    pub async fn pass(&self) {
         self.arrivals.fetch_add(1, Ordering::SeqCst);
         // Closing the semaphore is what opens the gate.
         let _ = self.open.acquire().await;

@@ -23,6 +23,7 @@ mod attachments;
 mod bad_input;
 mod batch;
 mod capture;
+mod cancelled;
 mod circles;
 mod cli_dlq;
 mod cli_provision;
