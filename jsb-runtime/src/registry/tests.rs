@@ -80,6 +80,46 @@ fn a_list_travels_in_a_struct_of_its_own_and_never_bare() {
     assert!(refused.to_string().contains("wrapped in a struct of your own"), "{refused}");
 }
 
+/// The basket with nothing but its key, which can travel.
+static FIT: LazySchema = LazySchema(LazyLock::new(|| {
+    let mut schema = Schema::of::<basket::Model>();
+    schema.columns.truncate(1);
+    schema
+}));
+
+#[test]
+fn a_binary_without_entities_and_handlers_is_refused() {
+    let refused = Registry::of([], []).err().expect("a refusal");
+    assert!(matches!(refused, RegistryError::Empty), "{refused}");
+    assert!(refused.to_string().contains("use that_crate as _;"), "{refused}");
+    static ALONE: EntityRegistration = EntityRegistration::of::<basket::Model>(&FIT);
+    assert!(Registry::of([&ALONE], []).is_ok());
+}
+
+#[test]
+fn two_entities_of_one_resource_are_refused() {
+    static ONE: EntityRegistration = EntityRegistration::of::<basket::Model>(&FIT);
+    static OTHER: EntityRegistration =
+        EntityRegistration { model: || "hamper::Model", ..EntityRegistration::of::<basket::Model>(&FIT) };
+    let refused = Registry::of([&ONE, &OTHER], []).err().expect("a refusal");
+    assert!(matches!(refused, RegistryError::Duplicate { resource: "basket", .. }), "{refused}");
+    let said = ["`basket`", "basket::Model", "hamper::Model"];
+    assert!(said.iter().all(|said| refused.to_string().contains(said)), "{refused}");
+}
+
+#[test]
+fn two_columns_that_travel_under_one_name_are_refused() {
+    static SCHEMA: LazySchema = LazySchema(LazyLock::new(|| {
+        let mut schema = Schema::of::<basket::Model>();
+        schema.columns.truncate(2);
+        schema.columns[1].field = "id";
+        schema
+    }));
+    static RENAMED: EntityRegistration = EntityRegistration::of::<basket::Model>(&SCHEMA);
+    let refused = Registry::of([&RENAMED], []).err().expect("a refusal");
+    assert!(matches!(refused, RegistryError::SameField { resource: "basket", field: "id" }), "{refused}");
+}
+
 #[test]
 fn a_key_is_of_a_type_by_which_both_sides_know_rows() {
     let mut schema = Schema::of::<basket::Model>();

@@ -39,6 +39,7 @@ mod deliveries;
 mod denials;
 mod families;
 mod first_start;
+mod foreign_keys;
 mod impostor;
 mod inbox_lock;
 mod jetstream_api;
