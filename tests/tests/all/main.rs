@@ -51,6 +51,7 @@ mod letters;
 mod links;
 mod lost_answers;
 mod mutual;
+mod no_inbox;
 mod once;
 mod one_statement;
 mod order;
