@@ -2,6 +2,7 @@
 
 mod drain;
 mod endings;
+mod filters;
 mod listed;
 mod outbox;
 mod republish;
