@@ -24,6 +24,7 @@ pub(crate) const STREAM_MAX_AGE: Duration = Duration::from_secs(30 * DAY.as_secs
 /// assert_eq!(config.stream_name, "sync-stream");
 /// ```
 #[derive(Clone)]
+#[cfg_attr(test, derive(PartialEq))]
 #[non_exhaustive]
 pub struct Config {
     /// `APP_NAME`: this application's name, a token of letters, digits, `_` and `-`.

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 
 use super::*;
+use crate::topology::Wanted;
 
 fn read(variables: &[(&str, &str)]) -> Result<Config, ConfigError> {
     Config::read(|name| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()))
@@ -102,13 +103,45 @@ fn the_list_of_variables_is_what_is_read() {
     assert_eq!(listed.len(), Config::VARIABLES.len(), "no name comes twice");
 }
 
-#[test]
-fn the_documentation_explains_every_variable() {
+/// The variables of the documentation's table, each with its default; `None` where that is a word of the page, and no value.
+fn documented() -> Vec<(&'static str, Option<&'static str>)> {
     let page = include_str!("../../../docs/configuration.md");
     let (table, _) = page.split_once("\n## ").expect("another section behind the table");
-    let names = table.lines().filter(|line| line.starts_with("| `")).filter_map(|row| row.split(" | ").next());
-    let explained: Vec<&str> = names.flat_map(|names| names.split('`').skip(1).step_by(2)).collect();
+    let rows = table.lines().filter(|line| line.starts_with("| `"));
+    let written = |cell: &'static str| cell.split('`').skip(1).step_by(2);
+    let row = |row: &'static str| {
+        let mut cells = row.split(" | ");
+        let [names, defaults] = [(); 2].map(|()| cells.next().expect("a cell"));
+        let (count, values) = (written(names).count(), written(defaults).collect::<Vec<_>>());
+        assert!(values.len() <= 1 || values.len() == count, "{row}");
+        // One that stands alone is that of all.
+        let value = move |place: usize| values.get(place).or(values.first()).copied();
+        written(names).enumerate().map(move |(place, name)| (name, value(place)))
+    };
+    rows.flat_map(row).collect()
+}
+
+#[test]
+fn the_documentation_explains_every_variable() {
+    let explained: Vec<&str> = documented().into_iter().map(|(name, _)| name).collect();
     assert_eq!(explained, Config::VARIABLES);
+}
+
+#[test]
+fn a_documented_default_is_what_holds_without_it() {
+    // Some are left unset, since what is there keeps its own: then they show in what is made.
+    let made = |config: Config| {
+        let prefix = config.inbox_prefix();
+        let stream = Wanted::of(&config).stream.settings();
+        (Config { nats_inbox_prefix: None, stream_replicas: None, stream_max_age: None, ..config }, prefix, stream)
+    };
+    let without = made(with(&[]).expect("the defaults hold"));
+    let defaults = documented().into_iter().filter_map(|(name, default)| Some((name, default?)));
+    for (name, default) in defaults {
+        let default = default.replace("{APP_NAME}", NAMES[0].1);
+        let set = with(&[(name, &default)]).unwrap_or_else(|error| panic!("{name}={default}: {error}"));
+        assert!(made(set) == without, "{name}={default} is not what holds without it");
+    }
 }
 
 #[test]
