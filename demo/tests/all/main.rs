@@ -6,3 +6,4 @@ mod http;
 mod pair;
 mod program;
 mod secrets;
+mod status;
