@@ -89,11 +89,11 @@ static FIT: LazySchema = LazySchema(LazyLock::new(|| {
 
 #[test]
 fn a_binary_without_entities_and_handlers_is_refused() {
-    let refused = Registry::of([], []).err().expect("a refusal");
+    let refused = check([], []).expect_err("a refusal");
     assert!(matches!(refused, RegistryError::Empty), "{refused}");
     assert!(refused.to_string().contains("use that_crate as _;"), "{refused}");
     static ALONE: EntityRegistration = EntityRegistration::of::<basket::Model>(&FIT);
-    assert!(Registry::of([&ALONE], []).is_ok());
+    assert!(check([&ALONE], []).is_ok());
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn two_entities_of_one_resource_are_refused() {
     static ONE: EntityRegistration = EntityRegistration::of::<basket::Model>(&FIT);
     static OTHER: EntityRegistration =
         EntityRegistration { model: || "hamper::Model", ..EntityRegistration::of::<basket::Model>(&FIT) };
-    let refused = Registry::of([&ONE, &OTHER], []).err().expect("a refusal");
+    let refused = check([&ONE, &OTHER], []).expect_err("a refusal");
     assert!(matches!(refused, RegistryError::Duplicate { resource: "basket", .. }), "{refused}");
     let said = ["`basket`", "basket::Model", "hamper::Model"];
     assert!(said.iter().all(|said| refused.to_string().contains(said)), "{refused}");
@@ -116,7 +116,7 @@ fn two_columns_that_travel_under_one_name_are_refused() {
         schema
     }));
     static RENAMED: EntityRegistration = EntityRegistration::of::<basket::Model>(&SCHEMA);
-    let refused = Registry::of([&RENAMED], []).err().expect("a refusal");
+    let refused = check([&RENAMED], []).expect_err("a refusal");
     assert!(matches!(refused, RegistryError::SameField { resource: "basket", field: "id" }), "{refused}");
 }
 
