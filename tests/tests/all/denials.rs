@@ -9,7 +9,7 @@ mod starting;
 
 use std::time::Duration;
 
-use jsb_tests::{App, eventually};
+use jsb_tests::{App, eventually, until};
 
 /// How long a request waited that was denied in silence.
 const SILENCE: Duration = Duration::from_secs(5);
@@ -20,4 +20,14 @@ async fn has_problem(app: &App, problem: &str) -> String {
         problems.iter().find(|text| text.contains(problem)).cloned().map(Some).ok_or(problems)
     })
     .await
+}
+
+/// Waits until something was denied so often, or more often.
+async fn has_been_denied(app: &App, times: u32) {
+    until(&format!("it is denied {times} times"), async || {
+        let problems = app.status().await.problems;
+        let counts = problems.iter().filter_map(|problem| problem.split_once("(times: ")?.1.split([',', ')']).next());
+        counts.filter_map(|count| count.parse::<u32>().ok()).any(|count| count >= times)
+    })
+    .await;
 }

@@ -1,7 +1,6 @@
 //! Parents and children: what lacks its parent waits, and no child is lost with a parent that was deleted elsewhere.
 
 mod children;
-mod foreign_keys;
 mod parents;
 mod patient;
 mod random;

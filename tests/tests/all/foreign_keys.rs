@@ -3,7 +3,7 @@
 use jsb_runtime::StartError;
 use jsb_tests::{App, Backend, Pair};
 
-/// Has users refer to `to`, and what is skipped of a label to a local name, as `users` and `labels` say.
+/// Gives a table a foreign key to `to` that does `on`: users by their organization, labels by a column that stays local.
 async fn refer(app: &App, backend: Backend, table: &str, to: &str, on: &str) {
     let (column, table_on_sqlite) = match table {
         "users" => ("organization_id", "id INTEGER PRIMARY KEY, organization_id BIGINT, name TEXT, email TEXT"),
@@ -71,4 +71,14 @@ on_both! {
             app.stop().await;
         }
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_foreign_key_of_another_schema_s_table_is_nobody_s_business() {
+    let mut app = Pair::create(Backend::Postgres).await.a;
+    let archive = "CREATE SCHEMA archive; CREATE TABLE archive.users (id BIGINT PRIMARY KEY, organization_id BIGINT \
+                   REFERENCES organizations (id) ON DELETE CASCADE)";
+    app.sql(archive).await;
+    app.start().await;
+    app.stop().await;
 }

@@ -6,7 +6,9 @@ mod handlers;
 mod meanwhile;
 mod partial;
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
+use std::sync::Mutex;
 
 use jsb_tests::entities::{organization, plate, stall};
 use jsb_tests::{App, Pair, Remote, until};
@@ -48,6 +50,26 @@ pub(crate) async fn swap_stalls(app: &App, [one, two]: [Uuid; 2]) {
     for (id, number) in [(one, 3), (two, 1), (one, 2)] {
         set_stall(app, id, number).await;
     }
+}
+
+/// When a parked event is to be tried again; empty once it is settled.
+async fn time_of(app: &App, event: &Json) -> Option<String> {
+    let id = event["event_id"].as_str().expect("an event id");
+    let times = "SELECT CAST(available_at AS TEXT) FROM inbox_events WHERE status = 'parked' AND event_id =";
+    app.texts(&format!("{times} '{id}'")).await.pop()
+}
+
+/// Waits until a parked event was tried twice more, or is settled.
+async fn is_tried_again(app: &App, event: &Json) {
+    let times = Mutex::new(BTreeSet::new());
+    until("it is tried again", async || {
+        let time = time_of(app, event).await;
+        let settled = time.is_none();
+        let mut times = times.lock().expect("nobody panics here");
+        times.extend(time);
+        settled || times.len() > 2
+    })
+    .await;
 }
 
 /// Every order of these events.

@@ -5,8 +5,8 @@ use std::time::{Duration, Instant};
 use jsb_tests::entities::organization;
 use jsb_tests::until;
 
-use super::SILENCE;
 use super::restricted::Restricted;
+use super::{SILENCE, has_been_denied};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_denied_publish_is_said_at_once_and_the_event_waits() {
@@ -16,7 +16,7 @@ async fn a_denied_publish_is_said_at_once_and_the_event_waits() {
     let problem = app.a_has_problem("publish to `a-").await;
     assert!(problem.contains("events wait in the outbox") && problem.contains("jsb permissions"), "{problem}");
     // The relay has its answer at once: otherwise it could not have tried a second time by now.
-    app.a_has_problem("(times: 2").await;
+    has_been_denied(&app.pair.a, 2).await;
     assert!(began.elapsed() < SILENCE, "the second attempt came after {:?}", began.elapsed());
     let attempts = app.pair.a.texts("SELECT CAST(attempts AS TEXT) || status FROM outbox_events").await;
     assert_eq!(attempts, ["0pending"], "a denial is not held against the event");
@@ -33,7 +33,7 @@ async fn what_was_denied_for_long_goes_out_with_the_connection_on_which_it_is_gr
     let mut app = Restricted::start(&[".sync.b-"]).await;
     let row = organization::saved(&app.pair.a.db, "denied.example").await;
     // By itself the next attempt comes more than 22 seconds after the sixth.
-    app.a_has_problem("(times: 6").await;
+    has_been_denied(&app.pair.a, 6).await;
     app.grant_everything().await;
     app.nats.restart().await.expect("nats-server starts");
     let granted = Instant::now();

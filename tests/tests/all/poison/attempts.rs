@@ -65,7 +65,7 @@ on_both! {
     }
 
     async fn delays_may_become_shorter(backend: Backend) {
-        let delays = [4_000, 1_500, 1_000].map(Duration::from_millis);
+        let delays = [10_000, 1_500, 1_000].map(Duration::from_millis);
         let mut pair = Pair::configured(backend, |config| config.backoff(delays)).await;
         pair.start_both().await;
         let bad = probe::send(&pair.a.db, "fail", error("no such account")).await;

@@ -1,7 +1,6 @@
 //! Rows that step aside while others change, on either side.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
+use std::collections::BTreeMap;
 
 use chrono::TimeDelta;
 use jsb_runtime::testing::skewed;
@@ -13,14 +12,7 @@ use sea_orm::ActiveValue::{Set, Unchanged};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::{organization, plate, set_plate, swap_plates, two_plates};
-
-/// When a parked event is to be tried again; empty once it is settled.
-async fn time_of(app: &App, event: &Json) -> Option<String> {
-    let id = event["event_id"].as_str().expect("an event id");
-    let times = "SELECT CAST(available_at AS TEXT) FROM inbox_events WHERE status = 'parked' AND event_id =";
-    app.texts(&format!("{times} '{id}'")).await.pop()
-}
+use super::{is_tried_again, organization, plate, set_plate, swap_plates, time_of, two_plates};
 
 async fn has_processed(app: &App, events: u64) {
     until("they are processed", async || app.status().await.processed_events >= events).await;
@@ -34,19 +26,6 @@ async fn parks(app: &App, event: &Json) {
 async fn put_off(app: &App) {
     let later = (chrono::Utc::now() + chrono::TimeDelta::seconds(40)).to_rfc3339();
     app.sql(&format!("UPDATE inbox_events SET available_at = '{later}' WHERE status = 'parked'")).await;
-}
-
-/// Waits until a parked event was tried twice more, or is settled.
-async fn is_tried_again(app: &App, event: &Json) {
-    let times = Mutex::new(BTreeSet::new());
-    until("it is tried again", async || {
-        let time = time_of(app, event).await;
-        let settled = time.is_none();
-        let mut times = times.lock().expect("nobody panics here");
-        times.extend(time);
-        settled || times.len() > 2
-    })
-    .await;
 }
 
 /// The plates of B by the ids of their rows.

@@ -6,6 +6,8 @@ use sea_orm::EntityTrait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
+use super::is_tried_again;
+
 fn event(resource: &str, event_type: &str, id: Uuid, second: u32, mut row: Json) -> Json {
     row["id"] = json!(id);
     row["updated_at"] = format!("2026-11-01T00:00:{second:02}Z").into();
@@ -31,7 +33,13 @@ on_both! {
             event("smith", "created", master, 5, smith),
         ];
         remote.publish_all(&circle).await;
-        until("all three wait", async || pair.b.count("inbox_events", "parked").await == 3).await;
+        let all_wait = async || pair.b.count("inbox_events", "parked").await == 3;
+        until("all three wait", all_wait).await;
+        // The circle is found, and left.
+        for event in &circle {
+            is_tried_again(&pair.b, event).await;
+        }
+        assert!(all_wait().await);
         remote.publish(&event("guild", "updated", old, 2, named("Hammer"))).await;
         pair.b.has_settled(5).await;
         let guild = async |id| guild::Entity::find_by_id(id).one(&pair.b.db).await.expect("a read").expect("the guild");
