@@ -1,5 +1,6 @@
 //! One application of a pair: its database, its configuration, and its bridges while they run.
 
+mod stream;
 mod waits;
 
 use std::time::Duration;

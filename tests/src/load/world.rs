@@ -15,7 +15,7 @@ use super::latency::Latency;
 use super::watermark::Watermark;
 use super::work::Work;
 use crate::child::Child;
-use crate::{App, ChildCommand, Stream, TestDatabase, eventually, memory};
+use crate::{App, ChildCommand, TestDatabase, eventually, memory};
 
 const STREAM: &str = "load";
 const APPS: [&str; 2] = ["system_a", "system_b"];
@@ -58,7 +58,7 @@ impl World {
             Config::new(APPS[app], APPS[1 - app]).nats_url(nats.url()).stream_name(STREAM).node(node, 2)
         };
         let (a, b) = tokio::try_join!(Side::start("a", program, config(0)), Side::start("b", program, config(1)))?;
-        let jetstream = Stream::of(&a.app.config).await.context;
+        let jetstream = a.app.stream().await.context;
         let mut world = Self { a, b, nats, problems: Vec::new(), jetstream, part: (Instant::now(), 0) };
         world.tell_part("start").await?;
         Ok(world)

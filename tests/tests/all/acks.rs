@@ -17,7 +17,7 @@ struct Answerer {
 
 impl Answerer {
     async fn of(app: &App) -> Self {
-        let stream = Stream::of(&app.config).await;
+        let stream = app.stream().await;
         let silent = stream::Config { no_ack: true, ..stream.config().await };
         stream.context.update_stream(silent).await.expect("a silent stream");
         let client = stream.context.client();

@@ -63,7 +63,7 @@ async fn the_order_was_kept(app: &App) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_waits_behind_a_slow_batch_is_held() {
     let (mut pair, txn) = pair().await;
-    let stream = Stream::of(&pair.b.config).await;
+    let stream = pair.b.stream().await;
     pair.b.start().await;
     has_pulled_ahead(&pair.b, &stream).await;
     until("the batch in front waits for long", async || {
@@ -86,14 +86,14 @@ async fn what_waits_behind_a_slow_batch_is_held() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bridge_that_stops_finishes_what_it_has_pulled() {
     let (mut pair, txn) = pair().await;
-    let stream = Stream::of(&pair.b.config).await;
+    let stream = pair.b.stream().await;
     pair.b.start().await;
     has_pulled_ahead(&pair.b, &stream).await;
     // The stop begins first.
     let (_, unlocked) = tokio::join!(pair.b.stop(), txn.rollback());
     unlocked.expect("the lock is free");
     assert_eq!(pair.b.count("inbox_events", "processed").await, 2 * BATCH as i64);
-    let progress = stream.progress(&pair.b.config.app_name).await;
+    let progress = pair.b.progress().await;
     let left = (BATCHES - 2) * BATCH;
     assert_eq!((progress.num_ack_pending, progress.num_pending), (0, left as u64));
 
@@ -108,7 +108,7 @@ async fn a_bridge_that_stops_finishes_what_it_has_pulled() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_killed_process_had_pulled_is_applied_by_another() {
     let (mut pair, txn) = pair().await;
-    let stream = Stream::of(&pair.b.config).await;
+    let stream = pair.b.stream().await;
     let child = ChildCommand::new(env!("CARGO_BIN_EXE_app"), &pair.b).start().await;
     has_pulled_ahead(&pair.b, &stream).await;
     child.kill().await;

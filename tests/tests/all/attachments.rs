@@ -64,7 +64,7 @@ async fn nothing_is_said_to_a_new_stream_of_the_deliveries_of_the_old_one() {
     let (old, old_gate) = slow(&pair).await;
     old_gate.until_reached().await;
     pair.b.start().await;
-    let stream = Stream::of(&pair.b.config).await;
+    let stream = pair.b.stream().await;
     let mut words = words(&stream, &pair.b).await;
     let old_delivery = said_of(&mut words, "+WPI").await;
 
@@ -72,7 +72,7 @@ async fn nothing_is_said_to_a_new_stream_of_the_deliveries_of_the_old_one() {
     let (new, new_gate) = slow(&pair).await;
     new_gate.until_reached().await;
     // The server takes it for the delivery that the other process has in hand.
-    assert_eq!(stream.progress(&pair.b.config.app_name).await.delivered.stream_sequence, 1);
+    assert_eq!(pair.b.progress().await.delivered.stream_sequence, 1);
     falls_silent(&mut words, &old_delivery).await;
 
     old_gate.open();
@@ -90,7 +90,7 @@ async fn nothing_is_said_to_a_new_stream_of_the_deliveries_of_the_old_one() {
 async fn an_outage_that_is_over_before_anybody_looks_is_followed_by_a_sweep() {
     let proxy = Proxy::start(servers::nats().await.port()).await;
     let mut pair = pair(Backend::Postgres, true).await;
-    let stream = Stream::of(&pair.b.config).await;
+    let stream = pair.b.stream().await;
     pair.b.config.nats_url = proxy.url();
     pair.b.start().await;
     let (first, first_gate) = slow(&pair).await;

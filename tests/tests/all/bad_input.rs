@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use cases::{Case, End};
 use dev_servers::{NatsOptions, NatsServer};
 use jsb_tests::entities::{gap, label, organization};
-use jsb_tests::{App, Backend, Pair, Raw, Stream, eventually};
+use jsb_tests::{App, Backend, Pair, Raw, eventually};
 use sea_orm::{DbErr, EntityTrait};
 use uuid::Uuid;
 
@@ -51,7 +51,7 @@ on_both! {
     async fn every_bad_message_has_its_end_and_holds_up_nobody(backend: Backend) {
         let (_nats, pair) = receiver(backend).await;
         let app = &pair.b;
-        let stream = Stream::of(&app.config).await;
+        let stream = app.stream().await;
         let mut sent = Vec::new();
         for case in cases::all(backend, &app.config) {
             let headers: Vec<_> = case.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();

@@ -10,7 +10,7 @@ mod transactions;
 use std::time::{Duration, Instant};
 
 use jsb_tests::entities::{guarded, tally, visitor};
-use jsb_tests::{App, Stream, eventually, lasts, until};
+use jsb_tests::{App, eventually, lasts, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{
     ActiveModelBehavior, ActiveModelTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait,
@@ -51,7 +51,7 @@ where
 
 /// The values of the tallies that `app` has sent, once this one is among them.
 async fn sent(app: &App, value: i64) -> Vec<i64> {
-    let stream = Stream::of(&app.config).await;
+    let stream = app.stream().await;
     let subject = format!("{}.sync.{}", app.config.app_name, app.config.destination_app);
     eventually("it is sent", || async {
         let messages = stream.messages(&subject).await;

@@ -14,7 +14,7 @@ use jsb_runtime::Config;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Backend, Pair, Remote, Stream, eventually, inbox};
+use jsb_tests::{App, Backend, Pair, Remote, eventually, inbox};
 use sea_orm::DbErr;
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -45,12 +45,12 @@ fn mend(orders: &Orders) {
 }
 
 async fn dlq(app: &App) -> Vec<StreamMessage> {
-    Stream::of(&app.config).await.messages(&format!("{}.sync.dlq", app.config.app_name)).await
+    app.stream().await.messages(&format!("{}.sync.dlq", app.config.app_name)).await
 }
 
 /// Waits until B's DLQ has so many letters and their events are dead in the inbox.
 async fn letters(b: &App, count: usize) -> Vec<StreamMessage> {
-    let stream = Stream::of(&b.config).await;
+    let stream = b.stream().await;
     eventually(&format!("{count} letters"), || async {
         let letters = stream.messages(&format!("{}.sync.dlq", b.config.app_name)).await;
         for letter in &letters {
@@ -69,7 +69,7 @@ fn incoming(pair: &Pair) -> String {
 }
 
 async fn publish(pair: &Pair, headers: &[(&str, &str)], body: &Json) -> u64 {
-    Stream::of(&pair.b.config).await.publish(&incoming(pair), headers, body.to_string()).await
+    pair.b.stream().await.publish(&incoming(pair), headers, body.to_string()).await
 }
 
 fn envelope(pair: &Pair, event_id: &str, resource: &str, event_type: &str, payload: Json) -> Json {

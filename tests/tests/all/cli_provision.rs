@@ -54,7 +54,7 @@ async fn drift_is_told_and_mended() {
     let again = older.json(&["provision", "--check"]).await;
     assert_eq!(again, serde_json::json!({"changes": [], "refusals": [], "problems": [], "made": []}));
     let day = std::time::Duration::from_secs(24 * 60 * 60);
-    assert_eq!(Stream::of(&pair.a.config).await.config().await.max_age, 20 * day);
+    assert_eq!(pair.a.stream().await.config().await.max_age, 20 * day);
     // A default is nobody's wish.
     assert_eq!(done(cli.run(&["provision", "--check"]).await).stdout, "all is as wanted: nothing to do\n");
 }

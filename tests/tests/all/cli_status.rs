@@ -7,7 +7,7 @@ use jsb_runtime::Config;
 use jsb_tests::cli::Output;
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Cli, Pair, Proxy, Stream, eventually, inbox, servers};
+use jsb_tests::{Backend, Cli, Pair, Proxy, eventually, inbox, servers};
 use sea_orm::ActiveValue::Set;
 use sea_orm::DbErr;
 use serde_json::{Value as Json, json};
@@ -130,7 +130,7 @@ on_both! {
         let mut pair = Pair::configured(backend, |config| config.nats_url(url.as_str())).await;
         pair.start_both().await;
         pair.until_attached().await;
-        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), pair.b.stream().await);
 
         // An empty variable counts as one that is not set.
         let no_database = cli.clone().set("DATABASE_URL", "");

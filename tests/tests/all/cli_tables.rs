@@ -10,7 +10,7 @@ mod retry;
 
 use chrono::{DateTime, Utc};
 use jsb_tests::entities::{organization, ticket, user};
-use jsb_tests::{App, Backend, Cli, Pair, Stream};
+use jsb_tests::{App, Backend, Cli, Pair};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde_json::Value as Json;
 use uuid::Uuid;
@@ -56,7 +56,7 @@ async fn renumber(app: &App, id: Uuid, numbers: impl IntoIterator<Item = i64>) {
 /// The numbers of tickets that the stream holds from A, in its order.
 async fn numbers(pair: &Pair) -> Vec<i64> {
     let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
-    let messages = Stream::of(&pair.a.config).await.messages(&subject).await;
+    let messages = pair.a.stream().await.messages(&subject).await;
     messages.iter().map(|message| message.json()["payload"]["number"].as_i64().expect("a number")).collect()
 }
 

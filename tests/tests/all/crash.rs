@@ -34,14 +34,13 @@ async fn arrived(app: &App, domain: &str) -> organization::Model {
 /// Waits until a probe's effect is committed and its event acknowledged, and says how many effects there are.
 async fn settled(app: &App, probe: &Probe) -> i64 {
     app.event_is(&probe.event_id, "processed").await;
-    let stream = Stream::of(&app.config).await;
-    stream.until_idle(&app.config.app_name).await;
+    app.until_idle().await;
     effects::count(&app.db, &probe.id).await.expect("a count")
 }
 
 /// A stream that takes a message with a known id again after a moment, so that only the inbox stands against it.
 pub(crate) async fn forgetful_stream(pair: &Pair) -> Stream {
-    let stream = Stream::of(&pair.a.config).await;
+    let stream = pair.a.stream().await;
     let (a, b) = (&pair.a.config.app_name, &pair.b.config.app_name);
     let subjects =
         vec![format!("{a}.sync.{b}"), format!("{b}.sync.{a}"), format!("{a}.sync.dlq"), format!("{b}.sync.dlq")];
@@ -156,8 +155,7 @@ on_both! {
         let probe = probe::send(&pair.a.db, "record", Orders::default()).await;
         pair.b.event_is(&probe.event_id, "processed").await;
         child.kill().await;
-        let stream = Stream::of(&pair.b.config).await;
-        assert!(!stream.is_idle(&pair.b.config.app_name).await, "it was acknowledged, so this shows nothing");
+        assert!(!pair.b.is_idle().await, "it was acknowledged, so this shows nothing");
         let child = child_of(&pair.b).start().await;
         assert_eq!(settled(&pair.b, &probe).await, 1);
         assert!(child.stop().await.success());
@@ -187,7 +185,7 @@ on_both! {
         for mate in &mates {
             assert_eq!(settled(&pair.b, mate).await, 1);
         }
-        let letter = Stream::of(&pair.b.config).await.dead_letter(&pair.b.config.app_name, &killer.event_id).await;
+        let letter = pair.b.dead_letter(&killer.event_id).await;
         assert_eq!(letter.expect("a dead letter").headers["x-dlq-reason"], "crash_loop");
         assert_eq!(effects::count(&pair.b.db, &killer.id).await, Ok(0));
         children.abort();
@@ -259,7 +257,7 @@ on_both! {
         let mut elsewhere = child_of(&pair.b).set("ROLES", "relay").start().await;
         elsewhere.order("save from-b.example", "saved").await;
         pair.b.has_sent(1).await;
-        let (stream, app) = (Stream::of(&pair.a.config).await, &pair.a.config.app_name);
+        let (stream, app) = (pair.a.stream().await, &pair.a.config.app_name);
         lasts(A_WHILE).await;
         let progress = stream.progress(app).await;
         let untouched = (progress.num_pending, progress.delivered.consumer_sequence, progress.num_waiting);

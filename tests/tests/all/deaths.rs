@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use jsb_runtime::operate::inbox::{self, Details};
 use jsb_tests::entities::{label, organization, tally};
-use jsb_tests::{App, Backend, Pair, Remote, Stream};
+use jsb_tests::{App, Backend, Pair, Remote};
 use sea_orm::EntityTrait;
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -17,7 +17,7 @@ async fn dead(app: &App, event_id: &str, reason: &str) -> Details {
     app.event_is(event_id, "dead").await;
     let source = &app.config.destination_app;
     let details = inbox::show(&app.db, &app.config, source, event_id).await.expect("the inbox").expect("its row");
-    let letter = Stream::of(&app.config).await.dead_letter(&app.config.app_name, event_id).await.expect("its letter");
+    let letter = app.dead_letter(event_id).await.expect("its letter");
     let told = (details.event.reason.as_deref(), letter.headers["x-dlq-reason"].as_str());
     assert_eq!(told, (Some(reason), reason), "{event_id}");
     details

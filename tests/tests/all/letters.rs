@@ -2,7 +2,7 @@
 
 use jsb_runtime::operate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Cli, Pair, Proxy, Stream, servers, until};
+use jsb_tests::{Cli, Pair, Proxy, servers, until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
 
@@ -11,7 +11,7 @@ on_both! {
     async fn a_letter_is_not_replayed_by_another_event_s_body(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         pair.b.start().await;
-        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), pair.b.stream().await);
         let (a, b) = (&pair.a.config.app_name, &pair.b.config.app_name);
         let (incoming, dlq) = (format!("{a}.sync.{b}"), format!("{b}.sync.dlq"));
         let event = |id: &str, kind: &str, ballast: usize| {

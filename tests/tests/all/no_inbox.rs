@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{TimeDelta, Utc};
 use jsb_runtime::Config;
 use jsb_tests::entities::{organization, sighting, ticket, user};
-use jsb_tests::{Backend, Pair, Remote, Stream, eventually, until};
+use jsb_tests::{Backend, Pair, Remote, eventually, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait, QueryOrder};
 use serde_json::{Value as Json, json};
@@ -40,7 +40,7 @@ on_both! {
         for (event_type, number) in events {
             remote.publish(&ticket(event_type, id, number)).await;
             // What is of one row comes in its order, but where the server delivers one again.
-            Stream::of(&pair.b.config).await.until_idle(&pair.b.config.app_name).await;
+            pair.b.until_idle().await;
         }
         let seen = sighting::Entity::find().order_by_asc(sighting::Column::Id).all(&pair.b.db).await.expect("the sightings");
         let seen: Vec<_> = seen.iter().filter(|seen| seen.handler == "raw").map(|seen| (seen.number, seen.stale)).collect();
@@ -50,7 +50,7 @@ on_both! {
 
         for (event_type, number) in [("deleted", 3), ("updated", 2)] {
             remote.publish(&ticket(event_type, id, number)).await;
-            Stream::of(&pair.b.config).await.until_idle(&pair.b.config.app_name).await;
+            pair.b.until_idle().await;
         }
         assert_eq!(ticket::Entity::find_by_id(id).one(&pair.b.db).await, Ok(None), "it came back");
         assert_eq!(pair.b.status().await.inbox_events, 0);
@@ -59,10 +59,10 @@ on_both! {
 
     async fn what_comes_while_attempts_are_left_is_in_time(backend: Backend) {
         let pair = without_inbox(backend, BACKOFF).await;
-        let (remote, stream) = (Remote::of(&pair.b).await, Stream::of(&pair.b.config).await);
+        let remote = Remote::of(&pair.b).await;
         remote.publish(&Remote::event("user", "created", 1, user_of(1))).await;
         until("it came again", async || {
-            stream.progress(&pair.b.config.app_name).await.delivered.consumer_sequence > 1
+            pair.b.progress().await.delivered.consumer_sequence > 1
         })
         .await;
         let acme = organization::payload(1, "acme.example", "2026-01-01T00:00:00Z");
@@ -88,7 +88,7 @@ on_both! {
         for (event_id, resource, event_type, id, payload) in events.clone() {
             remote.publish(&Remote::event_with_id(event_id, resource, event_type, id, payload)).await;
         }
-        let (stream, recorded) = (Stream::of(&b.config).await, b.recorded().await.len());
+        let (stream, recorded) = (b.stream().await, b.recorded().await.len());
         for (event_id, ..) in events {
             let letter = eventually(event_id, || async {
                 Ok::<_, DbErr>(stream.dead_letter(&b.config.app_name, event_id).await)

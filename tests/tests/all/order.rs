@@ -8,7 +8,7 @@ use jsb_runtime::NewEvent;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{sighting, ticket};
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Pair, Remote, Stream, until};
+use jsb_tests::{App, Pair, Remote, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
     ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqliteTransactionMode,
@@ -46,7 +46,7 @@ async fn write(app: &App) -> Vec<Uuid> {
 /// What the stream holds for `app`, in its order.
 async fn published_to(app: &App) -> Vec<Json> {
     let subject = format!("{}.sync.{}", app.config.destination_app, app.config.app_name);
-    Stream::of(&app.config).await.messages(&subject).await.iter().map(StreamMessage::json).collect()
+    app.stream().await.messages(&subject).await.iter().map(StreamMessage::json).collect()
 }
 
 /// What a handler saw of a ticket, in the order of its runs.

@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use jsb_tests::entities::organization;
-use jsb_tests::{Pair, Stream, until};
+use jsb_tests::{Pair, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
@@ -38,7 +38,7 @@ async fn both_hold(pair: &Pair, rows: usize) {
 
 /// Nothing of this pair was buried, and nothing counts as a failure.
 async fn nothing_was_held_against_anyone(pair: &Pair) {
-    let stream = Stream::of(&pair.a.config).await;
+    let stream = pair.a.stream().await;
     for app in [&pair.a, &pair.b] {
         let letters = stream.messages(&format!("{}.sync.dlq", app.config.app_name)).await;
         assert!(letters.is_empty(), "{letters:?}");

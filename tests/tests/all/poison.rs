@@ -11,7 +11,7 @@ use std::time::Duration;
 use jsb_runtime::Config;
 use jsb_tests::probe::{self, Orders, Probe};
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Pair, Stream, effects, eventually, inbox};
+use jsb_tests::{App, Pair, effects, eventually, inbox};
 use sea_orm::DbErr;
 
 /// In milliseconds. The first is the server's ack wait too, which a busy machine must be able to keep by progress acks.
@@ -34,8 +34,7 @@ fn error(text: &str) -> Orders {
 /// Waits until the event is dead here and in the DLQ.
 async fn dead(app: &App, event_id: &str) -> (inbox::InboxRow, StreamMessage) {
     let row = app.event_is(event_id, "dead").await;
-    let stream = Stream::of(&app.config).await;
-    let letter = stream.dead_letter(&app.config.app_name, event_id).await;
+    let letter = app.dead_letter(event_id).await;
     (row, letter.expect("a dead letter, since it is published before the event counts as dead"))
 }
 

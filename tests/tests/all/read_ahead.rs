@@ -59,7 +59,7 @@ async fn published(pair: &Pair) -> Vec<(Uuid, i64)> {
 
 /// How much A has published: all that the stream holds.
 async fn count_published(pair: &Pair) -> usize {
-    let (stream, name) = (Stream::of(&pair.b.config).await, &pair.b.config.stream_name);
+    let (stream, name) = (pair.b.stream().await, &pair.b.config.stream_name);
     stream.context.get_stream(name).await.expect("the stream").cached_info().state.messages as usize
 }
 

@@ -7,7 +7,7 @@ use jsb_runtime::operate::{Connection, Provisioner};
 use jsb_runtime::topology::Wanted;
 use jsb_runtime::{Config, ProvisionError, StartError};
 use jsb_tests::entities::organization;
-use jsb_tests::{App, Backend, DEADLINE, Pair, Stream, until};
+use jsb_tests::{App, Backend, DEADLINE, Pair, until};
 
 async fn restrictive_pair() -> Pair {
     Pair::configured(Backend::Sqlite, |config| config.auto_provision(false)).await
@@ -54,7 +54,7 @@ async fn an_app_does_not_start_before_it_is_provisioned_and_syncs_after() {
 #[tokio::test]
 async fn a_stream_without_the_consumer_is_not_provisioned_either() {
     let pair = restrictive_pair().await;
-    let stream = Stream::of(&pair.a.config).await;
+    let stream = pair.a.stream().await;
     let name = &pair.a.config.stream_name;
     stream.create(async_nats::jetstream::stream::Config { subjects: vec![name.clone()], ..Default::default() }).await;
     assert!(matches!(refusal(&pair.a).await, ProvisionError::Missing { .. }));
@@ -78,7 +78,7 @@ async fn a_consumer_that_pushes_cannot_be_used() {
     use async_nats::jetstream::consumer::push;
     let pair = restrictive_pair().await;
     provision(&pair.a.config).await;
-    let (context, name) = (Stream::of(&pair.a.config).await.context, &pair.a.config.stream_name);
+    let (context, name) = (pair.a.stream().await.context, &pair.a.config.stream_name);
     let durable = format!("{}-workers", pair.a.config.app_name);
     context.delete_consumer_from_stream(&durable, name).await.expect("no consumer");
     let deliver_subject = format!("push-{name}");
@@ -142,7 +142,7 @@ async fn a_running_app_goes_on_with_other_settings_and_waits_for_what_is_gone() 
     nats.restart().await.expect("nats-server starts");
     syncs_both_ways(&pair, 2).await;
 
-    let stream = Stream::of(&pair.a.config).await;
+    let stream = pair.a.stream().await;
     stream.context.delete_stream(&pair.a.config.stream_name).await.expect("no stream");
     nats.restart().await.expect("nats-server starts");
     let row = organization::saved(&pair.a.db, "later.example").await;
@@ -173,7 +173,7 @@ async fn a_running_app_lets_go_of_a_consumer_that_would_lose_events() {
     let mut pair = restrictive_pair().await;
     provision(&pair.a.config).await;
     pair.start_both().await;
-    let stream = Stream::of(&pair.b.config).await;
+    let stream = pair.b.stream().await;
     let mut settings = stream.progress(&pair.b.config.app_name).await.config;
     settings.headers_only = true;
     let of_b =
@@ -210,8 +210,7 @@ async fn an_app_that_provisions_leaves_settings_alone_that_are_changed_while_it_
         changes.extend(Some(subject).filter(|subject| subject.contains("CREATE")));
     }
     assert!(changes.is_empty(), "{changes:?}");
-    let stream = Stream::of(&pair.a.config).await;
-    assert_eq!(stream.progress(&pair.a.config.app_name).await.config.max_deliver, 9);
+    assert_eq!(pair.a.progress().await.config.max_deliver, 9);
     pair.a.stop().await;
 }
 

@@ -4,7 +4,7 @@ use dev_servers::{NatsOptions, NatsServer};
 use jsb_tests::entities::label;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, ChildCommand, Pair, Stream, until};
+use jsb_tests::{Backend, ChildCommand, Pair, until};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DatabaseConnection, EntityTrait, IntoActiveModel, PaginatorTrait};
 use serde_json::Value as Json;
@@ -33,7 +33,7 @@ async fn published_of_a_row_that_comes_back(mut pair: Pair) -> Vec<Json> {
     pair.a.start().await;
     pair.a.has_sent(3).await;
     let subject = format!("{}.sync.{}", pair.a.config.app_name, pair.b.config.app_name);
-    let messages = Stream::of(&pair.a.config).await.messages(&subject).await;
+    let messages = pair.a.stream().await.messages(&subject).await;
     pair.stop().await;
     messages.iter().map(|message| message.json()["event_type"].clone()).collect()
 }
@@ -113,8 +113,7 @@ async fn no_more_is_pulled_at_a_time_than_fits_in_memory() {
     pair.a.has_sent(EVENTS as i64).await;
     pair.b.start().await;
     gate(&door).until_reached().await;
-    let stream = Stream::of(&pair.b.config).await;
-    let info = stream.progress(&pair.b.config.app_name).await;
+    let info = pair.b.progress().await;
     let in_hand = info.num_ack_pending;
     assert!((2..=10).contains(&in_hand), "{in_hand} events of 0.9 megabytes were pulled at a time");
     gate(&door).open();

@@ -4,7 +4,7 @@ use jsb_tests::entities::tally;
 use jsb_tests::faults::link::Weather;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, Stream, effects, until};
+use jsb_tests::{App, Backend, Pair, effects, until};
 
 async fn save(app: &App, value: i64) {
     tally::new(value).insert(&app.db).await.expect("a save");
@@ -23,7 +23,7 @@ on_both! {
             holders.is_empty()
         })
         .await;
-        let (stream, app) = (Stream::of(&pair.a.config).await, pair.a.config.app_name.clone());
+        let (stream, app) = (pair.a.stream().await, pair.a.config.app_name.clone());
         until("its consumer asks for nothing", async || stream.progress(&app).await.num_waiting == 0).await;
 
         save(&pair.a, 2).await;
@@ -53,8 +53,7 @@ async fn what_is_in_hand_when_a_bridge_stops_without_its_database_comes_again() 
     link.cut_connections().await;
     before_the_gate.open();
     pair.b.stop().await;
-    let stream = Stream::of(&pair.b.config).await;
-    assert!(!stream.is_idle(&pair.b.config.app_name).await, "the server will not bring it again");
+    assert!(!pair.b.is_idle().await, "the server will not bring it again");
     link.set(Weather::Clear);
     pair.b.start().await;
     let row = pair.b.event_is(&probe.event_id, "processed").await;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jsb_runtime::Config;
 use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
-use jsb_tests::{App, Backend, Pair, Proxy, Remote, Stream, effects, eventually, lasts, probe, servers, until};
+use jsb_tests::{App, Backend, Pair, Proxy, Remote, effects, eventually, lasts, probe, servers, until};
 use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -79,7 +79,7 @@ on_both! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_given_up_during_a_look_is_found_by_the_next() {
     let mut pair = pair(Backend::Postgres, |config| config).await;
-    let (stream, remote) = (Stream::of(&pair.a.config).await, Remote::of(&pair.b).await);
+    let (stream, remote) = (pair.a.stream().await, Remote::of(&pair.b).await);
     let [slow, unheard] = [new_id(), new_id()];
     remote.publish(&event("wait", &slow)).await;
     spend(&stream, &pair.b).await;
@@ -123,7 +123,7 @@ async fn without_an_inbox_a_look_leaves_alone_what_another_process_works_on() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_look_that_is_due_does_not_wait_until_nothing_comes_any_more() {
     let mut pair = pair(Backend::Postgres, |config| config.batch_size(BATCH)).await;
-    let (stream, remote) = (Stream::of(&pair.b.config).await, Remote::of(&pair.b).await);
+    let (stream, remote) = (pair.b.stream().await, Remote::of(&pair.b).await);
     let lost = new_id();
     remote.publish(&event("record", &lost)).await;
     spend(&stream, &pair.b).await;

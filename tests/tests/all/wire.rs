@@ -88,7 +88,7 @@ on_both! {
     async fn what_foreign_producers_send_is_applied_once(backend: Backend) {
         let (_nats, mut pair) = named_pair(backend).await;
         pair.a.start().await;
-        let stream = Stream::of(&pair.a.config).await;
+        let stream = pair.a.stream().await;
         let fixtures = fixtures();
         for fixture in fixtures.iter().chain(&fixtures) {
             let headers: Vec<_> = fixture.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
@@ -116,7 +116,7 @@ on_both! {
         change.active = Set(false);
         rows.push(change.update(&pair.a.db).await.expect("a save"));
         rows[1].clone().delete(&pair.a.db).await.expect("a delete");
-        let stream = Stream::of(&pair.a.config).await;
+        let stream = pair.a.stream().await;
         let messages = eventually("three messages are in the stream", || async {
             Ok::<_, DbErr>(Some(stream.messages("system_a.sync.system_b").await).filter(|found| found.len() == 3))
         })
@@ -163,7 +163,7 @@ on_both! {
         let (_nats, mut pair) = named_pair(backend).await;
         tokio::join!(pair.a.start(), pair.b.start());
         pair.until_attached().await;
-        let stream = Stream::of(&pair.a.config).await;
+        let stream = pair.a.stream().await;
         let config = stream.config().await;
         let subjects = ["system_a.sync.dlq", "system_a.sync.system_b", "system_b.sync.dlq", FROM_B];
         assert_eq!(config.subjects.iter().map(String::as_str).collect::<BTreeSet<_>>(), BTreeSet::from(subjects));
@@ -199,7 +199,7 @@ on_both! {
             description: Some("theirs".to_owned()),
             ..Default::default()
         };
-        let stream = Stream::of(&pair.a.config).await;
+        let stream = pair.a.stream().await;
         stream.context.create_stream(theirs).await.expect("a stream");
         let before = settings(&stream, "RAILS").await;
         pair.start_both().await;
@@ -220,7 +220,7 @@ on_both! {
             consumer_limits: Some(ConsumerLimits { max_ack_pending: 100, ..Default::default() }),
             ..Default::default()
         };
-        Stream::of(&pair.a.config).await.context.create_stream(theirs).await.expect("a stream");
+        pair.a.stream().await.context.create_stream(theirs).await.expect("a stream");
         pair.a.config.max_ack_pending = 100;
         pair.a.start().await;
         pair.a.until_attached().await;
@@ -258,7 +258,7 @@ on_both! {
             metadata: [("owner".to_owned(), "rails".to_owned())].into(),
             ..Default::default()
         };
-        let stream = Stream::of(&pair.a.config).await;
+        let stream = pair.a.stream().await;
         stream.context.create_stream(theirs).await.expect("a stream");
         let mut expected = settings(&stream, "RAILS").await;
         tokio::join!(pair.a.start(), pair.b.start());

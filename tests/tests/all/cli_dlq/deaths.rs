@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jsb_tests::entities::organization;
 use jsb_tests::probe;
-use jsb_tests::{App, Backend, Cli, Stream, effects, eventually, until};
+use jsb_tests::{App, Backend, Cli, effects, eventually, until};
 use sea_orm::DbErr;
 use serde_json::json;
 
@@ -135,7 +135,7 @@ on_both! {
         let letter = letters(&pair.b, 1).await.remove(0);
         pair.b.event_is(&event.event_id, "dead").await;
         // As the stream's limits do.
-        Stream::of(&pair.b.config).await.delete(letter.sequence).await;
+        pair.b.stream().await.delete(letter.sequence).await;
         mend(&orders);
         assert_eq!(cli.json(&["dlq", "replay", "--all"]).await["replayed"], 0);
         assert_eq!(cli.json(&["health"]).await["healthy"], true);

@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Utc};
 use jsb_runtime::operate;
 use jsb_tests::entities::label;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Cli, Proxy, Stream, effects, servers};
+use jsb_tests::{Backend, Cli, Proxy, effects, servers};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
@@ -98,7 +98,7 @@ on_both! {
         letters(&pair.b, 2).await;
         // The server takes the former letter's message for a duplicate, and the event has its new letter.
         assert_eq!(cli.json(&["dlq", "replay", &former.to_string()]).await["replayed"], 1);
-        let messages = Stream::of(&pair.b.config).await.messages(&incoming(&pair)).await;
+        let messages = pair.b.stream().await.messages(&incoming(&pair)).await;
         assert_eq!(messages.len(), 2, "the original and one replay");
         assert_eq!(dlq(&pair.b).await.len(), 1);
         mend(&orders);
@@ -119,8 +119,7 @@ async fn a_sqlite_that_is_locked_ends_what_would_write_and_is_told_in_words() {
     }
     let lost = probe::send(&pair.a.db, "record", Orders::default()).await;
     pair.b.event_is(&lost.event_id, "processed").await;
-    let stream = Stream::of(&pair.b.config).await;
-    stream.until_idle(&pair.b.config.app_name).await;
+    pair.b.until_idle().await;
     pair.b.stop().await;
     pair.b.sql(&format!("DELETE FROM inbox_events WHERE event_id = '{}'", lost.event_id)).await;
     probe::send(&pair.b.db, "record", Orders::default()).await;

@@ -2,7 +2,7 @@
 
 use futures_util::TryStreamExt;
 use jsb_runtime::operate::Connection;
-use jsb_tests::{Backend, Cli, Stream};
+use jsb_tests::{Backend, Cli};
 use serde_json::json;
 
 use super::{LARGE, PROGRAM, broken, dlq, envelope, incoming, letters, pair, publish, why};
@@ -17,7 +17,7 @@ on_both! {
         let (refused, _) = broken(&pair).await;
         letters(&pair.b, 1).await;
         let body = "no JSON at all";
-        let sequence = Stream::of(&pair.b.config).await.publish(&incoming(&pair), &[("X-Own", "kept")], body).await;
+        let sequence = pair.b.stream().await.publish(&incoming(&pair), &[("X-Own", "kept")], body).await;
         letters(&pair.b, 2).await;
         publish(&pair, &[], &envelope(&pair, "unheard", "spaceship", "created", json!({}))).await;
         letters(&pair.b, 3).await;
@@ -62,7 +62,7 @@ on_both! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_letter_of_another_make_is_listed_and_not_sent_elsewhere() {
     let pair = pair(Backend::Sqlite, |config| config).await;
-    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), pair.b.stream().await);
     let subject = format!("{}.sync.dlq", pair.b.config.app_name);
     let context = json!({"event_id": "trap", "original_subject": "$JS.API.STREAM.PURGE.x"}).to_string();
     stream.publish(&subject, &[("x-dlq-context", &context)], "{}").await;
@@ -79,7 +79,7 @@ async fn a_letter_of_another_make_is_listed_and_not_sent_elsewhere() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reason_that_no_letter_has_may_be_misspelt() {
     let pair = pair(Backend::Sqlite, |config| config).await;
-    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), pair.b.stream().await);
     publish(&pair, &[], &envelope(&pair, "unheard", "spaceship", "created", json!({}))).await;
     letters(&pair.b, 1).await;
     let subject = format!("{}.sync.dlq", pair.b.config.app_name);
@@ -116,7 +116,7 @@ async fn an_event_may_be_named_zero() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn large_letters_are_looked_through_a_few_at_a_time() {
     let pair = pair(Backend::Sqlite, |config| config).await;
-    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), pair.b.stream().await);
     let subject = format!("{}.sync.dlq", pair.b.config.app_name);
     for _ in 0..12 {
         stream.publish(&subject, &[("x-dead-letter", "true")], "x".repeat(LARGE)).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Cli, Proxy, Stream, servers};
+use jsb_tests::{Cli, Proxy, servers};
 use serde_json::json;
 
 use super::{PROGRAM, broken, dlq, incoming, letters, mend, pair};
@@ -40,7 +40,7 @@ on_both! {
 
     async fn a_purge_leaves_everything_else(backend: Backend) {
         let pair = pair(backend, |config| config).await;
-        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), pair.b.stream().await);
         let mut sent = Vec::new();
         for count in 1..=5 {
             sent.push(broken(&pair).await);

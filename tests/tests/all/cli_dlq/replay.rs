@@ -7,7 +7,7 @@ use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{organization, ticket};
 use jsb_tests::probe::Orders;
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Backend, Cli, Stream, effects, eventually};
+use jsb_tests::{App, Backend, Cli, effects, eventually};
 use sea_orm::ActiveValue::{self, Set, Unchanged};
 use sea_orm::{DbErr, EntityTrait};
 use serde_json::json;
@@ -37,7 +37,7 @@ on_both! {
         assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
         assert!(dlq(&pair.b).await.is_empty());
 
-        let messages = Stream::of(&pair.b.config).await.messages(&incoming(&pair)).await;
+        let messages = pair.b.stream().await.messages(&incoming(&pair)).await;
         let [original, replayed] = messages.as_slice() else { panic!("{messages:?}") };
         assert_eq!(original.body, replayed.body);
         let without_id = |message: &StreamMessage| {
@@ -89,7 +89,7 @@ on_both! {
     async fn what_would_be_refused_again_or_cannot_be_checked_says_so(backend: Backend) {
         let pair = pair(backend, |config| config).await;
         let cli = Cli::of(PROGRAM, &pair.b);
-        Stream::of(&pair.b.config).await.publish(&incoming(&pair), &[], "no JSON").await;
+        pair.b.stream().await.publish(&incoming(&pair), &[], "no JSON").await;
         letters(&pair.b, 1).await;
         let summary = cli.json(&["dlq", "replay", "--all", "--reason", "malformed"]).await;
         assert!(why(&summary, "skipped").contains("malformed"), "{summary}");
@@ -116,7 +116,7 @@ on_both! {
 
     async fn a_letter_that_is_only_a_reference_is_replayed_with_its_body(backend: Backend) {
         let pair = pair(backend, |config| config).await;
-        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), pair.b.stream().await);
         let send = |id: &'static str| {
             let orders = Orders { gate: Uuid::new_v4().to_string(), ballast: "x".repeat(1024 * 1024 - 700), ..Orders::default() };
             let mut event = envelope(&pair, id, "probe", "broken", serde_json::to_value(&orders).expect("JSON"));

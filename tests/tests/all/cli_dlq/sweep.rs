@@ -9,7 +9,7 @@ use jsb_runtime::operate::{self, Connection};
 use jsb_runtime::testing::skewed;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Cli, DEADLINE, Stream, effects, eventually, inbox};
+use jsb_tests::{Backend, Cli, DEADLINE, effects, eventually, inbox};
 use sea_orm::ConnectionTrait;
 use serde_json::json;
 use tokio::sync::Notify;
@@ -25,8 +25,7 @@ on_both! {
             publish(&pair, &[], &envelope(&pair, &format!("large-{number}"), "probe", "record", payload)).await;
         }
         pair.b.has_settled(12).await;
-        let stream = Stream::of(&pair.b.config).await;
-        stream.until_idle(&pair.b.config.app_name).await;
+        pair.b.until_idle().await;
         pair.b.stop().await;
         pair.b.sql("DELETE FROM inbox_events").await;
 
@@ -46,7 +45,7 @@ on_both! {
     async fn a_sweep_reads_only_what_came_since_then(backend: Backend) {
         let mut pair = pair(backend, |config| config).await;
         let (stream, connection) =
-            (Stream::of(&pair.b.config).await, Connection::open(pair.b.config.clone()).await.expect("a connection"));
+            (pair.b.stream().await, Connection::open(pair.b.config.clone()).await.expect("a connection"));
         let (mut sequences, mut since) = (Vec::new(), None);
         for number in 0..64 {
             let event = envelope(&pair, &format!("event-{number}"), "probe", "record", json!({}));
@@ -56,7 +55,7 @@ on_both! {
             }
         }
         pair.b.has_settled(64).await;
-        stream.until_idle(&pair.b.config.app_name).await;
+        pair.b.until_idle().await;
         pair.b.stop().await;
         pair.b.sql("DELETE FROM inbox_events").await;
         for gap in [0, 1, 30, 31, 32, 59, 61] {
@@ -84,8 +83,7 @@ on_both! {
         let mut pair = pair(backend, |config| config).await;
         let event = probe::send(&pair.a.db, "record", Orders::default()).await;
         pair.b.event_is(&event.event_id, "processed").await;
-        let stream = Stream::of(&pair.b.config).await;
-        stream.until_idle(&pair.b.config.app_name).await;
+        pair.b.until_idle().await;
         pair.b.stop().await;
         assert_eq!(operate::inbox::prune(&pair.b.db, Utc::now(), |_| {}).await, Ok(1));
         let forgetful = pair.b.config.clone().inbox_retention(Duration::ZERO);
@@ -103,7 +101,7 @@ on_both! {
         let cli = Cli::of(PROGRAM, &pair.b);
         pair.b.stop().await;
         let event = probe::send(&pair.a.db, "record", Orders::default()).await;
-        let stream = Stream::of(&pair.b.config).await;
+        let stream = pair.b.stream().await;
         let durable = stream.durable(&pair.b.config.app_name).await;
         eventually("all deliveries are spent", || async {
             let messages = durable.batch().max_messages(10).expires(Duration::from_millis(200)).messages().await?;
@@ -120,7 +118,7 @@ on_both! {
         pair.b.event_is(&other.event_id, "processed").await;
         assert!(inbox::find(&pair.b.db, &event.event_id).await.expect("the inbox").is_none(), "it was found without a sweep");
 
-        stream.until_idle(&pair.b.config.app_name).await;
+        pair.b.until_idle().await;
         assert_eq!(cli.json(&["dlq", "sweep", "--since", "2100-01-01T00:00:00Z"]).await["found"], 0);
         let swept = cli.json(&["dlq", "sweep"]).await;
         assert_eq!(swept["found"], 1, "{swept}");
@@ -145,7 +143,7 @@ on_both! {
         // The server brings nothing again meanwhile but what is given back.
         let mut pair = pair(backend, |config| config.backoff([Duration::from_secs(60); 5])).await;
         pair.b.stop().await;
-        let stream = Stream::of(&pair.b.config).await;
+        let stream = pair.b.stream().await;
         let durable = stream.durable(&pair.b.config.app_name).await;
         let one = || durable.batch().max_messages(1).expires(Duration::from_millis(200)).messages();
 
@@ -175,7 +173,7 @@ on_both! {
         pair.b.event_is(&in_hand.event_id, "processed").await;
         // By now it is settled for whoever had it in hand.
         held.ack_with(AckKind::Nak(None)).await.expect("a message that is given back");
-        stream.until_idle(&pair.b.config.app_name).await;
+        pair.b.until_idle().await;
         for event in [lost, in_hand] {
             assert_eq!(effects::count(&pair.b.db, &event.id).await, Ok(1));
         }

@@ -8,7 +8,7 @@ use async_nats::jetstream::{AckKind, Message};
 use futures_util::StreamExt;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Cli, Pair, Stream, eventually, until};
+use jsb_tests::{App, Backend, Cli, Pair, eventually, until};
 use uuid::Uuid;
 
 use super::{PROGRAM, findings, health, pair};
@@ -44,7 +44,7 @@ async fn spend(mut message: Message, durable: &PullConsumer) {
 on_both! {
     async fn an_event_that_hangs_is_not_healthy(backend: Backend) {
         let pair = pair(backend).await;
-        let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+        let cli = Cli::of(PROGRAM, &pair.b);
         let orders = Orders { gate: Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&orders.gate);
         let hanging = probe::send(&pair.a.db, "wait", orders).await;
@@ -54,7 +54,7 @@ on_both! {
         assert_eq!(health(&cli, &[]).await.0, 0, "it may take its time");
         gate.open();
         pair.b.event_is(&hanging.event_id, "processed").await;
-        stream.until_idle(&pair.b.config.app_name).await;
+        pair.b.until_idle().await;
         let (code, found) = health(&cli, &AT_ONCE).await;
         assert_eq!((code, findings(&found, "fault")), (0, vec![]), "{found}");
         pair.stop().await;
@@ -73,7 +73,7 @@ async fn what_the_server_has_given_up_waits_no_more() {
     for _ in 0..2 {
         probe::send(&pair.a.db, "record", Orders::default()).await;
     }
-    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), Stream::of(&pair.b.config).await);
+    let (cli, stream) = (Cli::of(PROGRAM, &pair.b), pair.b.stream().await);
     let durable = stream.durable(&pair.b.config.app_name).await;
     let (first, _) = (taken(&durable).await, taken(&durable).await);
     let status = cli.json(&["status"]).await;

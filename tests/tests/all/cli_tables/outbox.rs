@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Pair, Stream, effects};
+use jsb_tests::{Pair, effects};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use super::{DECLINED, LONG_AGO, MANY, UNHEALTHY, cli, fill_outbox, organization,
 on_both! {
     async fn an_event_that_was_too_large_is_retried_once_the_stream_takes_it(backend: Backend) {
         let mut pair = Pair::create(backend).await;
-        let stream = Stream::of(&pair.a.config).await;
+        let stream = pair.a.stream().await;
         let (a, b) = (&pair.a.config.app_name, &pair.b.config.app_name);
         let subjects = vec![format!("{a}.sync.{b}"), format!("{b}.sync.{a}"), format!("{a}.sync.dlq"), format!("{b}.sync.dlq")];
         let small = async_nats::jetstream::stream::Config { subjects, max_message_size: 5_000, ..Default::default() };

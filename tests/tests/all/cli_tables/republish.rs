@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dev_servers::{NatsOptions, NatsServer};
-use jsb_tests::{App, Pair, Stream, until};
+use jsb_tests::{App, Pair, until};
 use sea_orm::EntityTrait;
 
 use super::{DECLINED, LONG_AGO, cli, numbers, organization, renumber, ticket};
@@ -76,7 +76,7 @@ on_both! {
         let id = ticket::saved(&pair.a.db).await;
         renumber(&pair.a, id, 1..5).await;
         pair.quiet().await;
-        let stream = Stream::of(&pair.a.config).await;
+        let stream = pair.a.stream().await;
         stream.context.delete_stream(&pair.a.config.stream_name).await.expect("the stream is lost");
         renumber(&pair.a, id, [5]).await;
         newest_is_sent(&pair.a).await;

@@ -6,7 +6,7 @@ use chrono::Utc;
 use jsb_runtime::operate;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, Remote, Stream, effects, eventually, inbox, until};
+use jsb_tests::{App, Backend, Pair, Remote, effects, eventually, inbox, until};
 use sea_orm::sea_query::Query;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, TransactionTrait};
 use serde_json::Value as Json;
@@ -84,8 +84,7 @@ on_both! {
         assert_eq!(pair.b.count("inbox_events", "processed").await, 2);
         let copy = user::Entity::find_by_id(ada.id).one(&pair.b.db).await.expect("a read");
         assert_eq!(copy, Some(ada));
-        let letters = Stream::of(&pair.b.config).await;
-        let letter = letters.dead_letter(&pair.b.config.app_name, text(&events[1], "event_id")).await;
+        let letter = pair.b.dead_letter(text(&events[1], "event_id")).await;
         assert!(letter.is_some(), "its letter stays");
         pair.stop().await;
     }

@@ -6,7 +6,7 @@ use async_nats::Subscriber;
 use async_nats::jetstream::consumer::{FromConsumer, pull};
 use futures_util::StreamExt;
 use jsb_tests::entities::tally;
-use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, Stream, servers};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, servers};
 use serde_json::Value as Json;
 
 use super::configured;
@@ -22,7 +22,7 @@ async fn tallies(app: &App, rows: i64) {
 
 /// Hears what the consumer of `app` asks the server for.
 async fn requests_of(app: &App) -> Subscriber {
-    let (stream, config) = (Stream::of(&app.config).await, &app.config);
+    let (stream, config) = (app.stream().await, &app.config);
     let subject = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}-workers", config.stream_name, config.app_name);
     let requests = stream.context.client().subscribe(subject).await.expect("a subscription");
     // What is asked behind it is answered once the server has the subscription.
@@ -52,7 +52,7 @@ async fn no_more_is_asked_for_than_may_wait_for_its_acknowledgement() {
         let began = Instant::now();
         pair.quiet().await;
         assert!(began.elapsed() < Duration::from_secs(60), "with {most} it took {:?}", began.elapsed());
-        let progress = Stream::of(&pair.b.config).await.progress(&pair.b.config.app_name).await;
+        let progress = pair.b.progress().await;
         assert_eq!(progress.delivered.consumer_sequence, 300, "each once");
         pair.stop().await;
     }
@@ -62,7 +62,7 @@ async fn no_more_is_asked_for_than_may_wait_for_its_acknowledgement() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_is_asked_for_than_the_consumer_allows() {
     let mut pair = configured(Backend::Postgres, |config| config.backoff(PATIENT)).await;
-    let (stream, app) = (Stream::of(&pair.b.config).await, pair.b.config.app_name.clone());
+    let (stream, app) = (pair.b.stream().await, pair.b.config.app_name.clone());
     let durable = stream.durable(&app).await;
     let limits = |config: &pull::Config| (config.max_batch, config.max_bytes, config.max_expires);
     let limited = pull::Config {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Stream, until};
+use jsb_tests::{Backend, until};
 
 use super::{pair, processed};
 
@@ -17,7 +17,7 @@ on_both! {
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
         gate.until_reached().await;
-        let (began, stream) = (Instant::now(), Stream::of(&pair.b.config).await);
+        let (began, stream) = (Instant::now(), pair.b.stream().await);
         until("many times the ack wait have passed", async || {
             let progress = stream.progress(&pair.b.config.app_name).await;
             assert_eq!((progress.num_redelivered, progress.num_ack_pending), (0, 1), "the server gave it to somebody else");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Stream, eventually, until};
+use jsb_tests::{eventually, until};
 use sea_orm::ConnectionTrait;
 
 use super::{configured, pair, processed, spend};
@@ -12,7 +12,7 @@ use super::{configured, pair, processed, spend};
 on_both! {
     async fn a_stream_that_is_made_anew_is_swept_from_its_beginning(backend: Backend) {
         let mut pair = pair(backend, true).await;
-        let stream = Stream::of(&pair.b.config).await;
+        let stream = pair.b.stream().await;
         // As a former stream has left it, which was lost after its third message.
         pair.b.db.execute_unprepared("UPDATE sync_settings SET swept_seq = 3").await.expect("the settings");
         pair.b.start().await;
@@ -49,7 +49,7 @@ on_both! {
         // A consumer that delivers each only once counts none of them as delivered again.
         for max_deliver in [5, 1] {
             let mut pair = configured(backend, |config| config.max_deliver(max_deliver)).await;
-            let (stream, app) = (Stream::of(&pair.b.config).await, pair.b.config.app_name.clone());
+            let (stream, app) = (pair.b.stream().await, pair.b.config.app_name.clone());
             let lost = probe::send(&pair.a.db, "record", Orders::default()).await;
             pair.a.has_sent(1).await;
             spend(&stream, &pair.b).await;

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use jsb_runtime::operate;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Pair, Stream, effects, eventually, inbox};
+use jsb_tests::{Backend, Pair, effects, eventually, inbox};
 use sea_orm::{ConnectionTrait, DbErr};
 
 use super::{pair, processed, spend};
@@ -15,7 +15,7 @@ use super::{pair, processed, spend};
 on_both! {
     async fn what_crashes_spent_is_found_at_the_next_start(backend: Backend) {
         let mut pair = pair(backend, true).await;
-        let stream = Stream::of(&pair.b.config).await;
+        let stream = pair.b.stream().await;
         let good = probe::send(&pair.a.db, "record", Orders::default()).await;
         let orders = Orders { failures: 2, error: "not yet".to_owned(), ..Orders::default() };
         let shaky = probe::send(&pair.a.db, "fail", orders).await;
@@ -38,7 +38,7 @@ on_both! {
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
         pair.a.has_sent(1).await;
-        spend(&Stream::of(&pair.b.config).await, &pair.b).await;
+        spend(&pair.b.stream().await, &pair.b).await;
         pair.b.start().await;
         gate.until_reached().await;
         // Asked to stop, and only then let go.
@@ -50,7 +50,7 @@ on_both! {
     async fn what_is_given_up_meanwhile_is_processed(backend: Backend) {
         let mut pair = pair(backend, true).await;
         pair.b.start().await;
-        let stream = Stream::of(&pair.b.config).await;
+        let stream = pair.b.stream().await;
         let slow = Orders { gate: uuid::Uuid::new_v4().to_string(), ..Orders::default() };
         let gate = gate(&slow.gate);
         let slow = probe::send(&pair.a.db, "wait", slow).await;
@@ -92,7 +92,7 @@ on_both! {
         let due_in = shown.expect("its row").event.available_at.expect("a time at which it is due here") - Utc::now();
         // The server has its hour, and then a while.
         assert!((TimeDelta::hours(1)..TimeDelta::hours(2)).contains(&due_in), "{due_in}");
-        let stream = Stream::of(&pair.b.config).await;
+        let stream = pair.b.stream().await;
         stream.purge().await;
         let overdue = "UPDATE inbox_events SET available_at = '2026-01-01T00:00:00+00:00'";
         pair.b.db.execute_unprepared(overdue).await.expect("time passes");

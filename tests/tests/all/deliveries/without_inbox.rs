@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Stream, effects, eventually, until};
+use jsb_tests::{effects, eventually, until};
 use sea_orm::DbErr;
 
 use super::{pair, spend};
@@ -12,7 +12,7 @@ use super::{pair, spend};
 on_both! {
     async fn without_an_inbox_what_was_spent_is_applied_or_dead(backend: Backend) {
         let mut pair = pair(backend, false).await;
-        let stream = Stream::of(&pair.b.config).await;
+        let stream = pair.b.stream().await;
         let good = probe::send(&pair.a.db, "record", Orders::default()).await;
         let bad = probe::send(&pair.a.db, "fail", Orders { failures: u32::MAX, ..Orders::default() }).await;
         pair.a.has_sent(2).await;
@@ -28,7 +28,7 @@ on_both! {
 
     async fn without_an_inbox_a_sweep_that_has_to_wait_runs_no_handler_of_what_comes_meanwhile(backend: Backend) {
         let mut pair = pair(backend, false).await;
-        let (stream, app) = (Stream::of(&pair.b.config).await, pair.b.config.app_name.clone());
+        let (stream, app) = (pair.b.stream().await, pair.b.config.app_name.clone());
         // From now on the server cannot say that it has given up nothing.
         let spent = probe::send(&pair.a.db, "record", Orders::default()).await;
         pair.a.has_sent(1).await;

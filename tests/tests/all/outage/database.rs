@@ -5,7 +5,7 @@ use std::time::Duration;
 use jsb_tests::faults::link::Weather;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, Stream, effects, eventually, inbox, lasts, until};
+use jsb_tests::{App, Backend, Pair, effects, eventually, inbox, lasts, until};
 use sea_orm::{
     ConnectionTrait, DatabaseTransaction, DbBackend, DbErr, SqliteTransactionMode, Statement, TransactionOptions,
     TransactionTrait,
@@ -39,7 +39,7 @@ on_both! {
         pair.b.db = patient;
         let lock = lock(&pair.b, backend).await;
         let row = save(&pair.a.db, "acme.example").await.expect("a save");
-        let (stream, app) = (Stream::of(&pair.b.config).await, &pair.b.config.app_name);
+        let (stream, app) = (pair.b.stream().await, &pair.b.config.app_name);
         until("the event is delivered", async || stream.progress(app).await.num_ack_pending == 1).await;
         lasts(Duration::from_secs(5)).await;
         let progress = stream.progress(app).await;

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jsb_runtime::Role;
-use jsb_tests::{Backend, Pair, Proxy, Stream, servers, until};
+use jsb_tests::{Backend, Pair, Proxy, servers, until};
 
 use super::{AT_ONCE, LOST, note_and_lose, save};
 
@@ -38,7 +38,7 @@ async fn a_stream_that_vanishes_under_a_relay_alone_is_made_again() {
     app.start().await;
     save(&app.db, "before.example").await.expect("a save");
     app.has_sent(1).await;
-    let stream = Stream::of(&app.config).await;
+    let stream = app.stream().await;
     stream.context.delete_stream(&app.config.stream_name).await.expect("a stream that is gone");
     save(&app.db, "after.example").await.expect("a save");
     app.has_sent(2).await;
@@ -52,7 +52,7 @@ async fn a_stream_that_vanishes_under_a_relay_alone_is_made_again() {
 async fn a_stream_that_vanishes_while_somebody_listens_is_made_again() {
     let mut app = Pair::configured(Backend::Sqlite, |config| config.roles([Role::Relay])).await.a;
     app.start().await;
-    let stream = Stream::of(&app.config).await;
+    let stream = app.stream().await;
     let subject = format!("{}.sync.{}", app.config.app_name, app.config.destination_app);
     let client = stream.context.client();
     let _listening = client.subscribe(subject.clone()).await.expect("a subscription");
@@ -79,7 +79,7 @@ fn count_and_pass_on(subject: &str) -> bool {
 async fn a_subject_that_no_stream_carried_for_long_is_published_to_at_once() {
     let proxy = Proxy::start(servers::nats().await.port()).await;
     let mut app = Pair::configured(Backend::Sqlite, |config| config.roles([Role::Relay])).await.a;
-    let stream = Stream::of(&app.config).await;
+    let stream = app.stream().await;
     app.start().await;
     app.stop().await;
     let subject = format!("{}.sync.{}", app.config.app_name, app.config.destination_app);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsb_tests::entities::organization;
-use jsb_tests::{Backend, Pair, Proxy, Stream, servers, until};
+use jsb_tests::{Backend, Pair, Proxy, servers, until};
 
 use super::{both_hold, save_named};
 use crate::deliveries;
@@ -28,8 +28,7 @@ async fn a_slow_link_spends_hardly_any_deliveries() {
     proxy.slow_down(Duration::from_millis(1));
     pair.b.start().await;
     both_hold(&pair, ROWS).await;
-    let deliveries =
-        Stream::of(&pair.b.config).await.progress(&pair.b.config.app_name).await.delivered.consumer_sequence;
+    let deliveries = pair.b.progress().await.delivered.consumer_sequence;
     assert!(deliveries < 3 * ROWS as u64 / 2, "{deliveries} deliveries of {ROWS} events");
     pair.stop().await;
 }
@@ -65,7 +64,7 @@ async fn an_event_that_was_given_up_and_is_long_on_its_way_is_found() {
     let mut pair = deliveries::pair(Backend::Sqlite, true).await;
     let row = save_named(&pair.a.db, &"n".repeat(700_000), "large.example").await.expect("a save");
     pair.a.has_sent(1).await;
-    deliveries::spend(&Stream::of(&pair.b.config).await, &pair.b).await;
+    deliveries::spend(&pair.b.stream().await, &pair.b).await;
     pair.b.config.nats_url = proxy.url();
     proxy.slow_down(EIGHTH_OF_A_MIB_A_SECOND);
     pair.b.start().await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Pair, Stream, effects, eventually};
+use jsb_tests::{Pair, effects, eventually};
 use sea_orm::DbErr;
 
 use super::{BACKOFF, dead, effects_of, error, impatient_pair, others_flow, subject};
@@ -24,7 +24,7 @@ on_both! {
         assert_eq!(effects::count(&b.db, &bad.id).await, Ok(0), "a failed attempt leaves nothing behind");
 
         let subject = subject(a, b);
-        let stream = Stream::of(&b.config).await;
+        let stream = b.stream().await;
         let messages = stream.messages(&subject).await;
         let original = messages.iter().find(|message| message.headers["Nats-Msg-Id"] == bad.event_id);
         let original = original.expect("the original is in the stream");
@@ -59,7 +59,7 @@ on_both! {
         for (gap, delay) in attempts.windows(2).zip(BACKOFF.map(Duration::from_millis)) {
             assert!(gap[1] - gap[0] >= delay, "tried again after {:?} rather than {delay:?}", gap[1] - gap[0]);
         }
-        stream.until_idle(&b.config.app_name).await;
+        b.until_idle().await;
         assert_eq!(probe::attempts(&bad).len(), 5, "a dead event is not tried again");
         pair.stop().await;
     }
@@ -88,7 +88,7 @@ on_both! {
         assert_eq!(probe::attempts(&shaky).len(), 3);
         let row = pair.b.event_is(&shaky.event_id, "processed").await;
         assert_eq!(row.attempts, 2);
-        assert!(Stream::of(&pair.b.config).await.dead_letter(&pair.b.config.app_name, &shaky.event_id).await.is_none());
+        assert!(pair.b.dead_letter(&shaky.event_id).await.is_none());
         pair.stop().await;
     }
 

@@ -1,7 +1,7 @@
 //! Bodies that are no event of ours, or too large for one.
 
 use jsb_tests::entities::organization;
-use jsb_tests::{Pair, Stream, eventually, inbox};
+use jsb_tests::{Pair, eventually, inbox};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{DbErr, EntityTrait};
 
@@ -11,7 +11,7 @@ on_both! {
     async fn what_can_never_be_applied_goes_to_the_dlq_at_once(backend: Backend) {
         let pair = impatient_pair(backend).await;
         let (a, b) = (&pair.a, &pair.b);
-        let stream = Stream::of(&a.config).await;
+        let stream = a.stream().await;
         let producer = a.config.app_name.as_str();
         let event = |id: &str, change: serde_json::Value| {
             let mut event = serde_json::json!({

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Pair, Proxy, Stream, eventually, inbox, servers, until};
+use jsb_tests::{App, Pair, Proxy, eventually, inbox, servers, until};
 use sea_orm::DbErr;
 
 use super::{dead, error, impatient, impatient_pair, others_flow, subject};
@@ -29,7 +29,7 @@ on_both! {
     async fn a_body_without_room_for_its_reasons_stays_in_the_inbox(backend: Backend) {
         let pair = impatient_pair(backend).await;
         let (a, b) = (&pair.a, &pair.b);
-        let stream = Stream::of(&a.config).await;
+        let stream = a.stream().await;
         let body = format!("not JSON {}", "x".repeat(1024 * 1024 - 100));
         let sequence = stream.publish(&subject(a, b), &[], body.clone()).await;
         let (row, letter) = dead(b, &format!("seq-{sequence}")).await;

@@ -1,7 +1,7 @@
 //! Poison where there is no DLQ or no inbox.
 
 use jsb_tests::entities::organization;
-use jsb_tests::{Pair, Stream, eventually, probe};
+use jsb_tests::{Pair, eventually, probe};
 use sea_orm::DbErr;
 
 use super::{error, impatient, others_flow};
@@ -17,7 +17,7 @@ on_both! {
         let body: serde_json::Value = serde_json::from_slice(&body).expect("the original body");
         assert_eq!(body["event_id"], bad.event_id);
         others_flow(&pair.a, &pair.b).await;
-        assert!(Stream::of(&pair.b.config).await.dead_letter(&pair.b.config.app_name, &bad.event_id).await.is_none());
+        assert!(pair.b.dead_letter(&bad.event_id).await.is_none());
         pair.stop().await;
     }
 
@@ -28,7 +28,7 @@ on_both! {
         let saved = organization::new("no-inbox.example").insert(&a.db).await.expect("a save");
         b.has(&saved).await;
         let bad = probe::send(&a.db, "fail", error("always")).await;
-        let stream = Stream::of(&b.config).await;
+        let stream = b.stream().await;
         let letter = eventually("it is in the DLQ", || async {
             Ok::<_, DbErr>(stream.dead_letter(&b.config.app_name, &bad.event_id).await)
         })
