@@ -1,5 +1,7 @@
 //! Two applications that sync with each other, as in production but for their names.
 
+use std::fmt::Debug;
+
 use jsb_runtime::{Config, Status};
 use sea_orm::{EntityTrait, PrimaryKeyToColumn, QueryOrder};
 use uuid::Uuid;
@@ -72,6 +74,19 @@ impl Pair {
             idle(&a) && idle(&b) && arrived
         })
         .await;
+    }
+
+    /// Waits until nothing is on its way, finds that both sides hold the same rows, and gives them back by key.
+    pub async fn agree<E: EntityTrait<Model: PartialEq + Debug>>(&self) -> Vec<E::Model> {
+        self.quiet().await;
+        self.agree_now::<E>().await
+    }
+
+    /// Finds that both sides hold the same rows as they are now.
+    pub async fn agree_now<E: EntityTrait<Model: PartialEq + Debug>>(&self) -> Vec<E::Model> {
+        let (a, b) = self.rows::<E>().await;
+        assert_eq!(a, b);
+        a
     }
 
     /// Both sides' rows of an entity, ordered by key.

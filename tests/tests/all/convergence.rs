@@ -7,7 +7,7 @@ mod locks;
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use jsb_tests::entities::tally;
-use jsb_tests::{App, Pair, Remote, eventually};
+use jsb_tests::{App, Remote, eventually};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{DatabaseConnection, DbErr, EntityTrait};
 use serde_json::Value as Json;
@@ -30,14 +30,6 @@ async fn becomes(id: Uuid, value: i64, app: &App) -> tally::Model {
         Ok::<_, DbErr>(found.filter(|row| row.value == value))
     })
     .await
-}
-
-/// Waits until the pair is quiet, finds both sides equal and gives back what they hold.
-async fn agreed(pair: &Pair) -> Vec<tally::Model> {
-    pair.quiet().await;
-    let (a, b) = pair.rows::<tally::Entity>().await;
-    assert_eq!(a, b);
-    a
 }
 
 /// An event of the other side on a tally, with a version of so many microseconds.

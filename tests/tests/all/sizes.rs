@@ -88,9 +88,7 @@ on_both! {
         }
         pair.start_both().await;
         until("all four are there", async || label::Entity::find().count(&pair.b.db).await == Ok(4)).await;
-        pair.quiet().await;
-        let (a, b) = pair.rows::<label::Entity>().await;
-        assert_eq!(a, b);
+        pair.agree::<label::Entity>().await;
         assert_eq!(pair.a.status().await.problems, [""; 0]);
         assert_eq!(pair.b.status().await.problems, [""; 0]);
         pair.stop().await;

@@ -26,19 +26,8 @@ mod json;
 mod rows;
 mod values;
 
-use std::fmt::Debug;
-
 use jsb_tests::{App, Backend, Pair};
-use sea_orm::EntityTrait;
 use serde_json::Value as Json;
-
-/// Waits until the pair is quiet and finds both sides equal; gives back what they hold.
-async fn equal<E: EntityTrait<Model: PartialEq + Debug>>(pair: &Pair) -> Vec<E::Model> {
-    pair.quiet().await;
-    let (a, b) = pair.rows::<E>().await;
-    assert_eq!(a, b);
-    a
-}
 
 /// Where the parcels go, with all members that their rows hold.
 pub(crate) async fn stored_addresses(app: &App) -> Vec<Json> {

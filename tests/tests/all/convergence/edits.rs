@@ -7,14 +7,14 @@ use jsb_tests::entities::tally;
 use jsb_tests::{Backend, Pair};
 use sea_orm::ActiveValue::Set;
 
-use super::{agreed, becomes, set};
+use super::{becomes, set};
 
 /// A pair that does not run, with one row on both sides whose version is ahead of both clocks: the next save on either
 /// side draws the same version.
 async fn ahead_of_clocks(backend: Backend) -> (Pair, tally::Model) {
     let mut pair = Pair::start(backend).await;
     let row = skewed(TimeDelta::days(1), tally::new(0).insert(&pair.a.db)).await.expect("a save");
-    assert_eq!(agreed(&pair).await, std::slice::from_ref(&row));
+    assert_eq!(pair.agree::<tally::Entity>().await, std::slice::from_ref(&row));
     pair.a.stop().await;
     pair.b.stop().await;
     (pair, row)
@@ -28,7 +28,7 @@ on_both! {
         for round in 1..=10 {
             tokio::join!(set(row.id, round, &pair.a.db), set(row.id, -round, &pair.b.db));
         }
-        let rows = agreed(&pair).await;
+        let rows = pair.agree::<tally::Entity>().await;
         assert_eq!((rows.len(), rows[0].value.abs()), (1, 10));
         pair.stop().await;
     }
@@ -38,7 +38,7 @@ on_both! {
         let (a, b) = (set(row.id, 1, &pair.a.db).await, set(row.id, 2, &pair.b.db).await);
         assert_eq!(a.updated_at, b.updated_at);
         pair.start_both().await;
-        assert_eq!(agreed(&pair).await, [b]);
+        assert_eq!(pair.agree::<tally::Entity>().await, [b]);
         pair.stop().await;
     }
 
@@ -48,7 +48,7 @@ on_both! {
         row.delete(&pair.b.db).await.expect("a delete");
         assert_eq!(pair.b.recorded().await[0]["payload"]["updated_at"], pair.a.recorded().await[1]["payload"]["updated_at"]);
         pair.start_both().await;
-        assert_eq!((agreed(&pair).await, updated.value), (vec![], 1));
+        assert_eq!((pair.agree::<tally::Entity>().await, updated.value), (vec![], 1));
         pair.stop().await;
     }
 
@@ -58,7 +58,7 @@ on_both! {
         row.delete(&pair.a.db).await.expect("a delete");
         assert_eq!(pair.b.recorded().await[0]["payload"]["updated_at"], pair.a.recorded().await[1]["payload"]["updated_at"]);
         pair.start_both().await;
-        assert_eq!(agreed(&pair).await, [updated]);
+        assert_eq!(pair.agree::<tally::Entity>().await, [updated]);
         pair.stop().await;
     }
 
@@ -77,13 +77,13 @@ on_both! {
             becomes(row.id, 2, &pair.b).await;
             // And those that have not seen each other end equal.
             tokio::join!(set(row.id, 3, &pair.a.db), skewed(offset, set(row.id, 4, &pair.b.db)));
-            let rows = agreed(&pair).await;
+            let rows = pair.agree::<tally::Entity>().await;
             assert!(matches!(rows.as_slice(), [row] if [3, 4].contains(&row.value)), "{rows:?}");
             skewed(offset, rows[0].clone().delete(&pair.b.db)).await.expect("a delete");
-            assert_eq!(agreed(&pair).await, []);
+            assert_eq!(pair.agree::<tally::Entity>().await, []);
             let again = tally::ActiveModel { id: Set(row.id), value: Set(5), ..Default::default() };
             let again = again.insert(&pair.a.db).await.expect("an insert of the deleted key");
-            assert_eq!(agreed(&pair).await, [again]);
+            assert_eq!(pair.agree::<tally::Entity>().await, [again]);
             pair.stop().await;
         }
     }
@@ -111,7 +111,7 @@ on_both! {
         assert_eq!(recorded.len(), 1 + 64);
         let versions: Vec<_> = recorded.iter().map(|event| event["payload"]["updated_at"].as_str()).collect();
         assert!(versions.is_sorted_by(|one, next| one < next), "{versions:?}");
-        let rows = agreed(&pair).await;
+        let rows = pair.agree::<tally::Entity>().await;
         assert_eq!(rows[0].value, recorded[64]["payload"]["value"]);
         pair.stop().await;
     }

@@ -9,7 +9,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbErr, T
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
-use super::{agreed, set};
+use super::set;
 
 /// The seed of the keys' locks.
 const KEY_LOCKS: i64 = 0x004a_5342;
@@ -50,7 +50,7 @@ where
 async fn an_update_that_waited_while_its_row_was_made_anew_is_above_the_new_one() {
     let mut pair = Pair::start(Backend::Postgres).await;
     let row = tally::new(0).insert(&pair.a.db).await.expect("a save");
-    agreed(&pair).await;
+    pair.agree::<tally::Entity>().await;
     let txn = pair.a.db.begin().await.expect("a transaction");
     row.clone().delete(&txn).await.expect("a delete");
     let db = pair.a.db.clone();
@@ -61,7 +61,7 @@ async fn an_update_that_waited_while_its_row_was_made_anew_is_above_the_new_one(
     txn.commit().await.expect("a commit");
     let updated = update.await.expect("an update");
     assert!(updated.updated_at > anew.updated_at, "{updated:?} replaced {anew:?}");
-    assert_eq!(agreed(&pair).await, [updated]);
+    assert_eq!(pair.agree::<tally::Entity>().await, [updated]);
     pair.a.stop().await;
     pair.b.stop().await;
 }
@@ -75,7 +75,7 @@ async fn an_insert_waits_for_its_key() {
     let (txn, insert) = held_up(id, &pair.a, |db| async move { row.insert(&db).await }).await;
     txn.rollback().await.expect("the key is let go");
     let saved = insert.await.expect("a task").expect("a save");
-    assert_eq!(agreed(&pair).await, [saved]);
+    assert_eq!(pair.agree::<tally::Entity>().await, [saved]);
     pair.stop().await;
 }
 
@@ -93,7 +93,7 @@ async fn an_insert_in_a_transaction_waits_for_its_key() {
     let (txn, insert) = held_up(id, &pair.a, in_a_transaction).await;
     txn.rollback().await.expect("the key is let go");
     let saved = insert.await.expect("a task").expect("a save");
-    assert_eq!(agreed(&pair).await, [saved]);
+    assert_eq!(pair.agree::<tally::Entity>().await, [saved]);
     pair.stop().await;
 }
 
@@ -107,7 +107,7 @@ async fn an_update_of_a_missing_row_waits_for_its_key_and_is_above_what_was_made
     txn.commit().await.expect("a commit");
     let updated = update.await.expect("an update");
     assert!(updated.updated_at > made.updated_at, "{updated:?} replaced {made:?}");
-    assert_eq!(agreed(&pair).await, [updated]);
+    assert_eq!(pair.agree::<tally::Entity>().await, [updated]);
     pair.stop().await;
 }
 
@@ -115,10 +115,10 @@ async fn an_update_of_a_missing_row_waits_for_its_key_and_is_above_what_was_made
 async fn a_delete_waits_for_its_key() {
     let pair = Pair::start(Backend::Postgres).await;
     let row = tally::new(1).insert(&pair.a.db).await.expect("a save");
-    agreed(&pair).await;
+    pair.agree::<tally::Entity>().await;
     let (txn, delete) = held_up(row.id, &pair.a, |db| async move { row.delete(&db).await }).await;
     txn.rollback().await.expect("the key is let go");
     delete.await.expect("a task").expect("a delete");
-    assert_eq!(agreed(&pair).await, []);
+    assert_eq!(pair.agree::<tally::Entity>().await, []);
     pair.stop().await;
 }

@@ -26,11 +26,8 @@ async fn a_save_on_the_pool_is_one_statement() {
     tally(1).insert(&pair.a.db).await.expect("a key of the caller's");
     assert_eq!(written_at_once(&pair.a, "tallies").await, 1);
     pair.a.start().await;
-    pair.quiet().await;
-    let (a, b) = pair.rows::<organization::Entity>().await;
-    assert_eq!((a.len(), &a), (1, &b));
-    let (a, b) = pair.rows::<tally::Entity>().await;
-    assert_eq!((a.len(), &a), (1, &b));
+    assert_eq!(pair.agree::<organization::Entity>().await.len(), 1);
+    assert_eq!(pair.agree_now::<tally::Entity>().await.len(), 1);
     pair.stop().await;
 }
 
@@ -78,9 +75,7 @@ async fn what_the_database_makes_of_a_row_is_what_travels() {
         assert_eq!(newest(&pair.a).await["remark"], "NEW");
     }
     assert_eq!(pair.a.recorded().await.len(), 2);
-    pair.quiet().await;
-    let (a, b) = pair.rows::<tally::Entity>().await;
-    assert_eq!(a, b);
+    pair.agree::<tally::Entity>().await;
     pair.stop().await;
 }
 

@@ -11,14 +11,14 @@ use sea_orm::{
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
 
-use super::{equal, stored_addresses};
+use super::stored_addresses;
 use crate::samples;
 
 async fn json_nulls_travel(pair: &mut Pair) {
     pair.start_both().await;
     let row = gap::Model { json: Some(Json::Null), ..samples::empty_gap() };
     row.into_active_model().reset_all().insert(&pair.a.db).await.expect("a save");
-    equal::<gap::Entity>(pair).await;
+    pair.agree::<gap::Entity>().await;
 }
 
 async fn parcels_travel(pair: &mut Pair) {
@@ -31,13 +31,13 @@ async fn parcels_travel(pair: &mut Pair) {
         ..Default::default()
     };
     let saved = row.insert(&pair.a.db).await.expect("a save on A");
-    assert_eq!(equal::<parcel::Entity>(pair).await, std::slice::from_ref(&saved));
+    assert_eq!(pair.agree::<parcel::Entity>().await, std::slice::from_ref(&saved));
     let mut change = saved.into_active_model();
     change.items = Set(Items(Vec::new()));
     let changed = change.update(&pair.b.db).await.expect("an update on B");
-    assert_eq!(equal::<parcel::Entity>(pair).await, std::slice::from_ref(&changed));
+    assert_eq!(pair.agree::<parcel::Entity>().await, std::slice::from_ref(&changed));
     changed.delete(&pair.a.db).await.expect("a delete on A");
-    assert_eq!(equal::<parcel::Entity>(pair).await, []);
+    assert_eq!(pair.agree::<parcel::Entity>().await, []);
 }
 
 /// Both sides are sent what a newer program makes of a parcel.
@@ -105,13 +105,13 @@ async fn json_of_others_stays(pair: &mut Pair) {
         let saved = change.update(&txn).await.expect("an update of the old copy");
         txn.commit().await.expect("a commit");
         assert_eq!((saved.int, &saved.json), (Some(number), &json));
-        assert_eq!(equal::<gap::Entity>(pair).await, [saved]);
+        assert_eq!(pair.agree::<gap::Entity>().await, [saved]);
 
         let mut change = old.clone().into_active_model();
         change.big = Set(Some(number.into()));
         let saved = change.update(&pair.a.db).await.expect("an update of the old copy on the pool");
         assert_eq!((saved.big, &saved.json), (Some(number.into()), &json));
-        assert_eq!(equal::<gap::Entity>(pair).await, [saved]);
+        assert_eq!(pair.agree::<gap::Entity>().await, [saved]);
     }
 }
 
@@ -133,7 +133,7 @@ async fn unset_json_is_sent_as_it_is_stored(pair: &mut Pair) {
     let saved = change.update(&txn).await.expect("an update of the old copy");
     txn.commit().await.expect("a commit");
     assert_eq!(saved.address.town, "Bonn");
-    assert_eq!(equal::<parcel::Entity>(pair).await, [saved]);
+    assert_eq!(pair.agree::<parcel::Entity>().await, [saved]);
 
     // Of a row that was not read, with a member that its type does not know.
     pair.a.sql(r#"UPDATE parcels SET address = '{"town": "Kiel", "zip": "24103"}'"#).await;
@@ -155,7 +155,7 @@ async fn default_json_is_sent_as_it_is_stored(pair: &mut Pair) {
     let txn = writing(&pair.a).await;
     parcel().insert(&txn).await.expect("a save in a transaction");
     txn.commit().await.expect("a commit");
-    equal::<parcel::Entity>(pair).await;
+    pair.agree::<parcel::Entity>().await;
     for app in [&pair.a, &pair.b] {
         assert_eq!(stored_addresses(app).await, vec![json!({"town": "Ulm", "zip": "89073"}); 2]);
     }

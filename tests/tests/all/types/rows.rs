@@ -6,8 +6,6 @@ use sea_orm::ActiveValue::Set;
 use sea_orm::IntoActiveModel;
 use uuid::Uuid;
 
-use super::equal;
-
 async fn versions_travel(pair: &mut Pair) {
     pair.start_both().await;
     /// Saves on A, edits on B, saves and deletes again: versions rise and both sides end equal.
@@ -17,13 +15,13 @@ async fn versions_travel(pair: &mut Pair) {
             let row = || ActiveModel { id: Set(Uuid::now_v7()), text: Set("one".to_owned()), ..Default::default() };
             let gone = row().insert(&pair.a.db).await.expect("a save");
             let saved = row().insert(&pair.a.db).await.expect("a save");
-            equal::<Entity>(pair).await;
+            pair.agree::<Entity>().await;
             let mut change = saved.clone().into_active_model();
             change.text = Set("two".to_owned());
             let changed = change.update(&pair.b.db).await.expect("an update");
             assert!(changed.changed_at > saved.changed_at);
             gone.delete(&pair.b.db).await.expect("a delete");
-            assert_eq!(equal::<Entity>(pair).await, [changed]);
+            assert_eq!(pair.agree::<Entity>().await, [changed]);
         }};
     }
     travels!(chrono_utc);
@@ -49,21 +47,21 @@ async fn keys_travel(pair: &mut Pair) {
         };
         member.insert(&pair.a.db).await.expect("a member");
     }
-    assert_eq!(equal::<label::Entity>(pair).await.len(), AWKWARD.len());
-    for row in equal::<membership::Entity>(pair).await {
+    assert_eq!(pair.agree::<label::Entity>().await.len(), AWKWARD.len());
+    for row in pair.agree::<membership::Entity>().await {
         let mut change = row.into_active_model();
         change.role = Set("host".to_owned());
         change.update(&pair.b.db).await.expect("an update on B");
     }
-    for row in equal::<membership::Entity>(pair).await {
+    for row in pair.agree::<membership::Entity>().await {
         assert_eq!(row.role, "host");
         row.delete(&pair.b.db).await.expect("a delete on B");
     }
-    for row in equal::<label::Entity>(pair).await {
+    for row in pair.agree::<label::Entity>().await {
         row.delete(&pair.b.db).await.expect("a delete on B");
     }
-    assert_eq!(equal::<membership::Entity>(pair).await, []);
-    assert_eq!(equal::<label::Entity>(pair).await, []);
+    assert_eq!(pair.agree::<membership::Entity>().await, []);
+    assert_eq!(pair.agree::<label::Entity>().await, []);
 }
 
 also_mixed! {

@@ -8,7 +8,6 @@ use sea_orm::{ActiveModelTrait, DbBackend, IntoActiveModel};
 use serde_json::Value as Json;
 use uuid::Uuid;
 
-use super::equal;
 use crate::samples;
 
 /// What arrives is what was saved, and what was saved is what was asked for.
@@ -18,7 +17,7 @@ async fn specimens_travel(pair: &mut Pair) {
     let wanted = [first.clone(), second.clone()];
     let first = first.into_active_model().reset_all().insert(&pair.a.db).await.expect("a save on A");
     let second = second.into_active_model().reset_all().insert(&pair.b.db).await.expect("a save on B");
-    let found = equal::<specimen::Entity>(pair).await;
+    let found = pair.agree::<specimen::Entity>().await;
     assert_eq!(found, [first.clone(), second.clone()]);
     for (found, wanted) in found.into_iter().zip(wanted) {
         let updated_at = found.updated_at;
@@ -38,7 +37,7 @@ async fn specimens_travel(pair: &mut Pair) {
     let changed = change.update(&pair.b.db).await.expect("an update on B");
     assert_eq!(changed.json, Json::Null);
     assert_eq!(changed.decimal, Decimal::new(-123_457, 4));
-    assert_eq!(equal::<specimen::Entity>(pair).await, [changed, second]);
+    assert_eq!(pair.agree::<specimen::Entity>().await, [changed, second]);
     for app in [&pair.a, &pair.b].into_iter().filter(|app| app.db.get_database_backend() == DbBackend::Sqlite) {
         let zoned = app.texts("SELECT zoned FROM specimens UNION SELECT time_zoned FROM specimens").await;
         assert!(!zoned.iter().any(|text| text.contains("05:45") || text.contains("-03:30")), "{zoned:?}");
@@ -49,12 +48,12 @@ async fn gaps_travel(pair: &mut Pair) {
     pair.start_both().await;
     let full = samples::full_gap().into_active_model().reset_all().insert(&pair.a.db).await.expect("a save on A");
     let empty = samples::empty_gap().into_active_model().reset_all().insert(&pair.b.db).await.expect("a save on B");
-    assert_eq!(equal::<gap::Entity>(pair).await, [full.clone(), empty.clone()]);
+    assert_eq!(pair.agree::<gap::Entity>().await, [full.clone(), empty.clone()]);
     let emptied = gap::Model { id: full.id, ..samples::empty_gap() }.into_active_model().reset_all();
     let filled = gap::Model { id: empty.id, ..samples::full_gap() }.into_active_model().reset_all();
     let emptied = emptied.update(&pair.b.db).await.expect("an update on B");
     let filled = filled.update(&pair.a.db).await.expect("an update on A");
-    let found = equal::<gap::Entity>(pair).await;
+    let found = pair.agree::<gap::Entity>().await;
     assert_eq!(found, [emptied, filled]);
     assert_eq!((&found[0].json, found[1].json.is_some()), (&None, true));
 }
@@ -65,8 +64,7 @@ async fn arrive_together(pair: &mut Pair, events: i64) {
     pair.b.start().await;
     pair.b.has_settled(events.unsigned_abs()).await;
     pair.b.stop().await;
-    let (a, b) = pair.rows::<gap::Entity>().await;
-    assert_eq!(a, b);
+    pair.agree_now::<gap::Entity>().await;
 }
 
 async fn rows_travel_together(pair: &mut Pair) {
@@ -102,8 +100,8 @@ async fn rows_travel_together(pair: &mut Pair) {
     let times = pair.b.texts("SELECT DISTINCT CAST(received_at AS text) FROM inbox_events").await;
     assert_eq!(times.len(), 3, "each time in one transaction");
     pair.b.start().await;
-    equal::<specimen::Entity>(pair).await;
-    assert_eq!(equal::<gap::Entity>(pair).await.len(), ids.len());
+    pair.agree::<specimen::Entity>().await;
+    assert_eq!(pair.agree::<gap::Entity>().await.len(), ids.len());
 }
 
 also_mixed! {

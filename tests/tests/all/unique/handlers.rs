@@ -45,8 +45,7 @@ on_both! {
         let [.., two_takes, one_takes] = &pair.a.recorded().await[..] else { panic!("the swap was not recorded") };
         remote.publish_all(&[two_takes.clone(), one_takes.clone()]).await;
         pair.b.has_settled(4).await;
-        let (a, b) = pair.rows::<stall::Entity>().await;
-        assert_eq!(a, b);
+        pair.agree_now::<stall::Entity>().await;
         assert_eq!(pair.b.texts("SELECT probe FROM effects").await, ["[1, 2]", "[1, 2]"]);
         pair.stop().await;
     }

@@ -82,8 +82,7 @@ on_both! {
         is_tried_again(&pair.b, y_takes_x).await;
         remote.publish(y_moves_on).await;
         has_processed(&pair.b, 4).await;
-        let (a, b) = pair.rows::<plate::Entity>().await;
-        assert_eq!(a, b);
+        pair.agree_now::<plate::Entity>().await;
         pair.stop().await;
     }
 
@@ -181,9 +180,7 @@ on_both! {
 
         let edit = organization::ActiveModel { id: Unchanged(a.id), domain: Set("acme-a.example".to_owned()), ..Default::default() };
         let edited = edit.update(&pair.a.db).await.expect("an edit");
-        pair.quiet().await;
-        let (on_a, on_b) = pair.rows::<organization::Entity>().await;
-        assert_eq!((on_a.as_slice(), on_b), ([edited, b].as_slice(), on_a.clone()));
+        assert_eq!(pair.agree::<organization::Entity>().await, [edited, b]);
         pair.stop().await;
     }
 }
