@@ -11,6 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::servers;
+
 /// By a subject.
 type Loses = fn(&str) -> bool;
 /// By a subject and a body.
@@ -27,6 +29,11 @@ pub struct Proxy {
 }
 
 impl Proxy {
+    /// Listens for clients of the server that all tests share.
+    pub async fn before_nats() -> Self {
+        Self::start(servers::nats().await.port()).await
+    }
+
     /// Listens on a free port for clients of the server on `server_port`.
     pub async fn start(server_port: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");

@@ -8,7 +8,7 @@ use async_nats::{Message, Subject};
 use futures_util::{Stream as Messages, StreamExt};
 use jsb_tests::gate::{Gate, gate};
 use jsb_tests::probe::{self, Orders, Probe};
-use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, Stream, eventually, lasts, servers};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, Stream, eventually, lasts};
 use uuid::Uuid;
 
 use super::deliveries::{pair, processed, spend};
@@ -88,7 +88,7 @@ async fn nothing_is_said_to_a_new_stream_of_the_deliveries_of_the_old_one() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_outage_that_is_over_before_anybody_looks_is_followed_by_a_sweep() {
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     let mut pair = pair(Backend::Postgres, true).await;
     let stream = pair.b.stream().await;
     pair.b.config.nats_url = proxy.url();

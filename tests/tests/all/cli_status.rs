@@ -7,7 +7,7 @@ use jsb_runtime::Config;
 use jsb_tests::cli::Output;
 use jsb_tests::entities::organization;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Cli, Pair, Proxy, eventually, inbox, servers};
+use jsb_tests::{Backend, Cli, Pair, Proxy, eventually, inbox};
 use sea_orm::ActiveValue::Set;
 use sea_orm::DbErr;
 use serde_json::{Value as Json, json};
@@ -192,7 +192,7 @@ async fn what_is_logged_past_a_terminal_has_no_colours() {
 /// Another stream than the one that is looked for would be shown as if it were that.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stream_that_cannot_be_asked_for_is_not_guessed() {
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     let mut pair = pair(Backend::Sqlite).await;
     proxy.lose(|subject| subject == "$JS.API.STREAM.NAMES");
     let cli = Cli::of(PROGRAM, &pair.b);

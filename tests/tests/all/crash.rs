@@ -6,7 +6,7 @@ use async_nats::jetstream::stream;
 use jsb_runtime::Role;
 use jsb_tests::entities::{organization, stall};
 use jsb_tests::probe::{self, HANG, HANGING, Orders, Probe};
-use jsb_tests::{App, ChildCommand, Pair, Proxy, Remote, Stream, effects, eventually, inbox, lasts, servers, until};
+use jsb_tests::{App, ChildCommand, Pair, Proxy, Remote, Stream, effects, eventually, inbox, lasts, until};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 
 use crate::unique;
@@ -18,11 +18,6 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_app");
 
 fn child_of(app: &App) -> ChildCommand {
     ChildCommand::new(PROGRAM, app)
-}
-
-/// A proxy before the server that all tests share.
-async fn proxy() -> Proxy {
-    Proxy::start(servers::nats().await.port()).await
 }
 
 /// Waits until a row with this domain is there.
@@ -93,7 +88,7 @@ on_both! {
     async fn killed_after_commit_the_event_is_published_later(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         pair.b.start().await;
-        let proxy = proxy().await;
+        let proxy = Proxy::before_nats().await;
         let command = child_of(&pair.a).set("NATS_URL", proxy.url());
         proxy.cut();
         let mut child = command.start().await;
@@ -149,7 +144,7 @@ on_both! {
     async fn killed_between_commit_and_ack_the_handler_runs_once(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         pair.a.start().await;
-        let proxy = proxy().await;
+        let proxy = Proxy::before_nats().await;
         proxy.lose(|subject| subject.starts_with("$JS.ACK."));
         let child = child_of(&pair.b).set("NATS_URL", proxy.url()).start().await;
         let probe = probe::send(&pair.a.db, "record", Orders::default()).await;

@@ -39,7 +39,7 @@ on_both! {
 
     async fn a_process_that_gets_no_answers_leaves_the_relay_to_one_that_does(backend: Backend) {
         let mut app = Pair::configured(backend, only_relaying).await.a;
-        let (direct, proxy) = (app.config.nats_url.clone(), Proxy::start(servers::nats().await.port()).await);
+        let (direct, proxy) = (app.config.nats_url.clone(), Proxy::before_nats().await);
         app.config.nats_url = proxy.url();
         app.start().await;
         ticket::saved(&app.db).await;

@@ -2,7 +2,7 @@
 
 use jsb_runtime::operate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Cli, Pair, Proxy, servers, until};
+use jsb_tests::{Cli, Pair, Proxy, until};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_cli");
 
@@ -45,7 +45,7 @@ on_both! {
     }
 
     async fn a_retry_is_not_undone_by_a_letter_that_was_on_its_way(backend: Backend) {
-        let proxy = Proxy::start(servers::nats().await.port()).await;
+        let proxy = Proxy::before_nats().await;
         let mut pair = Pair::configured(backend, |config| config.max_deliver(1)).await;
         pair.b.config.nats_url = proxy.url();
         pair.start_both().await;

@@ -7,7 +7,7 @@ use jsb_runtime::Role;
 use jsb_tests::child::Child;
 use jsb_tests::entities::ticket;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, ChildCommand, Pair, Proxy, Stream, lasts, servers, until};
+use jsb_tests::{Backend, ChildCommand, Pair, Proxy, Stream, lasts, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{DatabaseConnection, TransactionTrait};
 use uuid::Uuid;
@@ -40,7 +40,7 @@ async fn pair(backend: Backend, batch_size: usize) -> (Pair, Proxy) {
 async fn new_pair(backend: Backend, batch_size: usize) -> (Pair, Proxy) {
     let mut pair =
         Pair::configured(backend, |config| config.batch_size(batch_size).backoff([Duration::from_secs(600); 5])).await;
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     pair.a.config.nats_url = proxy.url();
     (pair, proxy)
 }

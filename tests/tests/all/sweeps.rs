@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use jsb_runtime::Config;
 use jsb_tests::entities::tally;
 use jsb_tests::gate::gate;
-use jsb_tests::{App, Backend, Pair, Proxy, Remote, effects, eventually, lasts, probe, servers, until};
+use jsb_tests::{App, Backend, Pair, Proxy, Remote, effects, eventually, lasts, probe, until};
 use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
 use serde_json::{Value as Json, json};
 use uuid::Uuid;
@@ -83,7 +83,7 @@ async fn what_is_given_up_during_a_look_is_found_by_the_next() {
     let [slow, unheard] = [new_id(), new_id()];
     remote.publish(&event("wait", &slow)).await;
     spend(&stream, &pair.b).await;
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     pair.b.config.nats_url = proxy.url();
     pair.b.start().await;
     gate(&slow).until_reached().await;

@@ -4,7 +4,7 @@ use chrono::{TimeDelta, Utc};
 use jsb_runtime::operate;
 use jsb_tests::entities::label;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Cli, Proxy, effects, servers};
+use jsb_tests::{Backend, Cli, Proxy, effects};
 use sea_orm::ActiveValue::Set;
 use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::json;
@@ -29,7 +29,7 @@ on_both! {
 
     async fn a_replay_that_died_before_it_published_is_made_up_for(backend: Backend) {
         let pair = pair(backend, |config| config).await;
-        let proxy = Proxy::start(servers::nats().await.port()).await;
+        let proxy = Proxy::before_nats().await;
         let cli = Cli::of(PROGRAM, &pair.b);
         let (replayed, first) = broken(&pair).await;
         let (overdue, second) = broken(&pair).await;
@@ -86,7 +86,7 @@ on_both! {
 
     async fn a_replay_that_died_before_it_deleted_the_letter_does_nothing_twice(backend: Backend) {
         let pair = pair(backend, |config| config).await;
-        let proxy = Proxy::start(servers::nats().await.port()).await;
+        let proxy = Proxy::before_nats().await;
         proxy.lose(|subject| subject.starts_with("$JS.API.STREAM.MSG.DELETE."));
         let cli = Cli::of(PROGRAM, &pair.b);
         let lossy = Cli::of(PROGRAM, &pair.b).set("NATS_URL", proxy.url());

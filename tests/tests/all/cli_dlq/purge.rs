@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Cli, Proxy, servers};
+use jsb_tests::{Cli, Proxy};
 use serde_json::json;
 
 use super::{PROGRAM, broken, dlq, incoming, letters, mend, pair};
@@ -27,7 +27,7 @@ on_both! {
             probe::send(&pair.a.db, "refuse", Orders::default()).await;
         }
         letters(&pair.b, 3).await;
-        let proxy = Proxy::start(servers::nats().await.port()).await;
+        let proxy = Proxy::before_nats().await;
         proxy.lose(lose_after_two_per_stream);
         let purged = Cli::of(PROGRAM, &pair.b).set("NATS_URL", proxy.url());
         let purged = purged.run(&["dlq", "purge", "--all", "--yes", "--json"]).await;

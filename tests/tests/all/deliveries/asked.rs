@@ -6,7 +6,7 @@ use async_nats::Subscriber;
 use async_nats::jetstream::consumer::{FromConsumer, pull};
 use futures_util::StreamExt;
 use jsb_tests::entities::tally;
-use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy, servers};
+use jsb_tests::{App, Backend, DEADLINE, Pair, Proxy};
 use serde_json::Value as Json;
 
 use super::configured;
@@ -115,7 +115,7 @@ fn asks_for_several(subject: &str, body: &[u8]) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn less_is_asked_for_where_the_server_refuses_as_much() {
     const ROWS: usize = 5;
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     // The server refuses what it cannot read.
     proxy.spoil(asks_for_several);
     let mut pair = Pair::configured(Backend::Sqlite, |config| config.batch_size(2)).await;

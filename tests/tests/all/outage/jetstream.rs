@@ -4,14 +4,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use jsb_runtime::Role;
-use jsb_tests::{Backend, Pair, Proxy, servers, until};
+use jsb_tests::{Backend, Pair, Proxy, until};
 
 use super::{AT_ONCE, LOST, note_and_lose, save};
 
 /// JetStream is away while NATS is there, as in a cluster that has lost its leader.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_jetstream_that_was_silent_for_long_is_published_to_at_once() {
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     let mut pair = Pair::create(Backend::Sqlite).await;
     pair.a.config.nats_url = proxy.url();
     pair.start_both().await;
@@ -77,7 +77,7 @@ fn count_and_pass_on(subject: &str) -> bool {
 /// Somebody else puts it back, of which this app hears nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_subject_that_no_stream_carried_for_long_is_published_to_at_once() {
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     let mut app = Pair::configured(Backend::Sqlite, |config| config.roles([Role::Relay])).await.a;
     let stream = app.stream().await;
     app.start().await;

@@ -71,7 +71,7 @@ on_both! {
     }
 
     async fn a_publish_that_is_lost_is_not_taken_for_sent(backend: Backend) {
-        let proxy = Proxy::start(servers::nats().await.port()).await;
+        let proxy = Proxy::before_nats().await;
         let mut pair = Pair::create(backend).await;
         pair.a.config.nats_url = proxy.url();
         pair.start_both().await;
@@ -102,7 +102,7 @@ fn lose_the_one_that_waits(subject: &str) -> bool {
 /// As with a server of a cluster that led the consumer and died, while the client is connected to another one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_pull_request_that_is_lost_holds_up_nothing_for_long() {
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     let mut pair = Pair::create(Backend::Sqlite).await;
     pair.b.config.nats_url = proxy.url();
     proxy.lose(lose_the_one_that_waits);

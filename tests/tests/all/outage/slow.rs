@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsb_tests::entities::organization;
-use jsb_tests::{Backend, Pair, Proxy, servers, until};
+use jsb_tests::{Backend, Pair, Proxy, until};
 
 use super::{both_hold, save_named};
 use crate::deliveries;
@@ -16,7 +16,7 @@ const EIGHTH_OF_A_MIB_A_SECOND: Duration = Duration::from_millis(8);
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_slow_link_spends_hardly_any_deliveries() {
     const ROWS: usize = 600;
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     let mut pair = Pair::configured(Backend::Sqlite, |config| config.batch_size(200)).await;
     pair.b.config.nats_url = proxy.url();
     for number in 0..ROWS {
@@ -37,7 +37,7 @@ async fn a_slow_link_spends_hardly_any_deliveries() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_is_long_on_its_way_holds_up_nothing_for_ever() {
     const ROWS: usize = 5;
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     let mut pair = Pair::create(Backend::Sqlite).await;
     pair.b.config.nats_url = proxy.url();
     for number in 0..ROWS {
@@ -60,7 +60,7 @@ async fn an_event_that_is_long_on_its_way_holds_up_nothing_for_ever() {
 /// A sweep asks for it, and gets no answer before all of it is there.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_that_was_given_up_and_is_long_on_its_way_is_found() {
-    let proxy = Proxy::start(servers::nats().await.port()).await;
+    let proxy = Proxy::before_nats().await;
     let mut pair = deliveries::pair(Backend::Sqlite, true).await;
     let row = save_named(&pair.a.db, &"n".repeat(700_000), "large.example").await.expect("a save");
     pair.a.has_sent(1).await;

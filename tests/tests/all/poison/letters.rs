@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Pair, Proxy, eventually, inbox, servers, until};
+use jsb_tests::{App, Pair, Proxy, eventually, inbox, until};
 use sea_orm::DbErr;
 
 use super::{dead, error, impatient, impatient_pair, others_flow, subject};
@@ -70,7 +70,7 @@ on_both! {
     }
 
     async fn a_dead_letter_that_is_not_taken_is_not_lost(backend: Backend) {
-        let proxy = Proxy::start(servers::nats().await.port()).await;
+        let proxy = Proxy::before_nats().await;
         proxy.lose(is_letter);
         let mut pair = Pair::configured(backend, impatient).await;
         pair.b.config.nats_url = proxy.url();
