@@ -6,7 +6,7 @@ use jsb_runtime::{Config, Status};
 use sea_orm::{EntityTrait, PrimaryKeyToColumn, QueryOrder};
 use uuid::Uuid;
 
-use crate::{App, Backend, TestDatabase, servers, until};
+use crate::{App, Backend, Remote, TestDatabase, servers, until};
 
 /// System A and system B. Their names are their own, so that any number of pairs share one server; A's sorts first.
 pub struct Pair {
@@ -50,6 +50,19 @@ impl Pair {
         let mut pair = Self::create(backend).await;
         pair.start_both().await;
         pair
+    }
+
+    /// Makes a pair of which B alone runs; what comes to B is the test's to say.
+    pub async fn receiving(backend: Backend) -> (Self, Remote) {
+        let mut pair = Self::create(backend).await;
+        let remote = pair.receive().await;
+        (pair, remote)
+    }
+
+    /// Starts B's bridge, for which the test publishes in A's stead.
+    pub async fn receive(&mut self) -> Remote {
+        self.b.start().await;
+        Remote::of(&self.b).await
     }
 
     /// Starts both bridges.

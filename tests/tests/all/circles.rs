@@ -12,8 +12,7 @@ use crate::unique::{swap_plates, swap_stalls, two_plates, two_stalls};
 
 /// Starts B, and brings two rows over.
 async fn bring_over(pair: &mut Pair) -> Remote {
-    pair.b.start().await;
-    let remote = Remote::of(&pair.b).await;
+    let remote = pair.receive().await;
     remote.publish_all(&pair.a.recorded().await).await;
     pair.b.has_settled(2).await;
     remote

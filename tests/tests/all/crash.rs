@@ -6,7 +6,7 @@ use async_nats::jetstream::stream;
 use jsb_runtime::Role;
 use jsb_tests::entities::{organization, stall};
 use jsb_tests::probe::{self, HANG, HANGING, Orders, Probe};
-use jsb_tests::{App, ChildCommand, Pair, Proxy, Remote, Stream, effects, eventually, inbox, lasts, until};
+use jsb_tests::{App, ChildCommand, Pair, Proxy, Stream, effects, eventually, inbox, lasts, until};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter};
 
 use crate::unique;
@@ -190,8 +190,7 @@ on_both! {
     async fn a_handler_that_aborts_its_process_within_a_circle_ends_as_a_crash_loop(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         let (one, other) = (unique::stall(&pair.a, 1).await, unique::stall(&pair.a, stall::DEADLY).await);
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         remote.publish_all(&pair.a.recorded().await).await;
         pair.b.has_settled(2).await;
         pair.b.stop().await;

@@ -43,8 +43,8 @@ on_both! {
     async fn what_does_not_get_what_it_lacks_is_dead_after_park_for(backend: Backend) {
         let park_for = Duration::from_secs(2);
         let mut pair = Pair::configured(backend, |config| config.park_for(park_for)).await;
-        pair.b.start().await;
-        let (b, remote) = (&pair.b, Remote::of(&pair.b).await);
+        let remote = pair.receive().await;
+        let b = &pair.b;
         organization::saved(&b.db, "taken.example").await;
         let orphan =
             json!({"id": 1, "organization_id": 5, "name": "Ada", "email": null, "updated_at": YEAR_S_BEGIN});
@@ -65,8 +65,7 @@ on_both! {
     async fn a_row_that_breaks_a_constraint_is_dead_at_once_and_holds_up_nobody(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         constrain(&pair.b, backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         let tally = |event_id: &str, id: Uuid, value: i64, second: u32| -> Json {
             let payload = tally::payload(id, value, format!("2026-01-01T00:00:{second:02}Z"));
             Remote::event_with_id(event_id, "tally", "updated", id, payload)

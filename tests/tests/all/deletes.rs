@@ -25,8 +25,7 @@ async fn forgetful(backend: Backend) -> Pair {
 /// The same with B running, and who publishes to it.
 async fn forgetful_receiver(backend: Backend) -> (Pair, Remote) {
     let mut pair = forgetful(backend).await;
-    pair.b.start().await;
-    let remote = Remote::of(&pair.b).await;
+    let remote = pair.receive().await;
     (pair, remote)
 }
 
@@ -44,9 +43,7 @@ async fn pruned_version(app: &App) -> Vec<String> {
 
 on_both! {
     async fn a_version_more_than_a_year_ahead_is_dead(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         for days in [364, 367] {
             let (id, version) = (Uuid::now_v7(), Utc::now() + TimeDelta::days(days));
             let payload = tally::payload(id, days, version);
@@ -60,9 +57,7 @@ on_both! {
     }
 
     async fn a_delete_needs_nothing_of_its_row_but_key_and_version(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (mut pair, remote) = Pair::receiving(backend).await;
         let ids = [0; 3].map(|_| Uuid::now_v7());
         remote.publish_all(&ids.map(|id| event("created", id, 1))).await;
         pair.b.has_settled(3).await;

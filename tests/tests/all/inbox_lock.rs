@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsb_tests::gate::gate;
-use jsb_tests::{Backend, Pair, Remote, effects, eventually, inbox, probe, until};
+use jsb_tests::{Backend, Pair, effects, eventually, inbox, probe, until};
 use sea_orm::DbErr;
 use serde_json::json;
 use uuid::Uuid;
@@ -15,8 +15,7 @@ async fn an_event_that_has_failed_and_comes_twice_at_once_has_one_effect() {
     let hour = Duration::from_secs(3_600);
     let mut pair = Pair::configured(Backend::Postgres, |config| config.batch_size(1).backoff([hour; 5])).await;
     pair.b.start().await;
-    pair.b.start().await;
-    let remote = Remote::of(&pair.b).await;
+    let remote = pair.receive().await;
     let id = Uuid::new_v4().to_string();
     let gate = gate(&id);
     let event = probe::event("wait", &id, json!({"gate": id}));

@@ -81,9 +81,7 @@ async fn guarded_on_b(pair: &mut Pair) -> heirloom::Model {
 
 on_both! {
     async fn a_row_that_each_side_deletes_for_itself_stays(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         let id = Uuid::now_v7();
         for (number, event_type) in (1..).zip(["created", "deleted"]) {
             remote.publish(&event(event_type, id, number)).await;
@@ -94,9 +92,7 @@ on_both! {
     }
 
     async fn rows_that_each_side_deletes_for_itself_stay_when_their_deletes_come_together(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (mut pair, remote) = Pair::receiving(backend).await;
         let ids = [0; 3].map(|_| Uuid::now_v7());
         remote.publish_all(&[event("created", ids[0], 1), event("created", ids[1], 1)]).await;
         pair.b.has_settled(2).await;

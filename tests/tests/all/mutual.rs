@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jsb_tests::entities::{guild, smith};
-use jsb_tests::{App, Pair, Remote, until};
+use jsb_tests::{App, Pair, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use uuid::Uuid;
 
@@ -39,9 +39,7 @@ async fn are_equal(pair: &Pair) {
 on_both! {
     /// As after each row was sent anew.
     async fn rows_that_refer_to_one_another_arrive_by_their_last_states(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         for (name, order) in [("first", [2, 1]), ("second", [1, 2])] {
             let seen = pair.a.recorded().await.len();
             let [_, smith] = guild_with_master(&pair.a, name).await;
@@ -59,9 +57,7 @@ on_both! {
     }
 
     async fn what_waits_for_a_row_of_a_circle_arrives_with_it(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         let [guild, _] = guild_with_master(&pair.a, "growing").await;
         smith(&pair.a, guild, "apprentice", None).await;
         let [_, master, with_master, apprentice] = &pair.a.recorded().await[..] else { panic!("four events") };
@@ -81,9 +77,7 @@ on_both! {
 
     /// The guild waits for one of two at a time; one of them can wait for neither the guild nor the other.
     async fn two_circles_that_share_a_row_arrive(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         for order in [[0, 1, 2], [1, 0, 2], [2, 0, 1], [0, 2, 1], [1, 2, 0], [2, 1, 0]] {
             let seen = pair.a.recorded().await.len();
             let guild = Uuid::now_v7();

@@ -23,9 +23,7 @@ fn ticket(id: Uuid, event_id: &str, number: i64) -> Json {
 
 on_both! {
     async fn a_duplicate_changes_nothing(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         let id = Uuid::now_v7();
         for _ in 0..3 {
             remote.publish(&ticket(id, "same", 1)).await;
@@ -40,9 +38,7 @@ on_both! {
     }
 
     async fn what_an_event_does_not_carry_has_its_type_s_default_for_a_handler(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         let id = Uuid::now_v7();
         remote.publish(&ticket(id, "whole", 1)).await;
         remote.publish(&Remote::event("ticket", "deleted", id, json!({"id": id}))).await;
@@ -61,8 +57,7 @@ on_both! {
         })
         .await;
         pair.b.start().await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         let ids: Vec<_> = std::iter::repeat_with(Uuid::now_v7).take(40).collect();
         let events: Vec<_> = ids.iter().flat_map(|id| vec![ticket(*id, &id.to_string(), 1); 3]).collect();
         remote.publish_all(&events).await;

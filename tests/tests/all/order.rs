@@ -8,7 +8,7 @@ use jsb_runtime::NewEvent;
 use jsb_runtime::testing::skewed;
 use jsb_tests::entities::{sighting, ticket};
 use jsb_tests::stream::StreamMessage;
-use jsb_tests::{App, Pair, Remote, until};
+use jsb_tests::{App, Pair, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::{
     ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, SqliteTransactionMode,
@@ -151,8 +151,7 @@ on_both! {
         let row = ticket::Entity::find_by_id(id).one(&pair.a.db).await.expect("a read").expect("the ticket");
         row.delete(&pair.a.db).await.expect("a delete");
         let recorded = pair.a.recorded().await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         for event in [1, 0, 2] {
             remote.publish(&recorded[event]).await;
         }

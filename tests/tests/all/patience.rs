@@ -67,8 +67,7 @@ async fn heals_behind_something_slow(pair: &mut Pair, remote: &Remote, parked: &
 async fn nothing_is_buried_before_the_backlog_is_consumed() {
     let mut pair = Pair::create(Backend::Postgres).await;
     family(&pair).await;
-    pair.b.start().await;
-    let remote = Remote::of(&pair.b).await;
+    let remote = pair.receive().await;
     let [parent, child] = &pair.a.recorded().await[..] else { panic!("two events") };
     heals_behind_something_slow(&mut pair, &remote, child, parent).await;
     pair.b.has_settled(3).await;
@@ -81,8 +80,7 @@ async fn nothing_is_buried_before_the_backlog_is_consumed() {
 async fn no_parent_is_kept_before_the_backlog_is_consumed() {
     let mut pair = Pair::create(Backend::Postgres).await;
     let (parent, child) = family(&pair).await;
-    pair.b.start().await;
-    let remote = Remote::of(&pair.b).await;
+    let remote = pair.receive().await;
     remote.publish_all(&pair.a.recorded().await).await;
     pair.b.has_settled(2).await;
     child.delete(&pair.a.db).await.expect("a delete");
@@ -102,8 +100,7 @@ async fn no_parent_is_kept_while_a_delete_before_its_own_is_tried_again() {
     let patient = |config: Config| config.keep_parent_after(KEEP_AFTER).backoff([again_after; 5]);
     let mut pair = Pair::configured(Backend::Postgres, patient).await;
     let (parent, child) = family(&pair).await;
-    pair.b.start().await;
-    let remote = Remote::of(&pair.b).await;
+    let remote = pair.receive().await;
     remote.publish_all(&pair.a.recorded().await).await;
     pair.b.has_settled(2).await;
     let refuse = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'not now'; END $$; \
@@ -161,8 +158,7 @@ on_both! {
     async fn a_clock_that_is_ahead_buries_nothing(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         family(&pair).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         let [parent, child] = &pair.a.recorded().await[..] else { panic!("two events") };
         remote.publish(child).await;
         pair.b.has_events("inbox_events", "parked", 1).await;
@@ -188,8 +184,7 @@ on_both! {
         const PARK_FOR: Duration = Duration::from_secs(50);
         let mut pair = Pair::create(backend).await;
         family(&pair).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         let [parent, child] = &pair.a.recorded().await[..] else { panic!("two events") };
         parks_for_long(&mut pair, &remote, child, TimeDelta::hours(1), PARK_FOR).await;
         let began = Instant::now();

@@ -49,9 +49,7 @@ on_both! {
     }
 
     async fn a_partial_payload_updates_what_it_names_and_inserts_with_defaults(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         let (id, absent) = (Uuid::now_v7(), Uuid::now_v7());
         let event = |name: &str, id: Uuid, payload: Json| {
             let mut event = Remote::event_with_id(name, "tally", "updated", id, payload);

@@ -18,8 +18,7 @@ async fn with_due<const N: usize>(backend: Backend, events: [(&str, u32); N]) ->
     // The server brings again what failed in an hour.
     let hour = Duration::from_secs(3_600);
     let mut pair = Pair::configured(backend, |config| config.backoff([hour; 5])).await;
-    pair.b.start().await;
-    let remote = Remote::of(&pair.b).await;
+    let remote = pair.receive().await;
     // No handler can leave its effect, so that each fails.
     pair.b.sql("ALTER TABLE effects RENAME TO effects_elsewhere").await;
     let probes = events.map(|_| {

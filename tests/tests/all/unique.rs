@@ -11,7 +11,7 @@ use std::fmt::Debug;
 use std::sync::Mutex;
 
 use jsb_tests::entities::{organization, plate, stall};
-use jsb_tests::{App, Pair, Remote, until};
+use jsb_tests::{App, Pair, until};
 use sea_orm::ActiveValue::{Set, Unchanged};
 use sea_orm::EntityTrait;
 use serde_json::Value as Json;
@@ -95,8 +95,7 @@ async fn arrives_in_every_order<E, R>(
 ) where
     E: EntityTrait<Model: PartialEq + Debug>,
 {
-    pair.b.start().await;
-    let remote = Remote::of(&pair.b).await;
+    let remote = pair.receive().await;
     let (mut turn, mut turns, mut seen) = (0, 1, 0);
     while turn < turns {
         let rows = make(&pair.a, turn).await;

@@ -3,7 +3,7 @@
 use jsb_runtime::Role;
 use jsb_tests::cli::Output;
 use jsb_tests::entities::seat;
-use jsb_tests::{App, Backend, Pair, Remote};
+use jsb_tests::{App, Backend, Pair};
 use sea_orm::ActiveValue::Set;
 use serde_json::json;
 use uuid::Uuid;
@@ -25,8 +25,7 @@ async fn with_parked(backend: Backend) -> (Pair, [String; 4]) {
     user(&pair.a, acme.id).await;
     chair.insert(&pair.a.db).await.expect("a save");
     user(&pair.a, acme.id).await;
-    pair.b.start().await;
-    let (remote, events) = (Remote::of(&pair.b).await, pair.a.recorded().await);
+    let (remote, events) = (pair.receive().await, pair.a.recorded().await);
     for (event, parked) in events[1..].iter().zip(1..) {
         remote.publish(event).await;
         pair.b.has_events("inbox_events", "parked", parked).await;

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use jsb_runtime::Role;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{Backend, Pair, Remote};
+use jsb_tests::{Backend, Pair};
 use serde_json::json;
 
 use super::{cli, organization, text, ticket, time, user};
@@ -108,8 +108,7 @@ on_both! {
         let mut pair = Pair::create(backend).await;
         let acme = organization(&pair.a, "acme.example", "Acme").await;
         let ada = user(&pair.a, acme.id).await;
-        pair.b.start().await;
-        let (remote, events) = (Remote::of(&pair.b).await, pair.a.recorded().await);
+        let (remote, events) = (pair.receive().await, pair.a.recorded().await);
         remote.publish(&events[1]).await;
         pair.b.has_events("inbox_events", "parked", 1).await;
         let cli = cli(&pair.b);

@@ -6,7 +6,7 @@ use chrono::Utc;
 use jsb_runtime::operate;
 use jsb_tests::gate::gate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, Remote, effects, eventually, inbox, until};
+use jsb_tests::{App, Backend, Pair, effects, eventually, inbox, until};
 use sea_orm::sea_query::Query;
 use sea_orm::{ConnectionTrait, DbErr, EntityTrait, TransactionTrait};
 use serde_json::Value as Json;
@@ -69,8 +69,7 @@ on_both! {
         .await;
         let acme = organization(&pair.a, "acme.example", "Acme").await;
         let ada = user(&pair.a, acme.id).await;
-        pair.b.start().await;
-        let (remote, events) = (Remote::of(&pair.b).await, pair.a.recorded().await);
+        let (remote, events) = (pair.receive().await, pair.a.recorded().await);
         remote.publish(&events[1]).await;
         pair.b.has_events("inbox_events", "dead", 1).await;
         remote.publish(&events[0]).await;

@@ -19,8 +19,7 @@ on_both! {
         })
         .await;
         pair.b.start().await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         // Half of the keys have no row: "one statement" would not protect those.
         let ids: Vec<_> = std::iter::repeat_with(Uuid::now_v7).take(60).collect();
         let created: Vec<_> = ids.iter().step_by(2).map(|id| event(*id, "created", 1, 1)).collect();
@@ -35,9 +34,7 @@ on_both! {
     }
 
     async fn an_older_event_after_a_newer_one_changes_nothing(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         let [lived, died] = [Uuid::now_v7(), Uuid::now_v7()];
         remote.publish(&event(lived, "updated", 2, 2)).await;
         remote.publish(&event(lived, "created", 1, 1)).await;

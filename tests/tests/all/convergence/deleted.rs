@@ -2,8 +2,8 @@
 
 use chrono::TimeDelta;
 use jsb_runtime::testing::skewed;
+use jsb_tests::Pair;
 use jsb_tests::entities::tally;
-use jsb_tests::{Pair, Remote};
 use sea_orm::ActiveValue::Set;
 use sea_orm::IntoActiveModel;
 use uuid::Uuid;
@@ -61,9 +61,7 @@ on_both! {
     }
 
     async fn a_row_that_was_deleted_quietly_comes_back_by_newer_events_alone(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         let id = Uuid::now_v7();
         remote.publish(&event(id, "created", 2, 2)).await;
         pair.b.has_settled(1).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use chrono::TimeDelta;
-use jsb_tests::{Pair, Remote, until};
+use jsb_tests::{Pair, until};
 
 use super::{organization, parks, user};
 
@@ -18,8 +18,7 @@ on_both! {
             user(&pair.a, acme.id, &name).await;
         }
         let recorded = pair.a.recorded().await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         remote.publish_all(&recorded[1..]).await;
         pair.b.has_events("inbox_events", "parked", CHILDREN as i64).await;
         remote.publish(&recorded[0]).await;
@@ -36,8 +35,7 @@ on_both! {
         for number in 0..5 {
             user(&pair.a, acme.id, &format!("user {number}")).await;
         }
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         let recorded = pair.a.recorded().await;
         remote.publish_all(&recorded[1..]).await;
         until("all children are parked", async || {
@@ -65,8 +63,7 @@ on_both! {
             user(&pair.a, acme.id, name).await;
         }
         let recorded = pair.a.recorded().await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         remote.publish(&recorded[1]).await;
         parks(&pair.b, "parent_missing").await;
         pair.b.stop().await;

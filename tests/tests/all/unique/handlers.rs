@@ -1,6 +1,6 @@
 //! What handlers see of an exchange, and what comes of it that one refuses.
 
-use jsb_tests::{Pair, Remote, until};
+use jsb_tests::{Pair, until};
 use serde_json::Value as Json;
 
 use super::{set_stall, stall, swap_stalls, two_stalls};
@@ -9,8 +9,7 @@ on_both! {
     async fn a_handler_that_refuses_one_of_an_exchange_is_heard(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         let (twelve, thirteen) = (stall(&pair.a, 12).await, stall(&pair.a, 13).await);
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         remote.publish_all(&pair.a.recorded().await).await;
         pair.b.has_settled(2).await;
         for (id, number) in [(twelve, 14), (thirteen, 12), (twelve, 13)] {
@@ -37,8 +36,7 @@ on_both! {
     async fn handlers_see_an_exchange_only_once_it_is_done(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         let stalls = two_stalls(&pair.a).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         remote.publish_all(&pair.a.recorded().await).await;
         pair.b.has_settled(2).await;
         swap_stalls(&pair.a, stalls).await;

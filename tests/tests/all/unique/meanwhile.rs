@@ -51,8 +51,7 @@ async fn waits_unseen(app: &App, event: &Json) {
 async fn two_plates_on_both(backend: Backend) -> (Pair, Remote, [Uuid; 2]) {
     let mut pair = Pair::create(backend).await;
     let plates = two_plates(&pair.a, 0).await;
-    pair.b.start().await;
-    let remote = Remote::of(&pair.b).await;
+    let remote = pair.receive().await;
     remote.publish_all(&pair.a.recorded().await).await;
     pair.b.has_settled(2).await;
     (pair, remote, plates)
@@ -60,9 +59,7 @@ async fn two_plates_on_both(backend: Backend) -> (Pair, Remote, [Uuid; 2]) {
 
 on_both! {
     async fn a_row_that_steps_aside_for_another_gets_its_value_back(backend: Backend) {
-        let mut pair = Pair::create(backend).await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let (pair, remote) = Pair::receiving(backend).await;
         let [x, y] = two_plates(&pair.a, 0).await;
         for (id, text) in [(y, "FREE"), (x, "Y-0"), (y, "X-0"), (y, "Z-0"), (x, "X-0")] {
             set_plate(&pair.a, id, text).await;
@@ -93,8 +90,7 @@ on_both! {
         for number in 0..6 {
             plates.push((plate(&pair.a, &number.to_string()).await, number.to_string()));
         }
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         remote.publish_all(&pair.a.recorded().await).await;
         pair.b.has_settled(6).await;
         let mut free = ["6", "7"].map(str::to_owned);

@@ -19,8 +19,7 @@ on_both! {
     async fn what_an_event_does_not_carry_does_not_step_aside(backend: Backend) {
         let mut pair = Pair::create(backend).await;
         pair.b.sql("CREATE UNIQUE INDEX guild_name ON guilds (name)").await;
-        pair.b.start().await;
-        let remote = Remote::of(&pair.b).await;
+        let remote = pair.receive().await;
         let [old, new, master] = [(); 3].map(|()| Uuid::now_v7());
         let named = |name: &str| json!({"name": name, "master_id": null, "deputy_id": null});
         remote.publish(&event("guild", "created", old, 1, named("Anvil"))).await;
