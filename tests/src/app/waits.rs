@@ -65,6 +65,22 @@ impl App {
         .await;
     }
 
+    /// Whether a statement of which this holds waits for a lock of this PostgreSQL database, as `pg_stat_activity` and
+    /// `pg_locks` tell.
+    pub async fn somebody_waits(&self, condition: &str) -> bool {
+        let waiting = format!(
+            "SELECT query FROM pg_stat_activity JOIN pg_locks USING (pid) \
+             WHERE datname = current_database() AND wait_event_type = 'Lock' AND NOT granted AND {condition}"
+        );
+        !self.texts(&waiting).await.is_empty()
+    }
+
+    /// Waits until a statement of which this holds waits for a lock of this PostgreSQL database.
+    pub async fn until_somebody_waits(&self, condition: &str) {
+        let what = format!("somebody waits for a lock: {condition}");
+        until(&what, async || self.somebody_waits(condition).await).await;
+    }
+
     /// Lets the first insert into a table take so many seconds.
     pub async fn linger(&self, table: &str, seconds: u32) {
         let linger = format!(

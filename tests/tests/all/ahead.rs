@@ -66,12 +66,7 @@ async fn what_waits_behind_a_slow_batch_is_held() {
     let stream = pair.b.stream().await;
     pair.b.start().await;
     has_pulled_ahead(&pair.b, &stream).await;
-    until("the batch in front waits for long", async || {
-        let sql = "SELECT query FROM pg_locks JOIN pg_stat_activity USING (pid) \
-                   WHERE datname = current_database() AND waitstart < now() - interval '2 s'";
-        !pair.b.texts(sql).await.is_empty()
-    })
-    .await;
+    pair.b.until_somebody_waits("waitstart < now() - interval '2 s'").await;
     // Another process gets what nobody has had yet, and nothing else.
     let durable = stream.durable(&pair.b.config.app_name).await;
     let messages = durable.batch().max_messages(100).expires(Duration::from_millis(300)).messages().await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use jsb_tests::entities::{membership, organization, seat, tally};
-use jsb_tests::{App, Backend, Pair, Remote, until};
+use jsb_tests::{App, Backend, Pair, Remote};
 use sea_orm::sea_query::LockType;
 use sea_orm::{ConnectionTrait, EntityTrait, PaginatorTrait, QuerySelect, TransactionTrait};
 use serde_json::{Value as Json, json};
@@ -238,12 +238,7 @@ async fn a_transaction_of_the_applications_is_not_ended_for_a_batch() {
         Remote::of(&pair.b).await.publish_all(&events).await;
         pair.b.start().await;
         // Whoever waits for longer than `deadlock_timeout` has looked for a deadlock, found none, and looks no more.
-        until("the row that is held is waited for", async || {
-            let sql = "SELECT query FROM pg_locks JOIN pg_stat_activity USING (pid) \
-                       WHERE datname = current_database() AND waitstart < now() - interval '1.2 s'";
-            !pair.b.texts(sql).await.is_empty()
-        })
-        .await;
+        pair.b.until_somebody_waits("waitstart < now() - interval '1.2 s'").await;
         txn.execute_unprepared(&format!("UPDATE tallies SET remark = 'mine' WHERE id = '{first}'"))
             .await
             .expect("the application's transaction goes on");

@@ -174,7 +174,6 @@ async fn a_save_that_is_cancelled_while_it_waits_for_a_lock_happens_as_a_whole_o
     let mut pair = Pair::start(Backend::Postgres).await;
     pair.a.stop().await;
     let app = &pair.a;
-    let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     for save in SAVES {
         let (row, key) = (tally::new(0).insert(&app.db).await.expect("a save"), Uuid::now_v7());
         // The key, the row, and the place of the event, which hooks come to when the row is written.
@@ -192,7 +191,7 @@ async fn a_save_that_is_cancelled_while_it_waits_for_a_lock_happens_as_a_whole_o
             let txn = app.db.begin().await.expect("a transaction");
             txn.execute_unprepared(obstacle).await.expect("a lock");
             let save = save.begin(app.db.clone(), key, row.clone());
-            until("it waits", async || !app.texts(waiting).await.is_empty()).await;
+            app.until_somebody_waits("true").await;
             cancel(save).await;
             txn.rollback().await.expect("an end");
             rows_are_as_their_events_say(app, Backend::Postgres).await;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jsb_tests::entities::{plate, stall};
 use jsb_tests::faults::link::Weather;
-use jsb_tests::{App, Backend, Pair, Remote, eventually, lasts, until};
+use jsb_tests::{App, Backend, Pair, Remote, eventually, lasts};
 use sea_orm::{ConnectionTrait, DatabaseTransaction, EntityTrait, TransactionTrait};
 
 use crate::unique::{swap_plates, swap_stalls, two_plates, two_stalls};
@@ -38,9 +38,7 @@ async fn lock(app: &App, sql: &str) -> DatabaseTransaction {
 
 /// Waits until somebody has waited for a lock ten times longer than a circle does at first.
 async fn is_waited_for(app: &App) {
-    let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
-                   AND query_start < clock_timestamp() - interval '1 s'";
-    until("it is waited for", async || !app.texts(waiting).await.is_empty()).await;
+    app.until_somebody_waits("query_start < clock_timestamp() - interval '1 s'").await;
 }
 
 /// Notes what a setting is in transactions in which this is done.

@@ -32,9 +32,7 @@ async fn an_event_that_has_failed_and_comes_twice_at_once_has_one_effect() {
     remote.publish_all(&[event.clone(), event]).await;
     until("one stands at the gate, and the other waits for what becomes of it", async || {
         assert!(gate.arrivals() < 2, "both try it at once");
-        let claims = "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
-                      AND query LIKE '%inbox_events%FOR UPDATE%'";
-        let waits = !pair.b.texts(claims).await.is_empty();
+        let waits = pair.b.somebody_waits("query LIKE '%inbox_events%FOR UPDATE%'").await;
         waits && gate.arrivals() == 1
     })
     .await;

@@ -3,7 +3,7 @@
 use chrono::{TimeDelta, Utc};
 use jsb_runtime::operate;
 use jsb_tests::probe::{self, Orders};
-use jsb_tests::{App, Backend, Pair, until};
+use jsb_tests::{App, Backend, Pair};
 use sea_orm::{ConnectionTrait, TransactionTrait};
 
 /// Does both on what `table` holds: `prune` has chosen its rows by the time that `change` changes them.
@@ -20,24 +20,15 @@ async fn one_behind_the_other<A, B>(
     let held_up = app.db.begin().await.expect("a transaction");
     held_up.execute_unprepared("SELECT pg_advisory_xact_lock(1)").await.expect("a lock");
     let prune = async {
-        waits(app, "UPDATE").await;
+        app.until_somebody_waits("query LIKE 'UPDATE%'").await;
         prune.await
     };
     let let_go = async {
-        waits(app, "DELETE").await;
+        app.until_somebody_waits("query LIKE 'DELETE%'").await;
         held_up.rollback().await.expect("an end");
     };
     let (changed, pruned, ()) = tokio::join!(change, prune, let_go);
     (changed, pruned)
-}
-
-/// Waits until a statement that begins like this waits for a lock.
-async fn waits(app: &App, statement: &str) {
-    let waiting = format!(
-        "SELECT query FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' \
-         AND query LIKE '{statement}%'"
-    );
-    until(&format!("{statement} waits for a lock"), async || !app.texts(&waiting).await.is_empty()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

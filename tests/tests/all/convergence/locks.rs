@@ -16,13 +16,9 @@ const KEY_LOCKS: i64 = 0x004a_5342;
 
 /// Waits until a save on this PostgreSQL database waits for a lock of such a kind.
 async fn waits<T>(save: &JoinHandle<T>, lock: &str, app: &App) {
-    let waiting = format!(
-        "SELECT query FROM pg_stat_activity \
-         WHERE datname = current_database() AND wait_event_type = 'Lock' AND wait_event = '{lock}'"
-    );
     until("the save waits for a lock", async || {
         assert!(!save.is_finished(), "it waits for nobody");
-        !app.texts(&waiting).await.is_empty()
+        app.somebody_waits(&format!("wait_event = '{lock}'")).await
     })
     .await;
 }

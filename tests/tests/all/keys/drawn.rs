@@ -145,12 +145,7 @@ async fn keys_that_are_drawn_and_not_committed_yet_are_not_drawn_again() {
     let txn = app.db.begin().await.expect("a transaction");
     let first = create_without_jsb(&txn, "first.example").await;
     let second = async {
-        until("the table waits to be interleaved", async || {
-            let waiting = "SELECT query FROM pg_stat_activity WHERE datname = current_database() \
-                           AND wait_event_type = 'Lock' AND query LIKE 'ALTER SEQUENCE%'";
-            !app.texts(waiting).await.is_empty()
-        })
-        .await;
+        app.until_somebody_waits("query LIKE 'ALTER SEQUENCE%'").await;
         let second = create_without_jsb(&txn, "second.example").await;
         txn.commit().await.expect("a commit");
         second
