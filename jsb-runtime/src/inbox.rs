@@ -10,7 +10,7 @@ use std::time::Duration;
 
 pub(crate) use batch::claim_all;
 use chrono::{DateTime, TimeDelta, Utc};
-pub(crate) use known::{Kept, among, find, given_up, is_delete_tried_again, starts, unsettled};
+pub(crate) use known::{Kept, among, find, is_delete_tried_again, starts, unsettled};
 pub(crate) use moves::{Counters, Move, make, make_giving_way, reopen, reopen_for};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, OnConflict, Query};
 use sea_orm::{ConnectionTrait, DbErr};

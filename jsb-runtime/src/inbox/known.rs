@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sea_orm::sea_query::{Condition, Expr, ExprTrait, Query};
 use sea_orm::{ConnectionTrait, DbErr, QueryResult};
 
-use super::{OPEN, OVERDUE, Status, TABLE, has_key};
+use super::{OPEN, Status, TABLE, has_key};
 use crate::ask;
 use crate::event::event_type;
 use crate::message::Message;
@@ -55,55 +55,26 @@ pub(crate) async fn starts<C: ConnectionTrait>(
 pub(crate) async fn unsettled<C: ConnectionTrait>(
     db: &C,
     source: &str,
-    messages: Vec<Message>,
-) -> Result<Vec<Message>, DbErr> {
-    unless(db, source, messages, is_safe()).await
-}
-
-/// Those of them that nobody brings again: not an event that failed a moment ago, which the server brings when its back-off is
-/// over.
-pub(crate) async fn given_up<C: ConnectionTrait>(
-    db: &C,
-    source: &str,
-    messages: Vec<Message>,
-) -> Result<Vec<Message>, DbErr> {
-    let has_failed = Condition::all()
-        .add(Expr::col("status").eq(Status::Failed))
-        .add(Expr::col("starts").eq(0))
-        .add(Expr::col("attempts").gt(0));
-    // A failed event is overdue from so long after the longest back-off on.
-    let is_owed = has_failed.add(Expr::col("available_at").gt(crate::clock::now() + OVERDUE));
-    unless(db, source, messages, Condition::any().add(is_safe()).add(is_owed)).await
-}
-
-fn is_safe() -> Condition {
-    Condition::all().add(Expr::col("status").is_in([Status::Processed, Status::Dead, Status::Parked]))
-}
-
-async fn unless<C: ConnectionTrait>(
-    db: &C,
-    source: &str,
     mut messages: Vec<Message>,
-    which: Condition,
 ) -> Result<Vec<Message>, DbErr> {
     let ids: Vec<&str> = messages.iter().map(|message| message.event_id.as_str()).collect();
-    let found = among(db, source, &ids, which).await?;
-    messages.retain(|message| !found.contains(&message.event_id));
+    let safe = among(db, source, &ids, &[Status::Processed, Status::Dead, Status::Parked]).await?;
+    messages.retain(|message| !safe.contains(&message.event_id));
     Ok(messages)
 }
 
-/// Those of these events that are meant.
+/// Those of these events that have one of these statuses.
 pub(crate) async fn among<C: ConnectionTrait>(
     db: &C,
     source: &str,
     event_ids: &[&str],
-    which: Condition,
+    statuses: &[Status],
 ) -> Result<BTreeSet<String>, DbErr> {
     let select = Query::select()
         .column("event_id")
         .from(TABLE)
         .cond_where(any_of(source, event_ids))
-        .cond_where(which)
+        .and_where(Expr::col("status").is_in(statuses.iter().copied()))
         .to_owned();
     ask::all(db, &select).await
 }

@@ -178,6 +178,6 @@ impl Dlq<'_> {
     /// When the database fails.
     pub async fn settled(&self, db: &DatabaseConnection, letters: &[Letter]) -> Result<BTreeSet<String>, DbErr> {
         let ids: Vec<&str> = letters.iter().map(|letter| letter.event_id.as_str()).collect();
-        inbox::among(db, subject::source(&self.incoming), &ids, inbox::Status::Processed.condition()).await
+        inbox::among(db, subject::source(&self.incoming), &ids, &[inbox::Status::Processed]).await
     }
 }

@@ -145,7 +145,7 @@ impl Processor {
             let found = self.unless_stopped(self.transport.messages_within(next, last)).await.transpose()?;
             let Some(found) = found else { return Ok(false) };
             next = found.last().map_or(last, |message| message.stream_seq) + 1;
-            let found = answer(inbox::given_up(&self.db, &self.config.destination_app, found)).await?;
+            let found = answer(inbox::unsettled(&self.db, &self.config.destination_app, found)).await?;
             if !self.rescue(found).await? {
                 return Ok(false);
             }

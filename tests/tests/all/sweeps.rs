@@ -55,26 +55,6 @@ fn tallies() -> Vec<Json> {
     (0..BATCHES * BATCH).map(created).collect()
 }
 
-on_both! {
-    /// Else each start, and each new connection, would spend an attempt of whatever waits for its back-off.
-    async fn what_the_server_brings_again_is_not_tried_before(backend: Backend) {
-        let minute = Duration::from_secs(60);
-        let mut pair = Pair::configured(backend, |config| config.backoff([minute; 5])).await;
-        pair.b.start().await;
-        pair.b.until_attached().await;
-        let id = new_id();
-        Remote::of(&pair.b).await.publish(&probe::event("fail", &id, json!({"failures": 9}))).await;
-        let attempts = async || pair.b.texts("SELECT CAST(attempts AS text) FROM inbox_events").await;
-        until("it has failed", async || attempts().await == ["1"]).await;
-        pair.b.stop().await;
-        pair.b.sql("UPDATE sync_settings SET swept_seq = 0").await;
-        pair.b.start().await;
-        until("the next start has looked", async || place(&pair.b).await.as_deref() == Some("1")).await;
-        assert_eq!(pair.b.texts("SELECT CAST(attempts AS text) FROM inbox_events").await, ["1"]);
-        pair.stop().await;
-    }
-}
-
 /// This one and the next two need writers side by side, which SQLite does not have.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_given_up_during_a_look_is_found_by_the_next() {
