@@ -178,7 +178,7 @@ fn must_be_in_transaction<M: Syncable, C>() -> Result<(), DbErr> {
         return Ok(());
     }
     Err(DbErr::Custom(format!(
-        "a `{}` must be saved within a transaction, so that its event commits with it: call `insert`, `update`, `save` or \
+        "a `{}` must be saved within a transaction, so that its event or tombstone commits with it: call `insert`, `update`, `save` or \
          `delete` on the entity's own ActiveModel, which begin one, or pass a `DatabaseTransaction`; \
          `{}` is neither (code that is generic over `C: ConnectionTrait` needs `C: ConnectionTrait + TransactionTrait`)",
         M::RESOURCE,

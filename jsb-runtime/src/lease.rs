@@ -31,9 +31,9 @@ impl Lease {
         self.renewed.is_some_and(|renewed| renewed.elapsed() < RENEW_AFTER)
     }
 
-    /// Whether somebody else can have the lease by now.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.renewed.is_none_or(|renewed| renewed.elapsed() >= TIME_TO_LIVE)
+    /// By what the lease is known to be this process's.
+    pub(crate) fn holder(&self) -> &str {
+        &self.holder
     }
 
     /// Takes or renews the lease; whether this process holds it now. Asks the database only when it is time to.
@@ -112,14 +112,6 @@ impl Lease {
         let values = [self.name.into(), self.holder.as_str().into()];
         let delete = db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql, values));
         dialect::in_turn(db, delete).await.map(drop)
-    }
-}
-
-#[cfg(test)]
-impl Lease {
-    /// Lets so much time pass.
-    pub(crate) fn grow_old(&mut self, by: Duration) {
-        self.renewed = self.renewed.and_then(|renewed| renewed.checked_sub(by));
     }
 }
 

@@ -18,6 +18,9 @@ use crate::event::NewEvent;
 
 pub(crate) const TABLE: &str = "outbox_events";
 
+/// The lease of the one process that relays.
+pub(crate) const LEASE: &str = "relay";
+
 /// Wakes the relays of this process. It is a hint only, so that it may be shared by every bridge of the process.
 static RECORDED: LazyLock<watch::Sender<()>> = LazyLock::new(watch::Sender::default);
 
@@ -102,13 +105,15 @@ pub(crate) async fn any_pending<C: ConnectionTrait>(db: &C) -> Result<bool, DbEr
 /// A literal rather than a bound value, since a partial index serves only a condition that is known when it is planned.
 pub(crate) const IS_PENDING: &str = "status = 'pending'";
 
-/// Marks events that JetStream has acknowledged.
-pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, marks: &[Mark]) -> Result<(), DbErr> {
+/// Marks events that JetStream has acknowledged, while the relay's lease is this holder's. Under another one an operator may have
+/// had them published again, which a mark would undo; they go out again under the same message ids, as after a crash.
+pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, marks: &[Mark], holder: &str) -> Result<(), DbErr> {
     let backend = db.get_database_backend();
     let these = dialect::of_pairs(["id", "event_id"], ["$2", "$3"], backend);
-    let sql = format!("UPDATE {TABLE} SET status = 'sent', sent_at = $1, last_error = NULL {these}");
+    let is_held = "EXISTS (SELECT 1 FROM sync_leases WHERE name = $4 AND holder = $5)";
+    let sql = format!("UPDATE {TABLE} SET status = 'sent', sent_at = $1, last_error = NULL {these} AND {is_held}");
     let [ids, event_ids] = listed(marks, backend);
-    let values = [crate::clock::now().into(), ids, event_ids];
+    let values = [crate::clock::now().into(), ids, event_ids, LEASE.into(), holder.into()];
     db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(drop)
 }
 

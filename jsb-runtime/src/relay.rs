@@ -18,9 +18,6 @@ use crate::outbox;
 use crate::problems::Task;
 pub(crate) use step::Hand;
 
-/// The lease of the one process that relays.
-pub(crate) const LEASE: &str = "relay";
-
 /// How soon the relay looks again after a hint that came before its commit, and how rarely while nothing happens.
 const SOONEST_POLL: Duration = Duration::from_millis(10);
 const RAREST_POLL: Duration = Duration::from_secs(3);

@@ -6,7 +6,6 @@ use sea_orm::{DatabaseConnection, DbErr};
 use super::outbox::unsend;
 use crate::lease::Lease;
 use crate::outbox;
-use crate::relay;
 
 /// Why events were not made pending again, or not all of them. Doing it again goes on with the rest.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +60,7 @@ pub async fn republish(
     resource: Option<&str>,
     progress: impl FnMut(u64),
 ) -> Result<u64, RepublishError> {
-    let mut lease = Lease::new(relay::LEASE);
+    let mut lease = Lease::new(outbox::LEASE);
     let mut republished = 0;
     let outcome = unsend_all(db, since, resource, &mut lease, &mut republished, progress).await;
     let released = lease.release(db).await;

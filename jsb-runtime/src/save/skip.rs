@@ -7,14 +7,15 @@ tokio::task_local! {
 /// Runs `work`; what it saves is not published and keeps the row's version: the other side's next edit wins over it, and
 /// brings back what it deletes.
 ///
-/// The scope ends with the future and does not reach into tasks that it spawns.
+/// The scope ends with the future and does not reach into tasks that it spawns. Code that is generic over its connection needs a
+/// transaction here too: a delete's tombstone commits with the row.
 ///
 /// # Example
 ///
 /// ```
-/// # use sea_orm::{ConnectionTrait, DbErr};
-/// # async fn import(db: &impl ConnectionTrait) -> Result<(), DbErr> { Ok(()) }
-/// # async fn example(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+/// # use sea_orm::{ConnectionTrait, DbErr, TransactionTrait};
+/// # async fn import(db: &(impl ConnectionTrait + TransactionTrait)) -> Result<(), DbErr> { Ok(()) }
+/// # async fn example(db: &(impl ConnectionTrait + TransactionTrait)) -> Result<(), DbErr> {
 /// jsb_runtime::skip_publish(import(db)).await
 /// # }
 /// ```
