@@ -31,6 +31,11 @@ impl Lease {
         self.renewed.is_some_and(|renewed| renewed.elapsed() < RENEW_AFTER)
     }
 
+    /// Has the database asked the next time, however soon that is.
+    pub(crate) fn doubt(&mut self) {
+        self.renewed = None;
+    }
+
     /// By what the lease is known to be this process's.
     pub(crate) fn holder(&self) -> &str {
         &self.holder

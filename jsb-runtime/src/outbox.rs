@@ -106,15 +106,17 @@ pub(crate) async fn any_pending<C: ConnectionTrait>(db: &C) -> Result<bool, DbEr
 pub(crate) const IS_PENDING: &str = "status = 'pending'";
 
 /// Marks events that JetStream has acknowledged, while the relay's lease is this holder's. Under another one an operator may have
-/// had them published again, which a mark would undo; they go out again under the same message ids, as after a crash.
-pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, marks: &[Mark], holder: &str) -> Result<(), DbErr> {
+/// had them published again, which a mark would undo; they go out again under the same message ids, as after a crash. Says whether
+/// it marked any.
+pub(crate) async fn mark_sent<C: ConnectionTrait>(db: &C, marks: &[Mark], holder: &str) -> Result<bool, DbErr> {
     let backend = db.get_database_backend();
     let these = dialect::of_pairs(["id", "event_id"], ["$2", "$3"], backend);
     let is_held = "EXISTS (SELECT 1 FROM sync_leases WHERE name = $4 AND holder = $5)";
     let sql = format!("UPDATE {TABLE} SET status = 'sent', sent_at = $1, last_error = NULL {these} AND {is_held}");
     let [ids, event_ids] = listed(marks, backend);
     let values = [crate::clock::now().into(), ids, event_ids, LEASE.into(), holder.into()];
-    db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await.map(drop)
+    let marked = db.execute_raw(Statement::from_sql_and_values(backend, sql, values)).await?;
+    Ok(marked.rows_affected() > 0)
 }
 
 /// Marks an event that can never be published as it is.

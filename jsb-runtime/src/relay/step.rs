@@ -51,7 +51,11 @@ impl Relay {
         }
         let batch = match hand.ahead.take() {
             Some(batch) => batch,
-            None => answer(outbox::next_batch(&self.db, self.config.batch_size, &[])).await?,
+            None => {
+                let read = answer(outbox::next_batch(&self.db, self.config.batch_size, &[]));
+                let Some(batch) = hand.lease.beside(&self.db, read).await? else { return Ok(Step::Elsewhere) };
+                batch
+            }
         };
         let (acknowledged, is_empty) = (mem::take(&mut hand.acknowledged), batch.events.is_empty());
         let holder = hand.lease.holder().to_owned();
@@ -80,8 +84,8 @@ impl Relay {
         // A row that waits must be read together with the younger events that wait behind it.
         let none_waits = waves.iter().map(Vec::len).sum::<usize>() == in_hand.len();
         let beside = async {
-            self.mark(acknowledged, holder).await?;
-            match is_full && none_waits {
+            let is_marked = self.mark(acknowledged, holder).await?;
+            match is_marked && is_full && none_waits {
                 true => answer(outbox::next_batch(&self.db, self.config.batch_size, &in_hand)).await.map(Some),
                 false => Ok(None),
             }
@@ -127,12 +131,17 @@ impl Relay {
     /// Marks what is acknowledged, and forgets what was read ahead.
     async fn put_down(&self, hand: &mut Hand) -> Result<(), DbErr> {
         hand.ahead = None;
-        self.mark(&mem::take(&mut hand.acknowledged), hand.lease.holder()).await
+        if !self.mark(&mem::take(&mut hand.acknowledged), hand.lease.holder()).await? {
+            // Else they would be published again and again until it is renewed.
+            hand.lease.doubt();
+        }
+        Ok(())
     }
 
-    async fn mark(&self, acknowledged: &[Mark], holder: &str) -> Result<(), DbErr> {
+    /// Whether what was acknowledged could be marked.
+    async fn mark(&self, acknowledged: &[Mark], holder: &str) -> Result<bool, DbErr> {
         match acknowledged.is_empty() {
-            true => Ok(()),
+            true => Ok(true),
             false => in_turn(&self.db, answer(outbox::mark_sent(&self.db, acknowledged, holder))).await,
         }
     }
@@ -167,7 +176,9 @@ mod tests {
         relay.db.execute_unprepared(meanwhile).await.expect("a statement");
         relay.put_down(&mut hand).await.expect("an answer");
         let sent = outbox::Status::Sent.condition();
-        ask::count(&relay.db, outbox::TABLE, sent.into()).await.expect("a count") == 1
+        let is_marked = ask::count(&relay.db, outbox::TABLE, sent.into()).await.expect("a count") == 1;
+        assert_eq!(hand.lease.is_held(), is_marked, "it is asked about the lease next");
+        is_marked
     }
 
     #[tokio::test]

@@ -59,10 +59,10 @@ on_both! {
 
     async fn what_comes_while_attempts_are_left_is_in_time(backend: Backend) {
         let pair = without_inbox(backend, BACKOFF).await;
-        let remote = Remote::of(&pair.b).await;
+        let (remote, stream) = (Remote::of(&pair.b).await, pair.b.stream().await);
         remote.publish(&Remote::event("user", "created", 1, user_of(1))).await;
         until("it came again", async || {
-            pair.b.progress().await.delivered.consumer_sequence > 1
+            stream.progress(&pair.b.config.app_name).await.delivered.consumer_sequence > 1
         })
         .await;
         let acme = organization::payload(1, "acme.example", "2026-01-01T00:00:00Z");
